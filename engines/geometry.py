@@ -46,9 +46,9 @@ def iou(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
     return shared
 
 
-def clip(boxes: Boxes, width: float, height: float) -> Boxes:
+def clip(boxes: NDArray[Real], width: float, height: float) -> NDArray[Real]:
     """Clips boxes to an image of `width` x `height` pixels."""
-    cut = np.maximum(boxes, 0)
+    cut: NDArray[Real] = np.maximum(boxes, 0)
     np.minimum(cut[:, 0::2], width, out=cut[:, 0::2])
     np.minimum(cut[:, 1::2], height, out=cut[:, 1::2])
     return cut

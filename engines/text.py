@@ -1,8 +1,9 @@
-"""Text for people: untrusted text made safe to print, and suggestions for misspelt names."""
+"""Text for people: untrusted text made safe to print, times, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -28,6 +29,11 @@ def json_text(value: object, **options: Any) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+
+
+def local_time(at: float) -> str:
+    """Formats a time, s since the epoch, in the local time zone: "2026-05-31 14:07:09"."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def closest(word: str, known: Iterable[str], most: int = 1) -> list[str]:

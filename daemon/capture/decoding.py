@@ -42,24 +42,30 @@ _AVCC = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """A decoded frame. `size` is (width, height) of the BGR image that `decode` returns: upright, with square pixels.
+class DecodedFrame:
+    """A decoded frame, not yet converted. `size` is (width, height) of the BGR image that `decode` returns: upright,
+    with square pixels.
 
-    `time` is in s of the source's own clock. `on_device` is the image on a GPU, if it can be used there as it is.
+    `pts` is in s of the source's own clock. `on_device` is the image on a GPU, if it can be used there as it is. A
+    stream adds when the frame was captured: `captured_at` in monotonic s, `wall_time` in s since the epoch. `began_at`
+    is when the first of its bytes arrived, monotonic s, if known: a large frame may take seconds.
     """
 
     size: tuple[int, int]
     decode: Callable[[], Image]
-    time: float | None
+    pts: float | None
     key: bool
     corrupt: bool
     on_device: DeviceImage | None = None
+    captured_at: float = 0.0
+    wall_time: float = 0.0
+    began_at: float | None = None
 
 
 class Decoding(Protocol):
     """Decoder of one stream, used by one thread."""
 
-    def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
+    def decode(self, packet: av.Packet[Any]) -> list[DecodedFrame]:
         """Returns the frames that a packet completes, often none. Raises InvalidDataError if the packet is damaged,
         SourceError if the source must be reopened."""
         ...
@@ -106,10 +112,10 @@ class CpuDecoding:
         self._orientation = UPRIGHT
         self._deinterlacer = Deinterlacer[_Facts]("off" if without_fields else deinterlace)
 
-    def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
+    def decode(self, packet: av.Packet[Any]) -> list[DecodedFrame]:
         if self._codec in _STILL and packet.size:
             packet = self._examined(packet)
-        found: list[Decoded] = []
+        found: list[DecodedFrame] = []
         for frame in self._frames(packet):
             found += _complete(self._deinterlacer.put(frame, self._facts(frame)))
         if packet.size == 0:  # the end of the stream
@@ -158,11 +164,11 @@ def _replaced(packet: av.Packet[Any], data: bytes) -> av.Packet[Any]:
     return other
 
 
-def _complete(frames: Iterable[tuple[av.VideoFrame, _Facts]]) -> list[Decoded]:
-    found: list[Decoded] = []
+def _complete(frames: Iterable[tuple[av.VideoFrame, _Facts]]) -> list[DecodedFrame]:
+    found: list[DecodedFrame] = []
     for frame, facts in frames:
         size = facts.geometry.size(frame.width, frame.height)
-        found.append(Decoded(size, lazily(frame, facts.geometry), facts.time, facts.key, facts.corrupt))
+        found.append(DecodedFrame(size, lazily(frame, facts.geometry), facts.time, facts.key, facts.corrupt))
     return found
 
 
@@ -222,7 +228,7 @@ class GpuDecoding:
         except EngineError as error:
             raise SourceError(Reason.NO_VIDEO, str(error)) from error
 
-    def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
+    def decode(self, packet: av.Packet[Any]) -> list[DecodedFrame]:
         # read before the filter runs, because it empties the packet
         content, key = bytes(packet) if packet.is_keyframe else b"", packet.is_keyframe
         dts, ends = packet.dts, packet.size == 0
@@ -233,7 +239,7 @@ class GpuDecoding:
         number = self._note(replace(told, geometry=self._geometry))
         matrix = Matrix.BT709 if self._context.colorspace == Colorspace.ITU709 else Matrix.BT601
         full_range = self._context.color_range == ColorRange.JPEG
-        found: list[Decoded] = []
+        found: list[DecodedFrame] = []
         for unit in units:
             try:
                 pictures = self._decoder.decode(unit, number, matrix, full_range)
@@ -252,13 +258,13 @@ class GpuDecoding:
 
     def _decoded(
         self, image: DeviceImage, told: _Packet, dts: int | None, download: Callable[[DisplayGeometry], Image]
-    ) -> Decoded:
+    ) -> DecodedFrame:
         geometry = told.geometry
         ticks = self._times.of(told.pts, dts)
         time = None if ticks is None or told.time_base is None else float(ticks * told.time_base)
         size = geometry.size(image.picture.width, image.picture.height)
         on_device = image if geometry == PLAIN else None
-        return Decoded(size, partial(download, geometry), time, told.key, told.corrupt, on_device)
+        return DecodedFrame(size, partial(download, geometry), time, told.key, told.corrupt, on_device)
 
     def _follow(self, content: bytes, units: list[bytes]) -> None:
         """Updates geometry and colours from a key frame, using FFmpeg's decoder, if its headers differ from the last

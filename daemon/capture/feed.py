@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from sightd.daemon.capture.decoding import DecodedFrame
 from sightd.daemon.capture.errors import Reason, SourceError, fault_of, hiding
 from sightd.daemon.capture.http_camera import open_web
 from sightd.daemon.capture.lateness import Lateness
@@ -18,7 +19,7 @@ from sightd.daemon.capture.rtsp import RtspCapture
 from sightd.daemon.capture.rtsp_dialogue import UnreadableCodecError
 from sightd.daemon.capture.rtsp_gstreamer import GStreamerError
 from sightd.daemon.capture.status import FeedStats, FeedStatus
-from sightd.daemon.capture.stream import AvStream, Clock, Gap, Playback, Shot, Stream
+from sightd.daemon.capture.stream import AvStream, Clock, Gap, Playback, Stream
 from sightd.daemon.capture.testpattern import PatternStream
 from sightd.daemon.config.model import Camera
 from sightd.daemon.config.source import Source, SourceKind, source_of
@@ -234,53 +235,53 @@ class Feed:
         self._report_state()
 
     def _read(self, stream: Stream) -> None:
-        for shot in stream.shots():
+        for decoded in stream.frames():
             if self._stopping.is_set():
                 return
             self._progress_at = now = self._clock.monotonic()
             if reason := self._connection.lost(now):
                 raise SourceError(reason)
             self._connection.packet(now)
-            if isinstance(shot, Shot):
-                self._take(shot, now, live=not stream.recorded and self.source.kind is not SourceKind.PATTERN)
-            elif shot is Gap.DAMAGED:
+            if isinstance(decoded, DecodedFrame):
+                self._take(decoded, now, live=not stream.recorded and self.source.kind is not SourceKind.PATTERN)
+            elif decoded is Gap.DAMAGED:
                 self._gate.damaged(now)
                 self._hold_back()
 
-    def _take(self, shot: Shot, now: float, *, live: bool) -> None:
-        if not self._gate.passes(corrupt=shot.corrupt, key=shot.key, now=now):
+    def _take(self, decoded: DecodedFrame, now: float, *, live: bool) -> None:
+        if not self._gate.passes(corrupt=decoded.corrupt, key=decoded.key, now=now):
             self._hold_back()
             return
         self._connection.frame(now)
         self._report_state()
-        if self._stats.frame(shot.captured_at, shot.wall_time, shot.size):
-            _log.info("camera %s: frame size is now %d x %d", self.camera, *shot.size)
-        if live and shot.pts is not None and not self._is_worth_showing(shot, shot.pts):
+        if self._stats.frame(decoded.captured_at, decoded.wall_time, decoded.size):
+            _log.info("camera %s: frame size is now %d x %d", self.camera, *decoded.size)
+        if live and decoded.pts is not None and not self._is_worth_showing(decoded, decoded.pts):
             self._events.frame_skipped(self.camera)
             return
         frame = Frame(
             self.camera,
             self._next_seq,
-            shot.size,
-            shot.decode,
-            captured_at=shot.captured_at,
-            wall_time=shot.wall_time,
-            pts=shot.pts,
-            on_device=shot.on_device,
+            decoded.size,
+            decoded.decode,
+            captured_at=decoded.captured_at,
+            wall_time=decoded.wall_time,
+            pts=decoded.pts,
+            on_device=decoded.on_device,
         )
         self._next_seq += 1
         self._sink(frame)
 
-    def _is_worth_showing(self, shot: Shot, pts: float) -> bool:
+    def _is_worth_showing(self, decoded: DecodedFrame, pts: float) -> bool:
         """Returns whether to show a live frame, and reports how late it is. Raises SourceError to reopen the stream."""
         lateness = self._lateness
-        was_late, shown = lateness.late, lateness.frame(pts, shot.captured_at, shot.began_at)
+        was_late, shown = lateness.late, lateness.frame(pts, decoded.captured_at, decoded.began_at)
         age = lateness.age or 0.0
         if lateness.late is not was_late:
             self._log_lateness(age)
         self._stats.timeliness(age, lateness.since if lateness.late else None)
         self._events.frame_aged(self.camera, age, late=lateness.late)
-        if lateness.hopeless(shot.captured_at):
+        if lateness.hopeless(decoded.captured_at):
             raise SourceError(Reason.LATE, f"{age:.1f} s late")
         return shown
 

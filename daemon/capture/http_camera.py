@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import av
 
-from sightd.daemon.capture.decoding import CpuDecoding
+from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.hls import PLAYLIST_START, address_to_read, variants, with_variables
 from sightd.daemon.capture.picture import MOST_PIXELS
-from sightd.daemon.capture.stream import AvStream, Gap, Playback, Shot, Stream
+from sightd.daemon.capture.stream import AvStream, Gap, Playback, Stream
 from sightd.daemon.capture.web import WebClient, WebResponse
 from sightd.daemon.capture.web_files import WebFile, WebFiles
 from sightd.daemon.config.source import Source
@@ -230,7 +230,7 @@ class ImageStream:
         context.thread_count = 1
         self._decoding: Final = CpuDecoding(context)
 
-    def shots(self) -> Iterator[Shot | Gap]:
+    def frames(self) -> Iterator[DecodedFrame | Gap]:
         while True:
             asked_at = self._playback.clock.monotonic()
             pictures = 0
@@ -261,17 +261,16 @@ class ImageStream:
         except TooLargeError as error:
             raise SourceError(Reason.TOO_LARGE, str(error)) from None
 
-    def _newest(self, parts: list[Part]) -> Shot | Gap:
+    def _newest(self, parts: list[Part]) -> DecodedFrame | Gap:
         clock, part = self._playback.clock, parts[-1]
-        arrival = (clock.monotonic(), clock.wall())
+        captured_at, wall_time = clock.monotonic(), clock.wall()
         try:
             frames = self._decoding.decode(av.Packet(part.data))
         except (av.error.InvalidDataError, av.error.ArgumentError):
             return Gap.DAMAGED
         if not frames:
             return Gap.DAMAGED
-        frame = frames[-1]
-        return Shot(frame.size, frame.decode, *arrival, pts=part.time, key=True, corrupt=frame.corrupt)
+        return replace(frames[-1], captured_at=captured_at, wall_time=wall_time, pts=part.time, key=True)
 
     def _wait_until(self, moment: float) -> Iterator[Gap]:
         while (left := moment - self._playback.clock.monotonic()) > 0:
@@ -286,10 +285,10 @@ class WebStream:
         self._inner, self._files = inner, files
         self.recorded, self.interval = inner.recorded, inner.interval
 
-    def shots(self) -> Iterator[Shot | Gap]:
-        for shot in self._inner.shots():
+    def frames(self) -> Iterator[DecodedFrame | Gap]:
+        for frame in self._inner.frames():
             self._files.renew()
-            yield shot
+            yield frame
 
     def close(self) -> None:
         try:

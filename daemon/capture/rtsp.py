@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import av
 
 from sightd.daemon.capture import rtsp_gstreamer
-from sightd.daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
+from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame, Decoding, GpuDecoding
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, address_of, is_key
 from sightd.daemon.capture.rtsp_login import OwnLogin
 from sightd.daemon.capture.rtsp_session import POLL, RtspSession
-from sightd.daemon.capture.stream import Gap, Playback, Shot
+from sightd.daemon.capture.stream import Gap, Playback
 from sightd.daemon.capture.web_auth import Authenticator
 from sightd.daemon.config.source import Source
 from sightd.engines.cuda.nvdec import Nvdec
@@ -41,7 +42,7 @@ _MORE_THAN_REPORTS = 512
 class RtspCapture:
     """A camera's stream, read by GStreamer and decoded by FFmpeg or NVDEC.
 
-    `Shot.pts` counts from the first frame and is the camera's RTP time, so network jitter does not affect it.
+    `DecodedFrame.pts` counts from the first frame and is the camera's RTP time, so network jitter does not affect it.
     """
 
     recorded = False
@@ -62,7 +63,7 @@ class RtspCapture:
             raise
         self._watch = _Watch(self._session, source, playback.clock.monotonic())
 
-    def shots(self) -> Iterator[Shot | Gap]:
+    def frames(self) -> Iterator[DecodedFrame | Gap]:
         clock, begun = self._playback.clock, False
         while not self._playback.wait(0.0):
             sample = self._session.pull(POLL)
@@ -146,7 +147,7 @@ class RtspCapture:
 
     def _decoded(
         self, packet: av.Packet[Any], arrival: tuple[float, float], began_at: float | None
-    ) -> Iterator[Shot | Gap]:
+    ) -> Iterator[DecodedFrame | Gap]:
         try:
             frames = self._decoding.decode(packet)
         except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError):
@@ -154,8 +155,9 @@ class RtspCapture:
             return
         if not frames:
             yield Gap.NOTHING
+        captured_at, wall_time = arrival
         for frame in frames:
-            yield _shot(frame, arrival, began_at)
+            yield replace(frame, captured_at=captured_at, wall_time=wall_time, began_at=began_at)
 
 
 class _Watch:
@@ -220,19 +222,6 @@ class _Watch:
         if now - self._kept_at > KEEP_ALIVE:
             self._kept_at = now
             self._session.keep_alive()
-
-
-def _shot(frame: Decoded, arrival: tuple[float, float], began_at: float | None) -> Shot:
-    return Shot(
-        frame.size,
-        frame.decode,
-        *arrival,
-        pts=frame.time,
-        key=frame.key,
-        corrupt=frame.corrupt,
-        on_device=frame.on_device,
-        began_at=began_at,
-    )
 
 
 def _signed(time: int) -> int:

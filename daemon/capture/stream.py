@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -14,17 +14,15 @@ import av
 from av.format import Flags
 from av.stream import Disposition
 
-from sightd.daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding, annex_b_of
+from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame, Decoding, GpuDecoding, annex_b_of
 from sightd.daemon.capture.errors import Reason, SourceError, resolves
 from sightd.daemon.capture.pacing import Pacer, PresentationTimes, Timeline
 from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.rtsp_login import LoginMemory
 from sightd.daemon.config.model import Deinterlace
 from sightd.daemon.config.source import Source, SourceKind
-from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.cuda.nvdec import Nvdec
 from sightd.engines.files import require_regular
-from sightd.plugins.api import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +83,6 @@ _BURSTY_FORMATS = frozenset({"hls"})
 """Formats that deliver a live stream in bursts of seconds: they are played in real time, like a recording."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One decoded frame, not yet converted. `captured_at` is monotonic s, `wall_time` s since the epoch, `pts` s of the
-    source's own clock.
-
-    `began_at` is when the first of its bytes arrived, monotonic s, if known: a large frame may take seconds.
-    """
-
-    size: tuple[int, int]
-    decode: Callable[[], Image]
-    captured_at: float
-    wall_time: float
-    pts: float | None
-    key: bool
-    corrupt: bool
-    on_device: DeviceImage | None = None
-    began_at: float | None = None
-
-
 class Gap(Enum):
     """What a stream yields instead of a frame."""
 
@@ -134,7 +113,7 @@ class Stream(Protocol):
     recorded: bool
     interval: float
 
-    def shots(self) -> Iterator[Shot | Gap]:
+    def frames(self) -> Iterator[DecodedFrame | Gap]:
         """Yields frames as they arrive; blocks up to the source's timeout. Raises what PyAV raises; see
         `errors.fault_of`."""
         ...
@@ -174,7 +153,7 @@ class AvStream:
         self._interval = 1 / float(rate)
         playback.timeline.new_play()
 
-    def shots(self) -> Iterator[Shot | Gap]:
+    def frames(self) -> Iterator[DecodedFrame | Gap]:
         clock = self._playback.clock
         packets = self._container.demux(self._video)
         try:
@@ -188,7 +167,7 @@ class AvStream:
                 if not frames:
                     yield Gap.NOTHING
                 for frame in frames:
-                    yield self._shot(frame, arrival)
+                    yield self._captured(frame, arrival)
         finally:
             packets.close()  # type: ignore[attr-defined]  # a generator, whatever its stub says
 
@@ -204,23 +183,16 @@ class AvStream:
             return GpuDecoding(nvdec, video.codec_context, video.sample_aspect_ratio, times, annex_b_of(video))
         return CpuDecoding(video.codec_context, video.sample_aspect_ratio, deinterlace, times)
 
-    def _shot(self, frame: Decoded, arrival: tuple[float, float]) -> Shot:
-        pts = frame.time
+    def _captured(self, frame: DecodedFrame, arrival: tuple[float, float]) -> DecodedFrame:
+        pts = frame.pts
         if self._paced:
             position = self._playback.timeline.place(pts, self._interval)
             pts = position if self.recorded else pts
             arrival = self._when_due(position)
         elif not self._timed:
             pts = None  # FFmpeg counts frames, which does not say when they were captured
-        return Shot(
-            frame.size,
-            frame.decode,
-            *arrival,
-            pts=pts,
-            key=frame.key,
-            corrupt=frame.corrupt,
-            on_device=frame.on_device,
-        )
+        captured_at, wall_time = arrival
+        return replace(frame, captured_at=captured_at, wall_time=wall_time, pts=pts)
 
     def _when_due(self, position: float) -> tuple[float, float]:
         """Waits until the frame at `position` is due, and returns that time as its capture time (monotonic s, s since

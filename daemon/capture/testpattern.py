@@ -12,7 +12,8 @@ from typing import cast
 import cv2
 import numpy as np
 
-from sightd.daemon.capture.stream import Gap, Playback, Shot
+from sightd.daemon.capture.decoding import DecodedFrame
+from sightd.daemon.capture.stream import Gap, Playback
 from sightd.daemon.config.source import Source
 from sightd.plugins.api import Image
 
@@ -93,7 +94,7 @@ class PatternStream:
         self._pattern = TestPattern(source.width, source.height, source.fps)
         self._playback = playback
 
-    def shots(self) -> Iterator[Shot | Gap]:
+    def frames(self) -> Iterator[DecodedFrame | Gap]:
         clock, pacer = self._playback.clock, self._playback.pacer
         size = (self._pattern.width, self._pattern.height)
         for number in itertools.count():
@@ -101,7 +102,8 @@ class PatternStream:
             self._playback.wait(pacer.wait(position, clock.monotonic()))
             wall_time = clock.wall()
             draw = functools.partial(self._pattern.draw, number, wall_time)
-            yield Shot(size, draw, clock.monotonic(), wall_time, pts=position, key=True, corrupt=False)
+            now = clock.monotonic()
+            yield DecodedFrame(size, draw, position, key=True, corrupt=False, captured_at=now, wall_time=wall_time)
 
     def close(self) -> None:
         """Does nothing: there is nothing to close."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sightd.daemon.cli.arguments import SubParsers, calibration_pictures
-from sightd.daemon.cli.output import complain, exit_code_of
+from sightd.daemon.cli.output import complain, exit_code_of, mebibytes
 from sightd.daemon.common.progress import ProgressBar
 from sightd.daemon.tools.engines import BuildRequest, BuildTarget, Report, bench, build
 from sightd.engines.errors import EngineError, TensorRtUnavailableError, UnknownModelError
@@ -181,7 +181,7 @@ def _list(args: argparse.Namespace, cache: EngineCache) -> int:
         told = entry.note.identity
         used = datetime.fromtimestamp(entry.used_at, UTC).strftime("%Y-%m-%d %H:%M")
         measures = ", ".join(f"{name} {value:.4g}" for name, value in entry.note.measures.items())
-        print(f"{told.model}: {told.precision}, batch {told.profile}, {_mebibytes(entry.note.size)}")
+        print(f"{told.model}: {told.precision}, batch {told.profile}, {mebibytes(entry.note.size)}")
         print(f"  {told.runtime} on {told.gpu} ({told.compute_capability}); used {used} UTC")
         print(f"  verified: {measures}")
     print(f"stored in {cache.directory}")
@@ -205,7 +205,7 @@ def _prune(args: argparse.Namespace, cache: EngineCache) -> int:
     for path in removed:
         print(f"removed {path.name}")
     left = sum(entry.note.size for entry in cache.entries())
-    print(f"{len(removed)} removed, {_mebibytes(left)} left in {cache.directory}")
+    print(f"{len(removed)} removed, {mebibytes(left)} left in {cache.directory}")
     return 0
 
 
@@ -221,7 +221,3 @@ def _bytes(text: str) -> int:
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; write a number with K, M or G, such as 2G")
     return int(found[1]) * _UNITS[found[2]]
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB"

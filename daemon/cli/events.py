@@ -21,7 +21,7 @@ from sightd.daemon.control.installed_service import service_of
 from sightd.daemon.control.journal import RemoteJournal
 from sightd.daemon.events.event import Event, describe
 from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader, journal_of
-from sightd.engines.text import json_text, printable
+from sightd.engines.text import json_text, local_time, printable
 from sightd.plugins.api import WHICH_DAEMON, ApiError, UsageError, add_daemon_options
 from sightd.plugins.api.units import parse_duration
 
@@ -140,9 +140,7 @@ def _print(events: Sequence[Event], as_json: bool) -> int:
 
 
 def _line(event: Event) -> str:
-    return (
-        f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.at))}  {event.id:>6}  {printable(describe(event))}"
-    )
+    return f"{local_time(event.at)}  {event.id:>6}  {printable(describe(event))}"
 
 
 def _span(text: str) -> float:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from sightd.daemon.cli.arguments import SubParsers, calibration_pictures
-from sightd.daemon.cli.output import complain, print_table
+from sightd.daemon.cli.output import complain, mebibytes, print_table
 from sightd.daemon.common.progress import ProgressBar
 from sightd.engines.errors import EngineError
 from sightd.engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
@@ -100,7 +100,7 @@ def _list(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models:
     rows = []
     for model in catalog:
         path = store.find(model)
-        stored = _mebibytes(path.stat().st_size) if path else "-"
+        stored = mebibytes(path.stat().st_size) if path else "-"
         size = f"{model.input.width}x{model.input.height}"
         rows.append((model.name, stored, size, model.licence, model.accuracy))
     print_table(("NAME", "STORED", "INPUT", "LICENCE", "ACCURACY"), rows)
@@ -229,7 +229,7 @@ def _origin(store: ModelStore, model: Model) -> str:
 
 def _described(source: Source) -> str:
     pin = f"sha256 {source.sha256}" if source.sha256 else "not pinned: recorded at the first download"
-    size = f"{_mebibytes(source.size)}, " if source.size else ""
+    size = f"{mebibytes(source.size)}, " if source.size else ""
     match source:
         case UrlSource():
             return f"{source.url} ({size}{pin})"
@@ -237,10 +237,6 @@ def _described(source: Source) -> str:
             return f"{source.member} of package {source.package} {source.version} ({size}{pin})"
         case MirrorSource():
             return f"{source.file} in the mirror folder ({size}{pin})"
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB"
 
 
 def _fail(error: Exception, code: int) -> int:

@@ -1,4 +1,4 @@
-"""Output that the commands share: tables, errors and exit codes."""
+"""Output that the commands share: tables, sizes, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], console: C
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     (console or output()).print(table)
+
+
+def mebibytes(size: int) -> str:
+    """Formats a size in bytes: "12.5 MiB"."""
+    return f"{size / 2**20:.1f} MiB"
 
 
 def complain(error: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from sightd.daemon.cli.arguments import SubParsers
 from sightd.daemon.cli.output import exit_code_of, output, print_table
 from sightd.daemon.control.client import ControlError
 from sightd.daemon.control.discovery import DaemonSelection, client_for
-from sightd.engines.text import json_text, printable, printable_lines
+from sightd.engines.text import json_text, local_time, printable, printable_lines
 from sightd.plugins.api import WHICH_DAEMON, ApiError, UsageError, add_daemon_options
 
 _EPILOG = f"""\
@@ -95,17 +94,13 @@ def _camera(camera: Form) -> Sequence[str]:
     seen = camera["state"] in _SEEN
     return (
         camera["name"],
-        camera["state"] if seen else f"{camera['state']} since {_moment(camera['since'])}",
+        camera["state"] if seen else f"{camera['state']} since {local_time(camera['since'])}",
         f"{camera['fps']:.1f}" if seen else "-",
         f"{size[0]}x{size[1]}" if size else "-",
         f"{age:.2f} s" if age is not None else "-",
         ", ".join(watching) or "-",
         error,
     )
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _plugins(plugins: Sequence[Form]) -> Iterator[Sequence[str]]:

@@ -9,7 +9,7 @@ import os
 import threading
 from typing import Any
 
-from sightd.daemon.common.log_throttle import LogThrottle
+from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from sightd.daemon.common.log_throttle import LogThrottle
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.events.event import EventKind, PendingEvent, describe
 from sightd.daemon.events.journal_reader import JournalError, JournalReader
 from sightd.daemon.events.store import EventStore
+from sightd.engines.log_throttle import LogThrottle
 from sightd.plugins.storage.trusted_clock import TrustedClock
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,6 @@ from prometheus_client import Histogram
 
 from sightd.daemon.capture.reasons import Reason
 from sightd.daemon.capture.slot import FrameSlot
-from sightd.daemon.common.log_throttle import LogThrottle
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.metrics.camera import CameraMetrics
 from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
@@ -24,6 +23,7 @@ from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.render.slate import SlateReason, SlateWords, slate
 from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.errors import EngineError
+from sightd.engines.log_throttle import LogThrottle
 from sightd.plugins.api import Frame, Image, PrivacyMask, Results
 
 log = logging.getLogger(__name__)

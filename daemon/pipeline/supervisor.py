@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from sightd.daemon.common.log_throttle import LogThrottle
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.isolation.protocol import NonsenseError, PluginLostError
 from sightd.daemon.pipeline.answer import Answer, AnswerCheck
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
+from sightd.engines.log_throttle import LogThrottle
 from sightd.plugins.api import AnyPlugin, Canvas, Frame, Results
 
 log = logging.getLogger(__name__)

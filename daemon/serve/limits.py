@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
-from sightd.daemon.common.log_throttle import LogThrottle
+from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import av
 
-from sightd.daemon.capture.decoding import CpuDecoding, Decoded
+from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame
 from sightd.daemon.capture.errors import SourceError
 from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.stream import presentation_times, video_of
@@ -208,7 +208,7 @@ class _Film:
         """Whether the file states times."""
         self._packets = self._undecodable = self._damaged = self.frames = 0
 
-    def pictures(self) -> Iterator[tuple[Decoded, float]]:
+    def pictures(self) -> Iterator[tuple[DecodedFrame, float]]:
         """Yields each frame with its media time in s, which always increases. Raises what PyAV raises."""
         for packet in self._container.demux():
             self._count(packet)
@@ -220,9 +220,9 @@ class _Film:
                 self._undecodable += 1
                 continue
             for picture in pictures:
-                later = picture.time is not None and picture.time > self._last
-                self._last = picture.time if later and picture.time is not None else self._last + self._interval
-                self.timed = self.timed or picture.time is not None
+                later = picture.pts is not None and picture.pts > self._last
+                self._last = picture.pts if later and picture.pts is not None else self._last + self._interval
+                self.timed = self.timed or picture.pts is not None
                 self._damaged += picture.corrupt
                 self.frames += 1
                 yield picture, self._last
@@ -300,7 +300,7 @@ def _is_mp4(path: Path) -> bool:
         return False
 
 
-def _frame(sequence: MediaSequence, seq: int, picture: Decoded, time: float, pts: float | None) -> Frame:
+def _frame(sequence: MediaSequence, seq: int, picture: DecodedFrame, time: float, pts: float | None) -> Frame:
     return Frame(sequence.name, seq, picture.size, picture.decode, captured_at=time, wall_time=0.0, pts=pts)
 
 

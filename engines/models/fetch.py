@@ -51,31 +51,17 @@ class _Patient(http.client.HTTPConnection):
         self.sock.settimeout(SILENCE_TIMEOUT)
 
 
-class _PatientTls(http.client.HTTPSConnection):
+class _PatientTls(_Patient, http.client.HTTPSConnection):
     """The same over TLS. The certificate is verified against the system's certificate authorities."""
 
-    def __init__(self, *args: Any, pace: Pace, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.response_class = partial(_PacedResponse, pace=pace)  # type: ignore[assignment]
 
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(SILENCE_TIMEOUT)
-
-
-class _HttpHandler(urllib.request.HTTPHandler):
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     def __init__(self, pace: Pace) -> None:
         super().__init__()
         self._pace = pace
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(partial(_Patient, pace=self._pace), req)
-
-
-class _HttpsHandler(urllib.request.HTTPSHandler):
-    def __init__(self, pace: Pace) -> None:
-        super().__init__()
-        self._pace = pace
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(partial(_PatientTls, pace=self._pace), req)
@@ -89,7 +75,7 @@ def download(url: str, target: Path, *, sha256: str, limit: int, task: str, prog
     `sha256` is not empty and does not match; StorageError if `target` cannot be written.
     """
     pace = Pace(limit)
-    opener = urllib.request.build_opener(_HttpHandler(pace), _HttpsHandler(pace))
+    opener = urllib.request.build_opener(_Handler(pace))
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT})
     try:
         with opener.open(request, timeout=CONNECT_TIMEOUT) as response:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from sightd.engines.classification import Part, cut_out, part_of_object, part_of_picture, softmax
+from sightd.engines.geometry import clip
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import (
     Canvas,
@@ -175,7 +176,7 @@ class Classifier(Plugin[ClassifierConfig]):
         class_ids, scores = likeliest(rows, self.config.top)
         boxes = np.array([one.box for one in objects], np.float32).reshape(len(objects), 4)
         return Classification(
-            boxes=np.clip(boxes, 0, np.array([frame.width, frame.height] * 2, np.float32)),
+            boxes=clip(boxes, frame.width, frame.height),
             tracks=np.array([one.track for one in objects], np.int64),
             detection=np.array([one.detection for one in objects], np.int64),
             class_ids=class_ids,

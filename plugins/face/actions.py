@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sightd.engines.files import read_regular, write_whole
-from sightd.engines.text import printable
+from sightd.engines.text import local_time, printable
 from sightd.plugins.api import ApiClient, ApiError, CommandContext
 from sightd.plugins.face.gallery.enrol import MOST_BYTES
 from sightd.plugins.face.gallery.errors import GalleryError
@@ -91,7 +91,7 @@ def show(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -
     context.print_table(("FACE", "MODEL", "QUALITY", "CROP"), rows)
     for one in person["seen"][:10]:
         context.print(
-            f"seen by {one['camera']} {_moment(one['first_seen'])} - {_moment(one['last_seen'])}: {one['reason']}"
+            f"seen by {one['camera']} {local_time(one['first_seen'])} - {local_time(one['last_seen'])}: {one['reason']}"
         )
     return 0
 
@@ -195,7 +195,8 @@ def list_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandCo
         context.print("no unknown people were seen")
         return 0
     rows = [
-        (str(one["id"]), str(one["visits"]), _moment(one["first_seen"]), _moment(one["last_seen"])) for one in persons
+        (str(one["id"]), str(one["visits"]), local_time(one["first_seen"]), local_time(one["last_seen"]))
+        for one in persons
     ]
     context.print_table(("ID", "VISITS", "FIRST SEEN", "LAST SEEN"), rows)
     return 0
@@ -301,10 +302,6 @@ def _share(rate: float) -> str:
 
 def _day(at: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(at))
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _json(value: object, context: CommandContext) -> int:

@@ -12,6 +12,7 @@ from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.cuda.launch.detect import BoxSelection
 from sightd.engines.cuda.pipelines.detection import HeadParameters
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines
+from sightd.engines.geometry import clip
 from sightd.engines.preprocess import prepare
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import BoolArray, FloatArray, Frame, Image, PluginError, check_lengths
@@ -240,8 +241,8 @@ def in_frame(found: DetectedFaces, view: View, frame: Frame) -> DetectedFaces:
     corner = np.array(view[:2], np.float32)
     boxes = found.boxes + np.tile(corner, 2)
     whole = ~cut_off(boxes, view, frame.width, frame.height)
-    limit = np.array((frame.width, frame.height) * 2, np.float32)
-    return DetectedFaces(np.clip(boxes[whole], 0, limit), found.scores[whole], found.landmarks[whole] + corner)
+    shown = clip(boxes[whole], frame.width, frame.height)
+    return DetectedFaces(shown, found.scores[whole], found.landmarks[whole] + corner)
 
 
 def sure(faces: DetectedFaces, search: Search) -> BoolArray:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from sightd.engines.log_throttle import LogThrottle
 from sightd.plugins.api import FloatArray
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
@@ -26,8 +27,6 @@ _ROOM = 256
 _TIDY_EVERY = 600.0
 """Seconds between two clean-ups of old data."""
 _ENDS_WITHIN = 5.0
-_LOG_EVERY = 10.0
-"""Seconds between two log records about failed writes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +76,8 @@ class VisitBook:
         self._store, self._sightings = UnknownStore(gallery, model), Sightings(gallery)
         self._calibration, self._keeping, self._clock = calibration, keeping, clock
         self._waiting: queue.Queue[Visit | None] = queue.Queue(_ROOM)
-        self._tidied_at = self._logged_at = float("-inf")
+        self._tidied_at = float("-inf")
+        self._throttle = LogThrottle()
         self._steady: TrustedClock | None = None
         self._ends_at: float | None = None
         self._thread = threading.Thread(target=self._write_all, name="faces:visits", daemon=True)
@@ -119,8 +119,7 @@ class VisitBook:
             self._database.recover()
             work()
         except GalleryError as error:
-            if time.monotonic() - self._logged_at >= _LOG_EVERY:
-                self._logged_at = time.monotonic()
+            if self._throttle.add():
                 log.error("%s: %s", told, error)
         except Exception:  # top level of the thread: one item is lost, the next is tried
             log.exception("%s", told)

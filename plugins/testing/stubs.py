@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from sightd.engines.errors import EngineError, ModelUnavailableError
+from sightd.engines.geometry import clip
 from sightd.engines.model import Model
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Detections, FloatArray, Frame, Image, Results, Tracks
@@ -56,7 +57,7 @@ class Scene:
         places = places + velocities * np.sin(index / self.fps)
         corners = np.concatenate((places - sizes / 2, places + sizes / 2), axis=1)
         return Detections(
-            np.clip(corners, 0, np.tile(extent, 2)).astype(np.float32),
+            clip(corners, *self.size).astype(np.float32),
             random.uniform(0.6, 0.95, self.boxes).astype(np.float32),
             random.integers(0, len(LABELS), self.boxes),
             LABELS,

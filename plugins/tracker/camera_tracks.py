@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.geometry import from_centre_size
+from sightd.engines.geometry import clip, from_centre_size
 from sightd.plugins.api import Tracks
 from sightd.plugins.tracker import motion
 from sightd.plugins.tracker.motion import Rows
@@ -101,8 +101,7 @@ def predicted(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
 def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detection: NDArray[np.int64] | None) -> Tracks:
     rows = tracks.rows
     boxes = from_centre_size(motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])).astype(np.float32)
-    width, height = tracks.size
-    np.clip(boxes, 0, np.array((width, height, width, height), np.float32), out=boxes)
+    boxes = clip(boxes, *tracks.size)
     shown = wanted & (rows[:, ID] > 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if not shown.all():
         rows, boxes = rows[shown], boxes[shown]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from tests.support.camera import CameraSimulator, Look
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.mjpeg_viewer import MjpegViewer
+from tests.support.process import Sample, sample
 from tests.support.uncounted import uncounted
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
@@ -26,22 +26,6 @@ leave 12 MiB behind (threads, caches, heap fragmentation), later rounds add noth
 _LONGEST_GAP = 2.0
 """Seconds between two frames of an honest viewer, on a machine that shares its cores with the abusers."""
 _MOST_LOG_LINES = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """Resources that a process holds; `memory` is resident memory in MiB."""
-
-    descriptors: int
-    threads: int
-    memory: int
-
-    @classmethod
-    def of(cls, pid: int) -> Means:
-        process = Path(f"/proc/{pid}")
-        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-        descriptors = sum(1 for _ in (process / "fd").iterdir())
-        return cls(descriptors, int(status["Threads"]), int(status["VmRSS"].removesuffix("kB")) // 1024)
 
 
 class AbuseHarness:
@@ -79,7 +63,7 @@ class AbuseHarness:
     @contextmanager
     def unharmed(self) -> Iterator[None]:
         """Asserts that honest viewers notice nothing of what happens inside the context, and that no resources leak."""
-        before, log, lost, began = Means.of(self.daemon.pid), len(self.daemon.log), self.uncounted(), time.monotonic()
+        before, log, lost, began = sample(self.daemon.pid), len(self.daemon.log), self.uncounted(), time.monotonic()
         yield
         seen = len(self.viewer.seen), len(self.mjpeg.numbers)
         self.viewer.wait_for(seen[0] + 25)
@@ -107,16 +91,16 @@ class AbuseHarness:
     def clients(self, camera: str, protocol: str) -> float:
         return self.daemon.metric("sightd_stream_clients", camera=camera, protocol=protocol)
 
-    def _tidy(self, before: Means) -> None:
+    def _tidy(self, before: Sample) -> None:
         def holds() -> bool:
-            now = Means.of(self.daemon.pid)
+            now = sample(self.daemon.pid)
             return (
                 now.descriptors <= before.descriptors + _MORE_DESCRIPTORS
                 and now.threads <= before.threads + _MORE_THREADS
                 and now.memory <= before.memory + _MORE_MEMORY
             )
 
-        eventually(holds, 30, f"{before} again, and not {Means.of(self.daemon.pid)}")
+        eventually(holds, 30, f"{before} again, and not {sample(self.daemon.pid)}")
 
 
 def _longest_gap(times: list[float], since: float) -> float:

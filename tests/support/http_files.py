@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,15 +27,17 @@ class FileServer:
     patience: float = 0.0
     drip: tuple[str, float] = ("", 0.0)
     port: int = 0
+    scheme: str = "http"
     asked: threading.Condition = field(default_factory=threading.Condition)
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
 
 @contextmanager
-def file_server() -> Iterator[FileServer]:
-    state = FileServer()
+def file_server(tls: Mapping[str, str] | None = None) -> Iterator[FileServer]:
+    """Serves until the end of the context; over TLS if `tls` has the paths of a `certificate` and its `key`."""
+    state = FileServer(scheme="https" if tls else "http")
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -69,6 +72,10 @@ def file_server() -> Iterator[FileServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls["certificate"], tls["key"])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     state.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="file-server")
     thread.start()

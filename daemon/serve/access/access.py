@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from sightd.daemon.common.log_throttle import LogThrottle
 from sightd.daemon.config.model import Access as Options
 from sightd.daemon.serve.access.login_throttle import LoginThrottle
 from sightd.daemon.serve.access.principals import PeerRoles, TokenStore
+from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 

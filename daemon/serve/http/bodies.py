@@ -99,5 +99,10 @@ async def refuse_invalid(_request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": problems}, status_code=422)
 
 
+async def report_unavailable(_request: Request, error: Exception) -> Response:
+    """Answers a request that needs something unavailable, such as a model or the journal."""
+    return JSONResponse({"error": str(error)}, status_code=503)
+
+
 def _short(part: str | int) -> str | int:
     return part[:_LONGEST] if isinstance(part, str) else part

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Header, Query, Request
+from fastapi import APIRouter, FastAPI, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import Filter, JournalError
-from sightd.daemon.serve.http.bodies import JsonRoute
+from sightd.daemon.serve.http.bodies import JsonRoute, report_unavailable
 from sightd.daemon.serve.limits import ViewerLimit
 
 _MOST_STREAMS = 32
@@ -38,7 +38,7 @@ LastEventId = Annotated[str | None, Header()]
 
 def add_events(app: FastAPI, journal: Journal, viewer_limit: ViewerLimit) -> None:
     """Adds the routes; event streams end when `viewer_limit` closes."""
-    app.add_exception_handler(JournalError, _unavailable)
+    app.add_exception_handler(JournalError, report_unavailable)
     router = APIRouter(prefix="/api/events", tags=["events"], route_class=JsonRoute)
     slots = ViewerLimit(_MOST_STREAMS)
 
@@ -121,7 +121,3 @@ class _Stream(Response):
 
 def _line(event: Event) -> str:
     return f"id: {event.id}\ndata: {json.dumps(event.for_json(), ensure_ascii=False)}\n\n"
-
-
-async def _unavailable(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=503)

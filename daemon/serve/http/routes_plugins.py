@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, create_model
 from sightd.daemon.serve.access.access import Access
 from sightd.daemon.serve.access.principals import Role
 from sightd.daemon.serve.http.auth import at_least
-from sightd.daemon.serve.http.bodies import require_values
+from sightd.daemon.serve.http.bodies import report_unavailable, require_values
 from sightd.engines.errors import EngineError
 from sightd.plugins.api import Answer, InvalidRequestError, PluginService, RefusedError, Route
 
@@ -44,7 +44,7 @@ class PluginRoutes:
         self._added: set[str] = set()
         self._taken = set(_operations(app.routes))
         app.add_exception_handler(RefusedError, _refused)
-        app.add_exception_handler(EngineError, _unavailable)
+        app.add_exception_handler(EngineError, report_unavailable)
 
     def add(self, kind: str, routes: Sequence[Route]) -> None:
         """Adds the routes of the plug-in `kind`, unless it has them already. A route that is declared wrongly, or that
@@ -158,7 +158,3 @@ async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
     key = "detail" if isinstance(error, InvalidRequestError) else "error"
     return JSONResponse({key: str(error)}, status_code=error.status)
-
-
-async def _unavailable(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=503)

@@ -17,13 +17,13 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from sightd.daemon.common.log_throttle import LogThrottle
 from sightd.daemon.config.model import Http, Tls
 from sightd.daemon.serve.errors import ListenError, TlsError
 from sightd.daemon.serve.http.connection import PATIENCE, SLOWEST, connections
 from sightd.daemon.serve.http.control_socket import ControlSocket
 from sightd.daemon.serve.http.listener import ACCEPTED_AT_ONCE, listen
 from sightd.daemon.serve.limits import ConnectionLimiter, RejectionCounter, descriptor_shortage
+from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sightd.engines.classification import softmax
 from sightd.engines.geometry import clip
 from sightd.engines.model import InputSpec
 from sightd.engines.session import Tensor
@@ -42,9 +43,7 @@ def _picture(scores: Tensor, distances: Tensor, grid: Grid, spec: InputSpec, min
 def _boxes(distances: Tensor, grid: Grid, rows: IntArray) -> FloatArray:
     """Returns boxes [n, 4] from raw distributions [n, 4 · bins] at the cells `rows`."""
     bins = distances.shape[1] // 4
-    weights = distances.reshape(-1, 4, bins).astype(np.float32)
-    weights = np.exp(weights - weights.max(axis=2, keepdims=True))
-    mean = weights @ np.arange(bins, dtype=np.float32) / weights.sum(axis=2)
+    mean = softmax(distances.reshape(-1, 4, bins).astype(np.float32)) @ np.arange(bins, dtype=np.float32)
     stride = grid.stride[rows]
     shift = 0.0 if 64 in grid.strides else 0.5
     points = (grid.xy[rows] + np.float32(shift)) * stride

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.daemon.capture.decoding import CpuDecoding, downloaded
+from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame, downloaded
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.feed import Feed
-from sightd.daemon.capture.stream import AvStream, Playback, Shot
+from sightd.daemon.capture.stream import AvStream, Playback
 from sightd.daemon.config.model import Camera
 from sightd.daemon.config.source import source_of
 from sightd.engines.cuda.driver import open_device
@@ -55,14 +55,14 @@ class Clock:
         return 0.0
 
 
-def shots(path: Path, nvdec: Nvdec | None, count: int) -> list[Shot]:
+def decoded(path: Path, nvdec: Nvdec | None, count: int) -> list[DecodedFrame]:
     source = source_of(Camera.model_validate({"source": str(path)}))
     stream = AvStream(source, Playback(cast(Any, Clock()), lambda seconds: None, nvdec=nvdec))
-    found: list[Shot] = []
+    found: list[DecodedFrame] = []
     try:
-        for shot in stream.shots():
-            if isinstance(shot, Shot):
-                found.append(shot)
+        for frame in stream.frames():
+            if isinstance(frame, DecodedFrame):
+                found.append(frame)
             if len(found) == count:
                 break
     finally:
@@ -76,9 +76,9 @@ def test_pictures_and_times_are_those_of_the_cpu(kernels: bytes) -> None:
     device = open_device("cuda:0")
     nvdec = Nvdec(device, Library())
     path = media.path("bikes.mp4")
-    on_cpu, on_gpu = shots(path, None, 30), shots(path, nvdec, 30)
-    assert [shot.pts for shot in on_gpu] == [shot.pts for shot in on_cpu]
-    assert [shot.size for shot in on_gpu] == [shot.size for shot in on_cpu]
+    on_cpu, on_gpu = decoded(path, None, 30), decoded(path, nvdec, 30)
+    assert [frame.pts for frame in on_gpu] == [frame.pts for frame in on_cpu]
+    assert [frame.size for frame in on_gpu] == [frame.size for frame in on_cpu]
     assert on_gpu[0].key
     for one, other in zip(on_cpu, on_gpu, strict=True):
         assert other.on_device is not None
@@ -137,7 +137,7 @@ def test_a_codec_that_it_has_not_is_a_fault_of_the_source(kernels: bytes) -> Non
     with TemporaryDirectory() as folder:
         path = write_mjpeg(Path(folder) / "film.avi")
         with pytest.raises(SourceError, match="not mjpeg: set `decoder: cpu`") as told:
-            shots(path, nvdec, 1)
+            decoded(path, nvdec, 1)
     assert told.value.reason is Reason.NO_VIDEO
     nvdec.close()
     device.close()
@@ -150,7 +150,7 @@ def test_a_film_is_whole_to_its_last_picture(kernels: bytes) -> None:
     nvdec = Nvdec(device, Library())
     with TemporaryDirectory() as folder:
         path = write_h264(Path(folder) / "film.mp4", 12)
-        on_cpu, on_gpu = (shots(path, decoder, 1000) for decoder in (None, nvdec))
+        on_cpu, on_gpu = (decoded(path, decoder, 1000) for decoder in (None, nvdec))
     assert len(on_gpu) == len(on_cpu) == 12
     on_gpu.clear()
     nvdec.close()
@@ -163,10 +163,10 @@ def test_a_bare_stream_has_key_frames_and_no_times(kernels: bytes) -> None:
     nvdec = Nvdec(device, Library())
     with TemporaryDirectory() as folder:
         path = write_h264(Path(folder) / "film.h264", 12)
-        on_cpu, on_gpu = shots(path, None, 100), shots(path, nvdec, 100)
-    assert [shot.key for shot in on_gpu] == [shot.key for shot in on_cpu]
-    assert any(shot.key for shot in on_gpu)
-    assert [shot.pts for shot in on_gpu] == [shot.pts for shot in on_cpu]
+        on_cpu, on_gpu = decoded(path, None, 100), decoded(path, nvdec, 100)
+    assert [frame.key for frame in on_gpu] == [frame.key for frame in on_cpu]
+    assert any(frame.key for frame in on_gpu)
+    assert [frame.pts for frame in on_gpu] == [frame.pts for frame in on_cpu]
     on_gpu.clear()
     nvdec.close()
     device.close()
@@ -183,11 +183,11 @@ def test_a_turned_film_is_turned_on_the_host(kernels: bytes) -> None:
         path = write_film(
             Path(folder) / "phone.mp4", pictures, matrix=CLOCKWISE, aspect=Fraction(4, 3), options=options
         )
-        on_cpu, on_gpu = shots(path, None, 100), shots(path, nvdec, 100)
-        assert [shot.size for shot in on_gpu] == [shot.size for shot in on_cpu] == [(64, 128)] * 8
-        assert [shot.on_device for shot in on_gpu] == [None] * 8
-        assert [shot.pts for shot in on_gpu] == [shot.pts for shot in on_cpu]
-        assert [corners(shot.decode()) for shot in on_gpu] == [[2, 0, 3, 1]] * 8
+        on_cpu, on_gpu = decoded(path, None, 100), decoded(path, nvdec, 100)
+        assert [frame.size for frame in on_gpu] == [frame.size for frame in on_cpu] == [(64, 128)] * 8
+        assert [frame.on_device for frame in on_gpu] == [None] * 8
+        assert [frame.pts for frame in on_gpu] == [frame.pts for frame in on_cpu]
+        assert [corners(frame.decode()) for frame in on_gpu] == [[2, 0, 3, 1]] * 8
         assert on_gpu[0].decode().shape == (128, 64, 3)
     on_gpu.clear()
     nvdec.close()
@@ -208,11 +208,11 @@ def test_turning_and_aspect_are_followed_from_key_frame_to_key_frame(kernels: by
     ]
     with TemporaryDirectory() as folder:
         path = write_changing(Path(folder), changes)
-        on_cpu, on_gpu = shots(path, None, 100), shots(path, nvdec, 100)
-        assert [shot.size for shot in on_gpu] == [shot.size for shot in on_cpu]
-        assert list(dict.fromkeys(shot.size for shot in on_gpu)) == [(96, 64), (64, 96), (128, 64)]
-        assert [corners(shot.decode()) for shot in on_gpu] == [corners(shot.decode()) for shot in on_cpu]
-        assert [shot.on_device is None for shot in on_gpu] == [False] * 5 + [True] * 20
+        on_cpu, on_gpu = decoded(path, None, 100), decoded(path, nvdec, 100)
+        assert [frame.size for frame in on_gpu] == [frame.size for frame in on_cpu]
+        assert list(dict.fromkeys(frame.size for frame in on_gpu)) == [(96, 64), (64, 96), (128, 64)]
+        assert [corners(frame.decode()) for frame in on_gpu] == [corners(frame.decode()) for frame in on_cpu]
+        assert [frame.on_device is None for frame in on_gpu] == [False] * 5 + [True] * 20
     on_gpu.clear()
     nvdec.close()
     device.close()

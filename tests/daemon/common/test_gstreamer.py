@@ -9,7 +9,7 @@ import pytest
 
 from sightd.daemon.common import gstreamer
 from sightd.daemon.common.gstreamer import install_log_handler
-from sightd.daemon.common.log_throttle import LogThrottle
+from sightd.engines.log_throttle import LogThrottle
 
 WARNING, DEBUG = 1 << 4, 1 << 7
 

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from sightd.daemon.common.log_throttle import INTERVAL
 from sightd.daemon.serve.limits import RejectionCounter
+from sightd.engines.log_throttle import INTERVAL
 
 
 def test_each_is_counted_and_the_log_tells_of_many_in_a_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.errors import EngineError, HashMismatchError
+from sightd.engines.errors import EngineError, HashMismatchError, UnreachableError
 from sightd.engines.models import pace
 from sightd.engines.models.fetch import download
 from sightd.engines.progress import silent
+from tests.support.certificates import self_signed
 from tests.support.http_files import FileServer, file_server
 
 BODY = bytes(range(256)) * 4096
@@ -28,6 +29,19 @@ def server() -> Iterator[FileServer]:
 
 def get(server: FileServer, target: Path, path: str = "/net.onnx", sha256: str = PIN, limit: int = len(BODY)) -> str:
     return download(server.url(path), target, sha256=sha256, limit=limit, task="net", progress=silent).sha256
+
+
+def test_over_tls_only_a_server_with_a_trusted_certificate_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = self_signed(tmp_path)
+    with file_server(tls) as server:
+        server.files["/net.onnx"] = BODY
+        with pytest.raises(UnreachableError, match="certificate verify failed"):
+            get(server, tmp_path / "net.onnx")
+        monkeypatch.setenv("SSL_CERT_FILE", tls["certificate"])
+        assert get(server, tmp_path / "net.onnx") == PIN
+    assert server.requests == ["/net.onnx"]
 
 
 def test_a_pinned_file_arrives_and_its_progress_is_told(server: FileServer, tmp_path: Path) -> None:

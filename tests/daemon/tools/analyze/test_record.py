@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sightd.daemon.tools.analyze.record import Record
+from sightd.daemon.tools.analyze.job import Record
 from sightd.daemon.tools.media import Item
 from sightd.plugins.api import (
     FRAME_KEYS,

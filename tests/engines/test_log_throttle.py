@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightd.daemon.common.log_throttle import INTERVAL, LogThrottle
+from sightd.engines.log_throttle import INTERVAL, LogThrottle
 
 
 def test_the_first_occurrence_is_reported_and_the_next_ones_are_counted() -> None:

@@ -37,8 +37,12 @@ class Prometheus:
         self._process: subprocess.Popen[bytes] | None = None
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Returns the samples of an instant query. Raises AssertionError if the query fails."""
-        answer = http.get(f"http://{self.address}/api/v1/query", params={"query": expression}, timeout=10).json()
+        """Returns the samples of an instant query. Raises httpx.HTTPStatusError if Prometheus is not ready, and
+        AssertionError if the query fails."""
+        response = http.get(f"http://{self.address}/api/v1/query", params={"query": expression}, timeout=10)
+        if response.status_code == 503:  # its answer while it starts is no JSON
+            response.raise_for_status()
+        answer = response.json()
         assert answer["status"] == "success", (expression, answer)
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found

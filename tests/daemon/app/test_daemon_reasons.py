@@ -75,7 +75,9 @@ def test_one_reason_everywhere(tmp_path: Path) -> None:
             for name, reason in reasons.items():
                 eventually(partial(agrees, daemon, name, reason), 30, name)
                 assert (state(daemon, name)["fps"], state(daemon, name)["age"]) == (0, None)
-            assert (down(daemon, "locked"), down(daemon, "damaged")) == (["unauthorised"], ["decode"])
+            assert down(daemon, "locked") == ["unauthorised"]
+            damaged_for = [reason for reason in down(daemon, "damaged") if reason != "silent"]  # first, if the machine
+            assert damaged_for == ["decode"]  # is so busy that no intact frame is shown in time
             assert "a named pipe" in state(daemon, "pipe")["reason"]
             assert "camera locked: camera.down, reason unauthorised (login refused)" in daemon.log
             assert "camera damaged: camera.down, reason decode (damaged data)" in daemon.log

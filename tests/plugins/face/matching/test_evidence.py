@@ -128,16 +128,16 @@ def test_a_name_changes_with_a_clearly_better_one_alone() -> None:
 
 def test_a_stranger_in_the_place_of_a_known_person_takes_the_name_away_at_once() -> None:
     """The first sample of the stranger suffices in nearly all cases; the second starts over."""
-    at_once, anew, trials = 0, 0, 300
+    at_once, restarted, trials = 0, 0, 300
     for seed in range(trials):
         people = People(2, seed=seed)
         looks = np.concatenate([people.looks(0, 20), people.looks(1, 3)])
         verdicts = followed(looks, people.looks(0, 1), every=0.5)
         assert verdicts[19].person == 0
         at_once += verdicts[20].person is None
-        anew += verdicts[22].person is None and verdicts[21].reason != "the last look seems to show another person"
+        restarted += verdicts[22].person is None and verdicts[21].reason != "the last look seems to show another person"
     assert at_once >= 0.98 * trials
-    assert anew >= 0.97 * trials
+    assert restarted >= 0.97 * trials
 
 
 def test_one_odd_look_takes_the_name_away_and_the_next_gives_it_back() -> None:

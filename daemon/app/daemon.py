@@ -26,6 +26,7 @@ from sightd.daemon.app.health import (
     storage_report,
     versions,
 )
+from sightd.daemon.app.plugin_services import PluginServices, ServedPlugin, offered_routes
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.common.process import Deadline, installed_version
 from sightd.daemon.config.diff import ConfigDiff, chain_of, diff, enabled, plugins_in_use
@@ -41,8 +42,7 @@ from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.daemon.pipeline.model_loading import engine_loading
 from sightd.daemon.pipeline.plugin_observer import PluginObservation
-from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.principals import PeerRoles
+from sightd.daemon.serve.auth import Access, PeerRoles
 from sightd.daemon.serve.errors import TlsError
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.control_socket import ControlSocket, open_control
@@ -53,7 +53,6 @@ from sightd.daemon.serve.jpeg_stream import JpegStream
 from sightd.daemon.serve.limits import descriptor_shortage
 from sightd.daemon.serve.rtsp.server import RtspServer
 from sightd.daemon.serve.view import CameraEntry, ConfigurationStatus, Readiness, Servers, Status
-from sightd.daemon.services.plugin_services import PluginServices, ServedPlugin, offered_routes
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
 from sightd.engines.errors import EngineError

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sightd.daemon.app.cameras import CameraManager
+from sightd.daemon.app.plugin_services import PluginServices
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.daemon.pipeline.manager import Instance
@@ -26,7 +27,6 @@ from sightd.daemon.serve.view import (
     StoreReport,
     Viewers,
 )
-from sightd.daemon.services.plugin_services import PluginServices
 
 
 def plugin_status(instance: Instance) -> PluginStatus:

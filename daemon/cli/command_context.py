@@ -15,8 +15,7 @@ from sightd.daemon.cli.output import complain, exit_code_of, print_table
 from sightd.daemon.common.progress import ProgressBar
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.control.client import ApiClient, ControlError, NoDaemonError
-from sightd.daemon.control.discovery import DaemonSelection, find
-from sightd.daemon.control.installed_service import service_of
+from sightd.daemon.control.discovery import DaemonSelection, find, service_of
 from sightd.engines.errors import EngineError
 from sightd.engines.text import json_text, printable
 from sightd.plugins.api import ApiError, Command, PluginError, UsageError
@@ -95,8 +94,8 @@ class DaemonCommandContext:
 
     @contextmanager
     def files(self, kind: str, config: PluginConfig, mode: Mode) -> Iterator[LocalApi]:
+        from sightd.daemon.app.plugin_services import open_service
         from sightd.daemon.control.local import LocalApi
-        from sightd.daemon.services.plugin_services import open_service
         from sightd.plugins.configuration import registry
 
         service = open_service(kind, config, self._load_engine, self.environ, mode)

@@ -15,7 +15,7 @@ from starlette.types import Message
 
 from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.control.client import Answer, ApiClient, Request
-from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.auth import Access
 from sightd.daemon.serve.http.app import NO_TELEMETRY
 from sightd.daemon.serve.http.auth import AuthMiddleware
 from sightd.daemon.serve.http.routes_plugins import PREFIX, PluginRoutes

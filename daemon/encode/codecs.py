@@ -84,7 +84,7 @@ def described(
 
 
 def mark_colours(target: VideoCodecContext | av.VideoFrame) -> None:
-    """Declares the colours that `encode.colour` makes: BT.601 matrix, limited range, BT.709 primaries and transfer."""
+    """Declares the colours that `encode.encoder` makes: BT.601 matrix, limited range, BT.709 primaries and transfer."""
     target.color_range = ColorRange.MPEG
     target.colorspace = _BT601_MATRIX
     target.color_primaries = ColorPrimaries.BT709

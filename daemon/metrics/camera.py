@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from sightd.daemon.metrics.declared import DeclaredCounters
 from sightd.daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families, Series
+from sightd.daemon.metrics.plugin import DeclaredCounters
 from sightd.plugins.api import Count
 
 OTHER_CLASS = "other"

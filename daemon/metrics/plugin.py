@@ -1,13 +1,85 @@
-"""Metrics of one plug-in instance."""
+"""Metrics of one plug-in instance, and the counters and kinds of events that plug-ins declare."""
 
 from __future__ import annotations
 
-from prometheus_client import Gauge, Histogram
+import threading
+from collections.abc import Iterable
 
-from sightd.daemon.metrics.declared import DeclaredCounters
-from sightd.daemon.metrics.events import EventMetrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
 from sightd.daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families, Series
+from sightd.plugins.api import CounterSpec, PluginError
 from sightd.plugins.configuration.declarations import Declarations
+
+
+class DeclaredCounters:
+    """The metric families of the counters that plug-ins declare. They stay registered, without series, when the plug-in
+    is closed. Thread-safe."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._families: dict[str, tuple[CounterSpec, Counter, str]] = {}
+
+    def declare(self, plugin: str, specs: Iterable[CounterSpec]) -> None:
+        """Registers the families `sightd_<name>_total` of a plug-in; idempotent.
+
+        Raises PluginError if another plug-in has declared the name differently, or sightd itself has such a metric.
+        """
+        with self._lock:
+            for spec in specs:
+                known = self._families.get(spec.name)
+                if known is None:
+                    self._families[spec.name] = (spec, self._registered(plugin, spec), plugin)
+                elif known[0] != spec:
+                    raise PluginError(
+                        f"plug-in {plugin} declares the metric sightd_{spec.name}_total with another help text, label "
+                        f"or values than plug-in {known[2]}; its author must choose another name"
+                    )
+
+    def family(self, name: str) -> tuple[CounterSpec, Counter]:
+        """Returns a declared counter. Raises KeyError if there is none of that name."""
+        spec, family, _ = self._families[name]
+        return spec, family
+
+    def _registered(self, plugin: str, spec: CounterSpec) -> Counter:
+        name, labels = f"sightd_{spec.name}_total", ("camera",) if spec.label is None else ("camera", spec.label)
+        try:
+            return Counter(name, spec.help, labels, registry=self._registry)
+        except ValueError as error:
+            raise PluginError(
+                f"plug-in {plugin} declares the metric {name}, which cannot be registered: {error}; its author must "
+                "choose another name"
+            ) from None
+
+
+class EventMetrics:
+    """A `daemon.events.journal.JournalObserver`. Created by `Metrics`; thread-safe."""
+
+    def __init__(self, families: Families, kinds: Iterable[str]) -> None:
+        """Counters of `kinds` start at 0."""
+        self._events = families.events
+        self._noted = {kind: families.events.labels(kind) for kind in kinds}
+        self._lost, self._waiting = families.events_lost, families.events_waiting
+        self._writable = families.state_writable.labels("events")
+
+    def declare(self, kinds: Iterable[str]) -> None:
+        """Adds kinds, whose counters start at 0; idempotent."""
+        for kind in kinds:
+            self._noted.setdefault(kind, self._events.labels(kind))
+
+    def noted(self, kind: str) -> None:
+        """Raises KeyError unless the kind was declared."""
+        self._noted[kind].inc()
+
+    def lost(self, count: int) -> None:
+        self._lost.inc(count)
+
+    def waiting(self, count: int) -> None:
+        self._waiting.set(count)
+
+    def writable(self, able: bool) -> None:
+        self._writable.set(able)
 
 
 class PluginMetrics:

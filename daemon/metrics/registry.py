@@ -11,10 +11,8 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from sightd.daemon.metrics.camera import CameraMetrics, ClassNames
-from sightd.daemon.metrics.declared import DeclaredCounters
-from sightd.daemon.metrics.events import EventMetrics
 from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
-from sightd.daemon.metrics.plugin import PluginMetrics
+from sightd.daemon.metrics.plugin import DeclaredCounters, EventMetrics, PluginMetrics
 from sightd.engines.cuda.driver import transferred
 from sightd.engines.cuda.stream import TransferCounter
 from sightd.plugins.api import MAX_VALUES

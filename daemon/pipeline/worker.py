@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sightd.daemon.common.process import lower_thread_priority
-from sightd.daemon.pipeline.answer import Answer
 from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
-from sightd.daemon.pipeline.supervisor import PluginSupervisor
+from sightd.daemon.pipeline.supervisor import Answer, PluginSupervisor
 from sightd.plugins.api import Frame, FrameOverride, PluginConfig, PrivacyMask, Results
 
 log = logging.getLogger(__name__)

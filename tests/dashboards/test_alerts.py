@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sightd.daemon.serve.access.login_throttle import AT_ONCE
+from sightd.daemon.serve.auth import AT_ONCE
 from tests.support.camera import need_rtsp_server
 from tests.support.daemon import DaemonProcess
 from tests.support.debian import program

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sightd.daemon.config.model import Access as Options
-from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.auth import Access
 
 NO_TOKENS = Access(Options())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.auth import Access
 from sightd.daemon.serve.http.routes_plugins import PluginRoutes
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.gallery.gallery import Gallery

@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from sightd.daemon.common.process import installed_version
 from sightd.daemon.events.journal import Journal
-from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.auth import Access
 from sightd.daemon.serve.http.auth import AuthMiddleware
 from sightd.daemon.serve.http.bodies import JsonRoute, refuse_invalid
 from sightd.daemon.serve.http.middleware import CommonHeaders, Compression, HeadRequests

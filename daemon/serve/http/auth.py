@@ -21,8 +21,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightd.daemon.config.checks import is_loopback
-from sightd.daemon.serve.access.access import Access, Reason, Server
-from sightd.daemon.serve.access.principals import Peer, Principal, Role
+from sightd.daemon.serve.auth import Access, Peer, Principal, Reason, Role, Server
 from sightd.daemon.serve.http.bodies import JsonRoute
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import h11
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sightd.daemon.serve.access.principals import peer_at
+from sightd.daemon.serve.auth import peer_at
 from sightd.daemon.serve.http.auth import PEER
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sightd.daemon.config.model import Control
-from sightd.daemon.serve.access.principals import PeerRoles, peer_of
+from sightd.daemon.serve.auth import PeerRoles, peer_of
 from sightd.daemon.serve.control_address import (
     UnsafeDirectoryError,
     check_private,

@@ -15,8 +15,7 @@ from pydantic import TypeAdapter
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.problems import ConfigError, LocatedProblem, dotted
-from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.principals import Role
+from sightd.daemon.serve.auth import Access, Role
 from sightd.daemon.serve.http.auth import at_least
 from sightd.daemon.serve.view import DaemonView, Readiness, Status
 

@@ -13,8 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, create_model
 
-from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.principals import Role
+from sightd.daemon.serve.auth import Access, Role
 from sightd.daemon.serve.http.auth import at_least
 from sightd.daemon.serve.http.bodies import report_unavailable, require_values
 from sightd.engines.errors import EngineError

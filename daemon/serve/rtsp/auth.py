@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sightd.daemon.config.model import Rtsp, Tls
-from sightd.daemon.serve.access.access import Access, Server
+from sightd.daemon.serve.auth import Access, Server
 from sightd.daemon.serve.errors import TlsError
 from sightd.daemon.serve.rtsp.gstreamer import GStreamer
 

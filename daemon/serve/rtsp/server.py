@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sightd.daemon.config.model import Rtsp
-from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.auth import Access
 from sightd.daemon.serve.errors import ListenError
 from sightd.daemon.serve.limits import DESCRIPTOR_RESERVE, descriptor_shortage, free_descriptors
 from sightd.daemon.serve.rtsp import gstreamer

@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from sightd.daemon.encode.codecs import CLOCK, mark_colours
-from sightd.daemon.encode.colour import i420_for, to_i420
+from sightd.daemon.encode.encoder import i420_for, to_i420
 from sightd.daemon.tools.media import Item, MediaError, MediaSequence
 from sightd.engines.files import Replacement, write_whole
 from sightd.engines.text import printable

@@ -171,8 +171,8 @@ class Service:
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     found = Service(tmp_path)
-    monkeypatch.setattr("sightd.daemon.control.installed_service.UNIT_FOLDER", tmp_path)
-    monkeypatch.setattr("sightd.daemon.control.installed_service.STATE", found.state)
+    monkeypatch.setattr("sightd.daemon.control.discovery.UNIT_FOLDER", tmp_path)
+    monkeypatch.setattr("sightd.daemon.control.discovery.STATE", found.state)
     monkeypatch.setattr(discovery, "SERVICE_SOCKET", tmp_path / "control.sock")
     return found
 

@@ -11,9 +11,8 @@ import pytest
 from sightd.daemon.config.model import Control
 from sightd.daemon.control import discovery
 from sightd.daemon.control.client import ControlError, DeniedError, NoDaemonError, SocketEndpoint
-from sightd.daemon.control.discovery import DaemonSelection, client_for, find
-from sightd.daemon.control.installed_service import InstalledService, installed_service
-from sightd.daemon.serve.access.principals import PeerRoles
+from sightd.daemon.control.discovery import DaemonSelection, InstalledService, client_for, find, installed_service
+from sightd.daemon.serve.auth import PeerRoles
 from sightd.daemon.serve.control_address import default_socket
 from sightd.daemon.serve.http.control_socket import ControlSocket, open_control
 from tests.support import other_user
@@ -24,7 +23,7 @@ Listen = Callable[..., Path]
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of a user on a machine without an installed service."""
-    monkeypatch.setattr("sightd.daemon.control.installed_service.UNIT_FOLDER", tmp_path / "units")
+    monkeypatch.setattr("sightd.daemon.control.discovery.UNIT_FOLDER", tmp_path / "units")
     monkeypatch.setattr(discovery, "SERVICE_SOCKET", tmp_path / "service" / "control.sock")
     (tmp_path / "run").mkdir(mode=0o700)
     return {"XDG_RUNTIME_DIR": str(tmp_path / "run")}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sightd.daemon.encode.colour import i420_for, to_i420
+from sightd.daemon.encode.encoder import i420_for, to_i420
 
 
 def test_colours_are_those_of_bt601_in_limited_range() -> None:

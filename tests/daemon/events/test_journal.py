@@ -16,9 +16,8 @@ import pytest
 
 from sightd.daemon.events import journal as journal_module
 from sightd.daemon.events.event import EventKind, PendingEvent
-from sightd.daemon.events.journal import ROOM, Journal
+from sightd.daemon.events.journal import ROOM, EventStore, Journal
 from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader
-from sightd.daemon.events.store import EventStore
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
 

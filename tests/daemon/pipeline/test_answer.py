@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from sightd.daemon.isolation.protocol import NonsenseError
-from sightd.daemon.pipeline.answer import AnswerCheck
-from sightd.daemon.pipeline.supervisor import PluginSupervisor
+from sightd.daemon.pipeline.supervisor import AnswerCheck, PluginSupervisor
 from sightd.plugins.api import (
     Count,
     CounterSpec,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sightd.daemon.config.model import Render
-from sightd.daemon.encode.colour import i420_for, nv12_to_i420, to_i420
+from sightd.daemon.encode.encoder import i420_for, nv12_to_i420, to_i420
 from sightd.daemon.render.renderer import Renderer
 from sightd.engines.cuda.driver import CudaDevice
 from sightd.engines.cuda.gpus import Gpu

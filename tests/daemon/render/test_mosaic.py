@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightd.daemon.config.model import Render
-from sightd.daemon.render.mosaic import mosaic
-from sightd.daemon.render.renderer import Renderer
+from sightd.daemon.render.renderer import Renderer, mosaic
 from sightd.daemon.render.surface import HostSurface
 from sightd.daemon.render.text import SpriteCache
 from sightd.daemon.render.theme import Layout

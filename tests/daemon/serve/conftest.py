@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.config.model import Rtsp
-from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.auth import Access
 from sightd.daemon.serve.errors import GStreamerMissingError
 from sightd.daemon.serve.rtsp import gstreamer
 from sightd.daemon.serve.rtsp.server import RtspServer

@@ -16,8 +16,7 @@ from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.config.model import Http
 from sightd.daemon.metrics.registry import Metrics
-from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.login_throttle import AT_ONCE
+from sightd.daemon.serve.auth import AT_ONCE, Access
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
 from tests.daemon.serve.http.test_app import View

@@ -20,8 +20,7 @@ from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.config.model import Control, Http
 from sightd.daemon.metrics.registry import Metrics
-from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.principals import PeerRoles
+from sightd.daemon.serve.auth import Access, PeerRoles
 from sightd.daemon.serve.control_address import default_socket
 from sightd.daemon.serve.http import control_socket
 from sightd.daemon.serve.http.app import create_app
@@ -40,7 +39,7 @@ OPENS_AND_WAITS = """
 import sys, signal
 from pathlib import Path
 from sightd.daemon.config.model import Control
-from sightd.daemon.serve.access.principals import PeerRoles
+from sightd.daemon.serve.auth import PeerRoles
 from sightd.daemon.serve.http.control_socket import open_control
 opened = open_control(Control(), Path(sys.argv[1]), PeerRoles(), {"RUNTIME_DIRECTORY": sys.argv[2]}, print)
 print("open", flush=True)

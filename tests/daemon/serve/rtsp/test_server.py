@@ -19,8 +19,7 @@ from prometheus_client import CollectorRegistry
 from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.config.model import Http, Rtsp
 from sightd.daemon.metrics.registry import Metrics
-from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.login_throttle import AT_ONCE
+from sightd.daemon.serve.auth import AT_ONCE, Access
 from sightd.daemon.serve.errors import ListenError, TlsError
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer

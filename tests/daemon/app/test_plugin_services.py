@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from sightd.daemon.app import plugin_services
+from sightd.daemon.app.plugin_services import NoServiceError, PluginServices
 from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.config.plugin_entries import installed_plugins
-from sightd.daemon.services import plugin_services
-from sightd.daemon.services.plugin_services import NoServiceError, PluginServices
 from sightd.engines.errors import EngineError
 from sightd.plugins.api import Mode, Plugin, PluginConfig, PluginError, PluginService, ServiceContext, Storage
 from sightd.plugins.configuration import registry

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sightd.daemon.config.model import Access
-from sightd.daemon.serve.access.principals import Principal, Role, TokenStore
+from sightd.daemon.serve.auth import Principal, Role, TokenStore
 
 WALL, DOOR = "w" * 20, "d" * 20
 TOKEN_STORE = TokenStore(
@@ -33,7 +33,7 @@ def test_every_token_is_compared_whichever_it_is(monkeypatch: pytest.MonkeyPatch
         compared.append(other)
         return one == other
 
-    monkeypatch.setattr("sightd.daemon.serve.access.principals.hmac.compare_digest", compare)
+    monkeypatch.setattr("sightd.daemon.serve.auth.hmac.compare_digest", compare)
     TOKEN_STORE.principal(WALL)
     assert len(set(compared)) == 2
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sightd.daemon.serve.access import login_throttle
-from sightd.daemon.serve.access.login_throttle import AT_ONCE, ONE_MORE_AFTER, LoginThrottle
+from sightd.daemon.serve import auth
+from sightd.daemon.serve.auth import AT_ONCE, ONE_MORE_AFTER, LoginThrottle
 
 
 class Clock:
@@ -72,7 +72,7 @@ def test_addresses_of_one_host_count_together(clock: Clock, one: str, other: str
 
 
 def test_it_remembers_so_many_addresses_and_no_more(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_throttle, "_MOST_ADDRESSES", 3)
+    monkeypatch.setattr(auth, "_MOST_ADDRESSES", 3)
     tried = LoginThrottle(clock)
     for number in range(100):
         fail(tried, f"192.0.2.{number}", AT_ONCE)

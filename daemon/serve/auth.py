@@ -1,4 +1,4 @@
-"""Who a client is: roles, the holders of the configured tokens, and the users of this machine."""
+"""Access control of both servers: tokens and their roles, users of this machine, throttling of failed logins."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from sightd.daemon.config.model import Access as Options
 from sightd.daemon.config.model import Token
+from sightd.daemon.serve.limits import client_key
+from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -155,3 +161,88 @@ def _overflow_uid() -> int:
         return int(_OVERFLOW_UID.read_text())
     except (OSError, ValueError):
         return 65534
+
+
+AT_ONCE = 10
+"""Consecutive failed logins allowed without a delay."""
+ONE_MORE_AFTER = 6.0
+"""Seconds until a throttled address gets one more attempt."""
+_MOST_ADDRESSES = 4096
+_REMEMBERED = 8
+
+
+@dataclass(slots=True)
+class _Bucket:
+    level: float = 0.0
+    at: float = 0.0
+    guesses: deque[int] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+
+class LoginThrottle:
+    """A leaky bucket per address; if there are too many, the address whose last failure is oldest is dropped.
+    Thread-safe.
+
+    While an address is throttled, none of its credentials are checked, right or wrong: otherwise guessing would
+    continue at full speed, and only the answers would be withheld. Repeating the same wrong credentials does not count
+    again: a scraper with an old token must not lock out other clients at its address.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def wait(self, address: str) -> float:
+        """Seconds that the address has to wait; 0 if it is not throttled."""
+        with self._lock:
+            bucket = self._buckets.get(client_key(address))
+            return 0.0 if bucket is None else max(0.0, self._level(bucket) - AT_ONCE + 1) * ONE_MORE_AFTER
+
+    def failed(self, address: str, guess: str | None = None) -> None:
+        """Records a failed login. Of `guess`, if known, only a hash is kept, in this process."""
+        place = client_key(address)
+        with self._lock:
+            bucket = self._buckets.setdefault(place, _Bucket())
+            self._buckets.move_to_end(place)
+            if guess is not None:
+                if hash(guess) in bucket.guesses:
+                    return
+                bucket.guesses.append(hash(guess))
+            bucket.level, bucket.at = min(AT_ONCE, self._level(bucket) + 1), self._clock()
+            if len(self._buckets) > _MOST_ADDRESSES:
+                self._buckets.popitem(last=False)
+
+    def _level(self, bucket: _Bucket) -> float:
+        return max(0.0, bucket.level - (self._clock() - bucket.at) / ONE_MORE_AFTER)
+
+
+Server = Literal["http", "rtsp"]
+Reason = Literal["missing", "wrong", "limited", "role", "foreign", "invalid"]
+"""Why a request is rejected: no token; a wrong token; too many wrong tokens before; the token's role is insufficient; a
+page or program that must not reach this machine; a Host header that cannot be parsed."""
+Refused = Callable[[str, Reason], None]
+
+
+class Access:
+    """The tokens and the record of failed logins. Thread-safe. `count` is called with the server's name and the
+    reason."""
+
+    def __init__(
+        self, options: Options, count: Refused = lambda _server, _reason: None, peers: PeerRoles | None = None
+    ) -> None:
+        """`peers` decides which users of this machine may use the control socket."""
+        self.peers = peers or PeerRoles()
+        self.tokens = options.tokens
+        self.token_store = TokenStore(options.tokens)
+        self.login_throttles: Mapping[Server, LoginThrottle] = {"http": LoginThrottle(), "rtsp": LoginThrottle()}
+        self._count = count
+        self._throttle = LogThrottle()
+
+    def refused(self, server: Server, address: str, reason: Reason, guess: str | None = None) -> None:
+        """Counts a rejected request. A wrong token or password (`guess`, if readable) throttles the address sooner, and
+        is logged at a limited rate."""
+        self._count(server, reason)
+        if reason == "wrong":
+            self.login_throttles[server].failed(address, guess)
+            if self._throttle.add():
+                log.warning("%s: wrong token or password from %s", server, address)

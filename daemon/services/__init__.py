@@ -1,1 +1,0 @@
-"""Services of plug-ins: what they offer to people through the API and the command line."""

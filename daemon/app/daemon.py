@@ -15,17 +15,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from sightd.daemon.app.cameras import CameraManager, codecs_of, uses_nvdec, video_gpu
-from sightd.daemon.app.health import (
-    all_viewers,
-    camera_reasons,
-    camera_reports,
-    plugin_reasons,
-    plugin_report,
-    plugin_status,
-    starting,
-    storage_report,
-    versions,
-)
+from sightd.daemon.app.health import DaemonState
 from sightd.daemon.app.plugin_services import PluginServices, ServedPlugin, offered_routes
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.common.process import Deadline, installed_version
@@ -49,17 +39,13 @@ from sightd.daemon.serve.http.control_socket import ControlSocket, open_control
 from sightd.daemon.serve.http.routes_daemon import AskReload
 from sightd.daemon.serve.http.routes_plugins import PluginRoutes
 from sightd.daemon.serve.http.server import HttpServer
-from sightd.daemon.serve.jpeg_stream import JpegStream
-from sightd.daemon.serve.limits import descriptor_shortage
 from sightd.daemon.serve.rtsp.server import RtspServer
-from sightd.daemon.serve.view import CameraEntry, ConfigurationStatus, Readiness, Servers, Status
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
 from sightd.engines.errors import EngineError
 from sightd.engines.progress import Progress, silent
 from sightd.plugins.api import PluginError, Route
 from sightd.plugins.configuration import registry
-from sightd.plugins.storage.state_directory import state_directory
 
 
 @contextmanager
@@ -74,12 +60,6 @@ def as_config_error(loaded: LoadedConfig, path: PathKey) -> Iterator[None]:
 
 log = logging.getLogger(__name__)
 
-STALLED_AFTER = 10.0
-"""Seconds without progress of an output loop or server after which the process counts as unhealthy."""
-
-
-COMMIT_LIMIT = 60.0
-"""Seconds after which a start or reload that is applying changes counts as hung."""
 STOP_TIME = 14.0
 """Seconds within which `Daemon.stop` finishes, even if several components hang."""
 PARTS_TIME = 6.0
@@ -93,7 +73,7 @@ class AbandonedError(BaseException):
 
 
 class Daemon:
-    """The running daemon; also the web server's view of it (`DaemonView`).
+    """The running daemon. `state` is what it reports, to the web server and to systemd.
 
     Call `start` and then `apply` one at a time, on any thread. `stop` may be called at any time, even while one of them
     hangs: the hanging call then raises AbandonedError and changes nothing more.
@@ -141,19 +121,19 @@ class Daemon:
         self._control: ControlSocket | None = None
         self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)
         self._routes: PluginRoutes | None = None
-        self._started_at = time.monotonic()
-        self._started = self._stopped = False
+        self.state = DaemonState(
+            loaded, self._camera_manager, self._manager, self._observations, self.journal, self._services
+        )
+        self._stopped = False
         self._changing = threading.Lock()
-        self._changing_since: float | None = None
-        self._opening: str | None = None
-        self.configuration = ConfigurationStatus("current", time.time())
-        """Whether the running configuration matches the file; set by the thread that reloads it."""
 
     def start(self) -> None:
         """Opens the servers, then the plug-ins, then the cameras, so that even the first frame is annotated. Raises
         AlreadyRunningError, before anything is written, if a daemon with the same control socket is running."""
         refused = self.metrics.connection_refused("http")
-        self._control = open_control(self._config.control, self._loaded.path, self._access.peers, os.environ, refused)
+        self._control = self.state.control = open_control(
+            self._config.control, self._loaded.path, self._access.peers, os.environ, refused
+        )
         self.journal.start()
         self.journal.note(EventKind.DAEMON_STARTED, version=installed_version())
         cameras = list(enabled(self._config))
@@ -172,7 +152,7 @@ class Daemon:
                     undo.pop_all()
         with self._change():
             self._camera_manager.start(self._config, codecs)
-        self._started = True
+        self.state.started = True
 
     def apply(self, loaded: LoadedConfig, commit: Callable[[], None] = lambda: None) -> ConfigDiff:
         """Applies another configuration to the running daemon; everything unchanged keeps running.
@@ -236,7 +216,8 @@ class Daemon:
                 self._lose_sight_of(name)
         for instance in ready:
             self._manager.add(instance)
-        self._loaded, self._config = loaded, loaded.config
+        self._loaded = self.state.loaded = loaded
+        self._config = loaded.config
         self._camera_manager.place(loaded.config, enabled(loaded.config))
         self._camera_manager.start(loaded.config, codecs)
 
@@ -276,109 +257,17 @@ class Daemon:
             parts.callback(lambda: self._manager.close(deadline.within(5.0, keep=2.5)))
             parts.callback(lambda: self._camera_manager.close(deadline.within(3.0, keep=4.0)))
 
-    def cameras(self) -> Sequence[CameraEntry]:
-        return self._camera_manager.entries()
-
-    def jpeg(self, camera: str) -> JpegStream | None:
-        return self._camera_manager.jpeg(camera)
-
-    def rtsp_url(self, camera: str) -> str | None:
-        """The camera's RTSP address as reached from this machine."""
-        address = self._camera_manager.address(camera)
-        return None if address is None else address.url(reachable(self._config.rtsp.host))
-
-    def http_url(self) -> str | None:
-        """The web server's address as reached from this machine; None if it is disabled or not started."""
-        if self._http is None or not self._config.http.enabled:
-            return None
-        host = reachable(self._config.http.host)
-        scheme = "http" if self._config.http.tls is None else "https"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._http.port}"
-
-    def readiness(self) -> Readiness:
-        """Ready if everything has started, every camera is live and shown, no plug-in is disabled or hangs, and state
-        can be written."""
-        cameras = {name: run.status() for name, run in self._camera_manager.runs.items()}
-        plugins = {name: plugin_status(instance) for name, instance in dict(self._manager.instances).items()}
-        lost = self.journal.fault
-        state = [*([] if lost is None else [f"events cannot be kept: {lost}"]), *self._services.faults]
-        if few := descriptor_shortage():
-            state.append(few)
-        reasons = [
-            *camera_reasons(self._started, cameras, self._opening),
-            *plugin_reasons(self._manager.instances),
-            *state,
-        ]
-        return Readiness(not reasons, cameras, plugins, reasons, self.configuration)
-
-    def status(self) -> Status:
-        """Returns the content of `/api/status`. May block on the disk that holds the state."""
-        readiness, http_url = self.readiness(), self.http_url()
-        uptime = time.monotonic() - self._started_at
-        cameras = camera_reports(self._camera_manager, reachable(self._config.rtsp.host), http_url)
-        rtsp = self._camera_manager.rtsp
-        return Status(
-            version=installed_version(),
-            pid=os.getpid(),
-            started_at=time.time() - uptime,
-            uptime=uptime,
-            config=str(self._loaded.path.absolute()),
-            configuration=readiness.configuration,
-            ready=readiness.ready,
-            reasons=readiness.reasons,
-            cameras=cameras,
-            plugins=[
-                plugin_report(instance, self._observations.get(name))
-                for name, instance in dict(self._manager.instances).items()
-            ],
-            viewers=all_viewers(cameras),
-            servers=Servers(
-                rtsp=None if rtsp is None else rtsp.address("").url(reachable(self._config.rtsp.host)),
-                http=http_url,
-                control=None if self._control is None else str(self._control.path),
-            ),
-            storage=storage_report(state_directory(os.environ), self.journal, self._services),
-            versions=versions(),
-        )
-
-    def healthy(self) -> tuple[bool, str]:
-        """Whether every loop (feeds, outputs, servers) makes progress. An offline camera does not make the process
-        unhealthy, nor does a hanging plug-in, which its supervisor handles."""
-        now, runs = time.monotonic(), self._camera_manager.runs
-        stalled = [what for run in runs.values() if (what := run.stalled(now, STALLED_AFTER))]
-        servers = {"the RTSP server": self._camera_manager.rtsp, "the web server": self._http}
-        for name, server in servers.items():
-            if server is not None and now - server.progress_at > STALLED_AFTER:
-                stalled.append(name)
-        since = self._changing_since
-        if since is not None and now - since > COMMIT_LIMIT:
-            stalled.append("a start or reload that is applying changes")
-        if stalled:
-            return False, f"{', '.join(stalled)} is stuck"
-        loops = f"all loops of {len(runs)} cameras and {sum(map(bool, servers.values()))} servers are running"
-        if not self._started:
-            return True, f"{loops}; {starting(self._opening)}"
-        return True, loops if self.configuration.state == "current" else f"{loops}; {self.configuration}"
-
-    def summary(self) -> str:
-        """Status in one line, for systemd."""
-        states = [run.status() for run in self._camera_manager.runs.values()]
-        live = [state for state in states if state.state in ("live", "ended")]
-        away = f", {len(states) - len(live)} offline" if len(live) < len(states) else ""
-        line = f"{len(live)} of {len(states)} cameras live{away}, {sum(state.fps or 0 for state in live):.0f} fps"
-        return line if self.configuration.state == "current" else f"{line}; {self.configuration}"
-
     @contextmanager
     def _change(self) -> Iterator[None]:
         """Lock held while the running state changes. Raises AbandonedError if the daemon was stopped."""
         with self._changing:
             if self._stopped:
                 raise AbandonedError
-            self._changing_since = time.monotonic()
+            self.state.changing_since = time.monotonic()
             try:
                 yield
             finally:
-                self._changing_since = None
+                self.state.changing_since = None
 
     def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
         if self._camera_manager.nvdec is None and uses_nvdec(config, cameras):
@@ -399,7 +288,7 @@ class Daemon:
         """Opens a plug-in instance that serves no camera yet."""
         options, config = loaded.plugin_configs[name], loaded.config
         users = sum(name in chain_of(config, camera) for camera in enabled(config).values())
-        self._opening = name
+        self.state.opening = name
         return self._manager.open(name, registry.load(options.use or name), options, users)
 
     def _listen(self, cameras: Sequence[str]) -> None:
@@ -414,7 +303,7 @@ class Daemon:
         if self._config.http.enabled or self._control is not None:
             options = self._config.http
             app = create_app(
-                self,
+                self.state,
                 self.metrics.exposition,
                 options.max_viewers,
                 self._access,
@@ -424,6 +313,7 @@ class Daemon:
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))
             self._http = HttpServer(options, app, self.metrics.connection_refused("http"), self._control)
+            self.state.http = self._http
             self._http.start()
 
     def _serve(self, services: Mapping[str, ServedPlugin], routes: Iterable[tuple[str, Sequence[Route]]]) -> None:
@@ -432,8 +322,3 @@ class Daemon:
         if self._routes is not None:
             for kind, ones in routes:
                 self._routes.add(kind, ones)
-
-
-def reachable(host: str) -> str:
-    """The host to use in a URL if a server listens on all addresses."""
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host

@@ -149,7 +149,7 @@ class Reloads:
         self._notifier.reloading()
         since = time.time()
         attempt = self._attempt = Attempt()
-        self._daemon.configuration = ConfigurationStatus("reloading", since)
+        self._daemon.state.configuration = ConfigurationStatus("reloading", since)
         outcome = self._outcome(attempt)
         self._attempt = None
         self._report(outcome)
@@ -208,12 +208,12 @@ class Reloads:
 
     def _report(self, outcome: ConfigDiff | BaseException) -> None:
         if isinstance(outcome, ConfigDiff):
-            self._daemon.configuration = ConfigurationStatus("current", time.time())
+            self._daemon.state.configuration = ConfigurationStatus("current", time.time())
             self._daemon.reloaded(outcome)
         else:
             log.error("%s was not applied and nothing was changed: %s", self._path, outcome)
             state: Literal["failed", "refused"] = "failed" if isinstance(outcome, ReloadFailedError) else "refused"
-            self._daemon.configuration = ConfigurationStatus(state, time.time(), str(outcome))
+            self._daemon.state.configuration = ConfigurationStatus(state, time.time(), str(outcome))
             self._daemon.reloaded(None, str(outcome))
 
     def _problem(self, message: str) -> ReloadFailedError:

@@ -129,7 +129,7 @@ def _run(
     from sightd.daemon.app.systemd import Watchdog
     from sightd.daemon.common.process import Deadline, Trimmer, name_threads
 
-    watchdog, trimmer = Watchdog(notifier, daemon.healthy, daemon.summary, os.environ), Trimmer()
+    watchdog, trimmer = Watchdog(notifier, daemon.state.healthy, daemon.state.summary, os.environ), Trimmer()
     try:
         with bar:
             started = start.run()
@@ -139,7 +139,7 @@ def _run(
         trimmer.start()
         name_threads("sightd")
         _announce(daemon)
-        notifier.status(daemon.summary())
+        notifier.status(daemon.state.summary())
         notifier.ready()
         watchdog.start()
         reloads.start(daemon)
@@ -194,9 +194,9 @@ def _announce(daemon: Daemon) -> None:
 
 
 def _print_addresses(daemon: Daemon) -> None:
-    for camera in daemon.cameras():
-        rtsp = daemon.rtsp_url(camera.name) or "no RTSP"
-        http = daemon.http_url()
+    for camera in daemon.state.cameras():
+        rtsp = daemon.state.rtsp_url(camera.name) or "no RTSP"
+        http = daemon.state.http_url()
         print(f"  {camera.title:20} {rtsp}" + (f"   {http}/{camera.name}.mjpg" if http else ""))
-    if http := daemon.http_url():
+    if http := daemon.state.http_url():
         print(f"  {'overview':20} {http}/\n  {'metrics':20} {http}/metrics", flush=True)

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from sightd.daemon.app.cameras import CameraRun
-from sightd.daemon.app.daemon import Daemon, reachable
+from sightd.daemon.app.daemon import Daemon
+from sightd.daemon.app.health import reachable
 from sightd.daemon.cli.main import main
 from sightd.daemon.config.load import load_text
 from sightd.daemon.config.plugin_entries import installed_plugins
@@ -57,7 +58,7 @@ def test_many_cameras_that_hang_stop_in_the_time_of_one(silent: int) -> None:
     source = {"source": f"rtsp://127.0.0.1:{silent}/x", "timeout": "20s"}
     daemon = daemon_of({f"camera{n}": source for n in range(6)})
     daemon.start()
-    eventually(lambda: all(entry.state == "connecting" for entry in daemon.readiness().cameras.values()))
+    eventually(lambda: all(entry.state == "connecting" for entry in daemon.state.readiness().cameras.values()))
     begun = time.monotonic()
     daemon.stop()
     assert time.monotonic() - begun < 5
@@ -79,7 +80,13 @@ def test_cameras_are_named_and_waited_for_while_plugins_are_still_being_opened(t
     seen: list[Any] = []
 
     def while_opening(choice: object, threads: int, config: object) -> Any:
-        seen.append(([entry.title for entry in daemon.cameras()], daemon.jpeg("front"), daemon.readiness().reasons))
+        seen.append(
+            (
+                [entry.title for entry in daemon.state.cameras()],
+                daemon.state.jpeg("front"),
+                daemon.state.readiness().reasons,
+            )
+        )
         raise EngineError("no network")
 
     daemon = Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=installed_plugins()), while_opening, Gpus())
@@ -153,8 +160,8 @@ def test_a_start_that_breaks_off_half_way_can_be_asked_about_and_stopped(monkeyp
     monkeypatch.setattr(CameraRun, "start", signalled)
     with pytest.raises(InterruptedError):
         daemon.start()
-    assert daemon.healthy()[0]
-    assert not daemon.readiness().ready
+    assert daemon.state.healthy()[0]
+    assert not daemon.state.readiness().ready
     daemon.stop()
 
 
@@ -163,8 +170,8 @@ def test_a_recording_at_its_end_is_ready_and_its_slate_says_that_it_ended(tmp_pa
     daemon = daemon_of({"a": {"source": str(clip), "loop": False}})
     daemon.start()
     try:
-        eventually(lambda: daemon.readiness().cameras["a"].state == "ended")
-        assert daemon.readiness().ready
+        eventually(lambda: daemon.state.readiness().cameras["a"].state == "ended")
+        assert daemon.state.readiness().ready
         assert daemon._camera_manager.runs["a"]._output.ended
     finally:
         daemon.stop()
@@ -177,14 +184,14 @@ def test_a_camera_whose_pictures_cannot_be_shown_is_not_ready_and_says_why(monke
     daemon = daemon_of({"a": {"source": "testpattern://"}})
     daemon.start()
     try:
-        eventually(lambda: daemon.readiness().ready)
+        eventually(lambda: daemon.state.readiness().ready)
         output = daemon._camera_manager.runs["a"]._output
         monkeypatch.setattr(output, "_turn", fails)
-        eventually(lambda: daemon.readiness().cameras["a"].state == "failing")
-        [reason] = daemon.readiness().reasons
+        eventually(lambda: daemon.state.readiness().cameras["a"].state == "failing")
+        [reason] = daemon.state.readiness().reasons
         assert reason.startswith("camera a is failing: a frame could not be shown: TypeError")
-        assert daemon.healthy()[0], "the process makes progress: the next picture is tried"
+        assert daemon.state.healthy()[0], "the process makes progress: the next picture is tried"
         monkeypatch.undo()
-        eventually(lambda: daemon.readiness().ready)
+        eventually(lambda: daemon.state.readiness().ready)
     finally:
         daemon.stop()

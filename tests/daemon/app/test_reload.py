@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ class Daemon:
     def __init__(self) -> None:
         self.applied = 0
         self.does: Callable[[Callable[[], None]], None] = lambda commit: commit()
-        self.configuration = ConfigurationStatus("current", 0.0)
+        self.state = SimpleNamespace(configuration=ConfigurationStatus("current", 0.0))
         self.told: list[tuple[ConfigDiff | None, str]] = []
 
     def apply(self, _loaded: object, commit: Callable[[], None]) -> ConfigDiff:
@@ -81,7 +82,7 @@ def test_what_was_asked_for_before_the_start_is_done_after_it(harness: Ward) -> 
     harness.start()
     assert future.result(20) == CHANGES
     assert harness.daemon.told == [(CHANGES, "")]
-    assert harness.daemon.configuration.state == "current"
+    assert harness.daemon.state.configuration.state == "current"
 
 
 def test_a_faulty_file_is_refused_and_the_reason_is_kept(harness: Ward) -> None:
@@ -93,7 +94,7 @@ def test_a_faulty_file_is_refused_and_the_reason_is_kept(harness: Ward) -> None:
     ((change, reason),) = harness.daemon.told
     assert change is None
     assert "site.yaml:1:" in reason
-    assert harness.daemon.configuration.state == "refused"
+    assert harness.daemon.state.configuration.state == "refused"
 
 
 def test_an_option_under_its_previous_name_is_applied_with_a_warning(
@@ -112,7 +113,7 @@ def test_all_who_ask_during_a_reload_share_the_next(harness: Ward) -> None:
     harness.start()
     first = harness.reloads.ask()
     assert begun.wait(20)
-    assert harness.daemon.configuration.state == "reloading"
+    assert harness.daemon.state.configuration.state == "reloading"
     others = [harness.reloads.ask() for _ in range(5)]
     for _ in range(100):
         harness.reloads.ask_once()
@@ -161,7 +162,7 @@ def test_one_that_makes_no_progress_fails_and_can_change_nothing_afterwards(
     with pytest.raises(ConfigError, match="no progress for 0 s while opening new cameras and plug-ins"):
         harness.reloads.ask().result(20)
     assert begun.is_set()
-    assert harness.daemon.configuration.state == "failed"
+    assert harness.daemon.state.configuration.state == "failed"
     harness.daemon.does = lambda commit: commit()
     assert harness.reloads.ask().result(20) == CHANGES, "the next one is not held up"
     go_on.set()

@@ -1,4 +1,4 @@
-"""Metrics of one plug-in instance, and the counters and kinds of events that plug-ins declare."""
+"""Metrics of plug-ins and of the event journal, and the counters that plug-ins declare."""
 
 from __future__ import annotations
 

@@ -12,10 +12,9 @@ from bench.gpu.desk import Desk, noise
 from bench.gpu.row import Row, within
 from sightd.daemon.render.text import rounded
 from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.drawing import Hide, Mark, Mask, Outline, OverlayKernel
 from sightd.engines.cuda.launch.faces import FaceCrop
 from sightd.engines.cuda.launch.heads import DeviceTensor
-from sightd.engines.cuda.launch.hide import Hide
-from sightd.engines.cuda.launch.overlay import Mark, Mask, Outline, OverlayKernel
 from sightd.engines.cuda.launch.preprocess import Preprocess
 from sightd.engines.cuda.launch.resize import Resize as Resizing
 from sightd.engines.cuda.launch.style import Finish, Paint, Style

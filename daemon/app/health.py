@@ -40,7 +40,7 @@ from sightd.daemon.serve.view import (
     StoreReport,
     Viewers,
 )
-from sightd.plugins.storage.state_directory import state_directory
+from sightd.engines.files import state_directory
 
 
 def plugin_status(instance: Instance) -> PluginStatus:

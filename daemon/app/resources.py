@@ -15,7 +15,7 @@ from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Config
 from sightd.daemon.events.journal_reader import journal_of
 from sightd.daemon.serve.http.control_socket import MOST_CONNECTIONS
-from sightd.plugins.storage.state_directory import make_private, state_directory
+from sightd.engines.files import make_private, state_directory
 
 _OF_RTSP, _OF_HTTP, _OF_CAMERA, _OF_PROCESS = 2, 1, 16, 128
 """File descriptors per RTSP connection (GStreamer's and ours), per HTTP connection, per camera (source, event

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sightd.daemon.common.redaction import redact
 from sightd.engines.text import did_you_mean, printable_lines
-from sightd.plugins.problem import ConfigProblem
+from sightd.plugins.api.errors import ConfigProblem
 
 PathKey = tuple[str | int, ...]
 """Path to a value in the file: ("cameras", "front", "chain", 0)."""

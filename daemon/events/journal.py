@@ -18,9 +18,9 @@ from typing import Any, Protocol
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.events.event import Event, EventKind, PendingEvent, describe
 from sightd.daemon.events.journal_reader import JournalError, JournalReader
+from sightd.engines.files import make_private
 from sightd.engines.log_throttle import LogThrottle
 from sightd.plugins.storage.sqlite import NotOursError, require_ours
-from sightd.plugins.storage.state_directory import make_private
 from sightd.plugins.storage.trusted_clock import TrustedClock
 
 _VERSION = 1

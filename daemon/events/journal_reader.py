@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sightd.daemon.config.model import Events
 from sightd.daemon.events.event import Event
+from sightd.engines.files import state_directory
 from sightd.plugins.storage.sqlite import is_damaged, read_only
-from sightd.plugins.storage.state_directory import state_directory
 
 _COLUMNS = "id, kind, at, camera, plugin, facts"
 

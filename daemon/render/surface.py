@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sightd.daemon.render.text import Sprite, SpriteCache
 from sightd.daemon.render.theme import Colour, shade
 from sightd.engines.cuda.image import DeviceImage
-from sightd.engines.cuda.launch.overlay import Mark, Mask, Outline, Trail
+from sightd.engines.cuda.launch.drawing import Mark, Mask, Outline, Trail
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
 from sightd.plugins.api import FloatArray, Image
 

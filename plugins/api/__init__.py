@@ -1,10 +1,10 @@
 """The plug-in contract: everything that a plug-in imports.
 
-`plugin` is the base class, `frame` what it is given, `results` what it produces, `reports` how it declares counters and
-events, `json_form` how results become JSON, `canvas` what it draws on, `units` the types of its options, and `models`
-the functions that it registers for model roles of its own. `service` is what it offers to people through the daemon's
-API, `commands` what it adds to the command line, and `errors` has the exceptions. Each module is imported when the
-first of its names is used, so that a module that declares a command stays light.
+`plugin` is the base class, and the functions that a package registers for model roles of its own; `frame` is what a
+plug-in is given and draws on, `results` what it produces, `reports` how it declares counters and events, `json_form`
+how results become JSON, and `units` the types of its options. `service` is what it offers to people through the
+daemon's API, `commands` what it adds to the command line, and `errors` has the exceptions and problems of options. Each
+module is imported when the first of its names is used, so that a module that declares a command stays light.
 """
 
 from importlib import import_module
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader
-    from sightd.plugins.api.canvas import Canvas
     from sightd.plugins.api.commands import (
         COMMAND_ENTRY_POINT_GROUP,
         WHICH_DAEMON,
@@ -22,15 +21,25 @@ if TYPE_CHECKING:
         CommandContext,
         add_daemon_options,
     )
-    from sightd.plugins.api.errors import ApiError, InvalidRequestError, PluginError, RefusedError, UsageError
-    from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
+    from sightd.plugins.api.errors import (
+        ApiError,
+        ConfigProblem,
+        InvalidRequestError,
+        PluginError,
+        RefusedError,
+        UsageError,
+    )
+    from sightd.plugins.api.frame import BoolArray, Canvas, FloatArray, Frame, Image, IntArray
     from sightd.plugins.api.json_form import FRAME_KEYS, STANDARD_KEYS, JsonResult, json_of, merged_json
-    from sightd.plugins.api.models import BOX_READER_ENTRY_POINT_GROUP, DRIFT_ENTRY_POINT_GROUP, BoxReaderFactory, Drift
     from sightd.plugins.api.plugin import (
         API_VERSION,
+        BOX_READER_ENTRY_POINT_GROUP,
+        DRIFT_ENTRY_POINT_GROUP,
         ENTRY_POINT_GROUP,
         AnyPlugin,
+        BoxReaderFactory,
         Context,
+        Drift,
         Plugin,
         PluginConfig,
     )
@@ -61,21 +70,17 @@ if TYPE_CHECKING:
     )
     from sightd.plugins.api.service import Answer, Mode, PluginService, Role, Route, ServiceContext, Storage
     from sightd.plugins.api.units import Device, Duration, Size, Span
-    from sightd.plugins.problem import ConfigProblem
 else:
     _MODULES = (
         ".errors",
         ".commands",
         ".reports",
-        "sightd.plugins.problem",
         ".units",
-        ".canvas",
         ".frame",
         ".results",
         ".json_form",
         ".service",
         ".plugin",
-        ".models",
         "sightd.engines.sessions.tensorrt.verify",
     )
     """The modules with these names; those that import least come first."""

@@ -1,9 +1,10 @@
-"""Exceptions of the plug-in contract."""
+"""Exceptions of the plug-in contract, and problems of options. Can be imported without NumPy and models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 
 class PluginError(Exception):
@@ -32,3 +33,20 @@ class ApiError(Exception):
     def __init__(self, status: int, message: str, body: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.status, self.body = status, body or {}
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """An option with an unusable value.
+
+    `path` leads to the value: ("model", 0, "file") within a plug-in's entry. `hint` says what to write instead. Neither
+    text may contain a secret.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    hint: str = ""
+
+    def within(self, *path: str | int) -> Self:
+        """Returns the same problem with `path` prepended to its own: a part's problem, as the whole reports it."""
+        return replace(self, path=(*path, *self.path))

@@ -1,9 +1,10 @@
-"""A frame of a camera, and the array types of images and results."""
+"""A frame of a camera, the canvas that plug-ins draw on, and the array types of images and results."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,3 +106,27 @@ class Frame:
                 self._image.flags.writeable = False
                 self._decode = None  # releases the decoder's own buffer
             return self._image
+
+
+@runtime_checkable
+class Canvas(Protocol):
+    """Drawing surface for plug-ins: the output image at its own size, with helpers that scale from source pixels."""
+
+    @property
+    def image(self) -> Image:
+        """Writable BGR uint8 [height, width, 3], in output pixels. An image on a GPU is downloaded first, so use this
+        only to draw into it; use `size` otherwise."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the output image in pixels."""
+        ...
+
+    def box(self, xyxy: FloatArray, colour: tuple[int, int, int], label: str = "") -> None:
+        """Draws a box given in source pixels, with an optional label on a contrasting background."""
+        ...
+
+    def text(self, xy: tuple[float, float], text: str, colour: tuple[int, int, int]) -> None:
+        """Draws a line of text on a contrasting background; `xy` is its top left corner in source pixels."""
+        ...

@@ -2,11 +2,15 @@
 
 A plug-in is a class registered under the entry-point group `sightd.plugins`. The daemon creates one instance for each
 entry under `plugins:` in the configuration. All cameras whose chain names the entry share that instance.
+
+A package may also register functions for a model role of its own (a `Model` states its role, such as "detector") to
+compare results of such models. They are imported only when a model of the role needs them. A model without them works,
+but not on TensorRT, which needs a box reader for roles that sightd does not know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,13 +19,13 @@ from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.sessions.backends import BackendName, Precision
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api.canvas import Canvas
-from sightd.plugins.api.frame import Frame
+from sightd.engines.sessions.tensorrt.verify import BoxReader
+from sightd.plugins.api.errors import ConfigProblem
+from sightd.plugins.api.frame import Canvas, Frame
 from sightd.plugins.api.reports import CounterSpec, EventSpec
 from sightd.plugins.api.results import Results
 from sightd.plugins.api.service import Mode, PluginService, Route, ServiceContext
 from sightd.plugins.api.units import Device, Duration, Size
-from sightd.plugins.problem import ConfigProblem
 
 API_VERSION = 1
 ENTRY_POINT_GROUP = "sightd.plugins"
@@ -185,3 +189,16 @@ class Plugin(Generic[C]):
 
 
 AnyPlugin = Plugin[Any]
+
+
+BOX_READER_ENTRY_POINT_GROUP = "sightd.box_readers"
+"""Entry points of `BoxReaderFactory` functions, by role."""
+DRIFT_ENTRY_POINT_GROUP = "sightd.drift"
+"""Entry points of `Drift` functions, by role."""
+
+BoxReaderFactory = Callable[[Model], BoxReader]
+"""Returns what turns a model's raw outputs into boxes: a new TensorRT engine must find those of ONNX Runtime. Raises
+PluginError for a model that it cannot read."""
+Drift = Callable[[Engine, Engine, Sequence[Frame]], str]
+"""Says in one sentence how far the results of the second engine, the int8 one, agree with those of the first on a few
+frames. Raises PluginError if it cannot run one of them."""

@@ -27,8 +27,7 @@ from sightd.plugins.api import (
     Tracks,
 )
 from sightd.plugins.classifier.config import ClassifierConfig, OwnClassifier
-from sightd.plugins.classifier.scores import CameraScores, SubjectScores, likeliest
-from sightd.plugins.classifier.subjects import ClassifiedSubject, subjects_of
+from sightd.plugins.classifier.subjects import CameraScores, ClassifiedSubject, SubjectScores, likeliest, subjects_of
 
 _INK = (235, 225, 205)
 """Text colour, BGR."""

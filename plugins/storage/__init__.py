@@ -1,1 +1,1 @@
-"""Persistent state: its directory, SQLite databases, and a clock for deletion by age."""
+"""Persistent state: SQLite databases, and a clock for deletion by age."""

@@ -17,8 +17,8 @@ from sightd.engines.cuda.gpus import Gpu, with_kernels
 from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
 from sightd.engines.session import Backend
 from sightd.engines.sessions.engine import Engine
-from sightd.engines.sessions.onnxruntime.binding import Binding, BoundRun, with_sides
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
+from sightd.engines.sessions.onnxruntime.cuda import Binding, BoundRun, with_sides
 from tests.support.fake_cuda import StandIn, build_stand_in, cubin
 from tests.support.host_kernels.build import packed_library
 

@@ -27,7 +27,7 @@ from sightd.daemon.serve.control_address import (
 from sightd.daemon.serve.errors import ServeError
 from sightd.daemon.serve.http.listener import GuardedSocket
 from sightd.daemon.serve.limits import ConnectionLimiter, RejectionCounter
-from sightd.plugins.storage.state_directory import make_private
+from sightd.engines.files import make_private
 
 log = logging.getLogger(__name__)
 

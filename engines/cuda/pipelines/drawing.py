@@ -7,8 +7,7 @@ from contextlib import ExitStack
 
 from sightd.engines.cuda.gpus import Gpu
 from sightd.engines.cuda.image import DeviceImage, Downloads
-from sightd.engines.cuda.launch.hide import Hide
-from sightd.engines.cuda.launch.overlay import Mark, OverlayKernel, Point
+from sightd.engines.cuda.launch.drawing import Hide, Mark, OverlayKernel, Point
 from sightd.engines.cuda.launch.resize import Resize
 
 

@@ -12,9 +12,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from sightd.engines.files import make_private, state_directory
 from sightd.plugins.face.gallery.errors import DamagedError, GalleryError, WrongKeyError
 from sightd.plugins.storage.sqlite import NotOursError, require_ours
-from sightd.plugins.storage.state_directory import make_private, state_directory
 
 _OURS = frozenset({"meta", "persons"})
 """Tables that galleries of all versions have."""

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.launch.hide import Hide
-from sightd.engines.cuda.launch.overlay import Point
+from sightd.engines.cuda.launch.drawing import Hide, Point
 from sightd.engines.cuda.launch.picture import DevicePicture
 from tests.engines.cuda.pictures import noise, nv12_noise, nv12_on_device, on_device
 from tests.engines.cuda.test_style import bgr, nv12

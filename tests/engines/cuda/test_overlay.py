@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sightd.daemon.render.text import rounded
-from sightd.engines.cuda.launch.overlay import Mark, Mask, Outline, OverlayKernel, Trail
+from sightd.engines.cuda.launch.drawing import Mark, Mask, Outline, OverlayKernel, Trail
 from sightd.engines.cuda.launch.picture import DevicePicture
 from tests.engines.cuda.pictures import noise, nv12_noise, nv12_on_device, on_device
 from tests.engines.cuda.test_style import bgr, nv12

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sightd.engines.session import Tensor
-from sightd.engines.sessions.onnxruntime.binding import with_sides
+from sightd.engines.sessions.onnxruntime.cuda import with_sides
 from sightd.plugins.api import FloatArray, Frame, Image, PluginError
 from sightd.plugins.face.detector import DetectedFaces, HostFaceDetector, Search, face_detector_for
 from tests.support.faces import engine, frame, photo

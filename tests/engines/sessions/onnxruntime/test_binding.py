@@ -12,8 +12,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from sightd.engines.sessions.onnxruntime.binding import Binding, BoundTensor
 from sightd.engines.sessions.onnxruntime.cpu import tensor_specs
+from sightd.engines.sessions.onnxruntime.cuda import Binding, BoundTensor
 from tests.support.networks import write_double
 
 

@@ -15,8 +15,7 @@ from onnx import TensorProto, helper
 from sightd.engines.errors import EngineBuildError
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.onnx_edit import to_fp16, with_dynamic_batch
-from sightd.engines.sessions.tensorrt.build_process import build, visible_device
-from sightd.engines.sessions.tensorrt.build_worker import decode, encode
+from sightd.engines.sessions.tensorrt.build_process import build, decode, encode, visible_device
 from sightd.engines.sessions.tensorrt.builder import BatchRange, BuildOrder
 from sightd.engines.sessions.tensorrt.names import Flavour
 from tests.support import tensorrt_packages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.plugins.classifier.scores import averaged, likeliest
+from sightd.plugins.classifier.subjects import averaged, likeliest
 
 
 def test_the_likeliest_come_first_and_of_equals_the_lower_class() -> None:

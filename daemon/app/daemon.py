@@ -180,7 +180,7 @@ class Daemon:
                     ready.append(self._opened(loaded, name))
                 undo.callback(self._manager.discard, ready[-1])
             with as_config_error(loaded, ("plugins",)):
-                routes = [*offered_routes(loaded)] if self._http is not None else []
+                routes = offered_routes(loaded) if self._http is not None else {}
                 services = self._services.opened(loaded) if self._http is not None else {}
             undo.callback(self._services.discard, services)
             renewals = self._renewals(loaded, wanted)
@@ -316,9 +316,9 @@ class Daemon:
             self.state.http = self._http
             self._http.start()
 
-    def _serve(self, services: Mapping[str, ServedPlugin], routes: Iterable[tuple[str, Sequence[Route]]]) -> None:
+    def _serve(self, services: Mapping[str, ServedPlugin], routes: Mapping[str, Sequence[Route]]) -> None:
         """Serves these services of plug-ins, and only these."""
         self._services.serve(services)
         if self._routes is not None:
-            for kind, ones in routes:
+            for kind, ones in routes.items():
                 self._routes.add(kind, ones)

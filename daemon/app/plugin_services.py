@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,7 +118,7 @@ class PluginServices:
         none, or if it must be chosen."""
         found = {name: served.service for name, served in self._served.items() if served.kind == kind}
         if not found:
-            raise NoServiceError(f"the daemon runs no {kind} plug-in: add one to a chain, then `sightd reload`")
+            raise NoServiceError(f"the daemon runs no {kind} plug-in: add {kind} to a chain, then `sightd reload`")
         if plugin is not None and plugin not in found:
             raise NoServiceError(f"the daemon runs no {kind} plug-in {plugin!r}, only: {', '.join(found)}")
         if plugin is None and (several := _several(kind, list(found.values()))):
@@ -194,20 +194,11 @@ def open_service(
         raise PluginError(f"the service of plug-in {kind} cannot be opened: {type(error).__name__}: {error}") from error
 
 
-def offered_routes(loaded: LoadedConfig) -> Iterator[tuple[str, Sequence[Route]]]:
-    """Yields the routes of each kind of plug-in in use, and of all that come with sightd: the answers say if no such
-    plug-in runs. Imports them, so call it before cameras run; one that cannot be imported is logged and left out."""
+def offered_routes(loaded: LoadedConfig) -> dict[str, Sequence[Route]]:
+    """Returns the routes of each kind of plug-in in use. Raises PluginError if one cannot be imported."""
     installed = registry.available()
-    others = [name for name, entry in installed.items() if registry.is_built_in(entry)]
-    in_use = [config.use or name for name, config in plugins_in_use(loaded).items()]
-    for kind in dict.fromkeys((*in_use, *others)):
-        try:
-            routes = registry.load(kind, installed).routes
-        except PluginError as error:
-            log.error("the API has no routes of plug-in %s: %s", kind, error)
-            continue
-        if routes:
-            yield kind, routes
+    kinds = dict.fromkeys(config.use or name for name, config in plugins_in_use(loaded).items())
+    return {kind: routes for kind in kinds if (routes := registry.load(kind, installed).routes)}
 
 
 def _several(kind: str, services: Sequence[PluginService]) -> str:

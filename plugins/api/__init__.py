@@ -68,7 +68,16 @@ if TYPE_CHECKING:
         check_lengths,
         label_of,
     )
-    from sightd.plugins.api.service import Answer, Mode, PluginService, Role, Route, ServiceContext, Storage
+    from sightd.plugins.api.service import (
+        ROUTE_ENTRY_POINT_GROUP,
+        Answer,
+        Mode,
+        PluginService,
+        Role,
+        Route,
+        ServiceContext,
+        Storage,
+    )
     from sightd.plugins.api.units import Device, Duration, Size, Span
 else:
     _MODULES = (
@@ -106,6 +115,7 @@ __all__ = [
     "MAX_FACTS",
     "MAX_VALUES",
     "RESERVED_KINDS",
+    "ROUTE_ENTRY_POINT_GROUP",
     "STANDARD_KEYS",
     "WHICH_DAEMON",
     "Answer",

@@ -15,6 +15,9 @@ from typing import Any, Literal
 from sightd.engines.model import Model
 from sightd.engines.sessions.engine import Engine
 
+ROUTE_ENTRY_POINT_GROUP = "sightd.routes"
+"""Group of entry points that says whose routes are below a path without importing the plug-in: the name is the first
+part of the path below `/api`, such as "faces", the value that of the plug-in's own entry point."""
 Role = Literal["view", "operate", "admin"]
 
 
@@ -86,7 +89,8 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Route:
     """An operation of a service in the daemon's API: `method` on `path` below `/api`, such as "/faces/{name}", for
-    clients with at least this `role`.
+    clients with at least this `role`. The first part of the path is registered for the plug-in in
+    `ROUTE_ENTRY_POINT_GROUP`.
 
     `handler(service, **values)` is a plain function, called on a worker thread. It gets the parts of the path by name,
     and, if it has such parameters, `query` (a pydantic model) and `body` (a pydantic model, or the body as bytes); the

@@ -16,6 +16,7 @@ from sightd.plugins.api import (
     BOX_READER_ENTRY_POINT_GROUP,
     DRIFT_ENTRY_POINT_GROUP,
     ENTRY_POINT_GROUP,
+    ROUTE_ENTRY_POINT_GROUP,
     AnyPlugin,
     BoxReader,
     BoxReaderFactory,
@@ -47,6 +48,17 @@ def _entries(group: str, kind: str) -> dict[str, EntryPoint]:
                 "uninstall one of them"
             )
     return found
+
+
+def route_owners() -> dict[str, list[str]]:
+    """Returns which installed plug-ins have routes, by the first part of their paths below `/api`, without importing
+    any. Raises PluginError as `available` does."""
+    installed, owners = available().items(), dict[str, list[str]]()
+    for route in sorted(entry_points(group=ROUTE_ENTRY_POINT_GROUP), key=lambda route: route.name):
+        names = [name for name, entry in installed if entry.value == route.value]
+        known = owners.setdefault(route.name, [])
+        known += [name for name in names if name not in known]
+    return owners
 
 
 def package_of(entry: EntryPoint) -> str:

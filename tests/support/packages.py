@@ -27,6 +27,10 @@ def package(folder: Path, name: str, entry_points: Mapping[str, Mapping[str, str
 
 def tally(folder: Path) -> Path:
     """Installs `tests/support/tally` there: a plug-in with a service, two routes and a command. Returns the folder."""
-    points = {"sightd.plugins": {"tally": "tally.plugin:Tally"}, "sightd.commands": {"tally": "tally.command:COMMAND"}}
+    points = {
+        "sightd.plugins": {"tally": "tally.plugin:Tally"},
+        "sightd.routes": {"tally": "tally.plugin:Tally"},
+        "sightd.commands": {"tally": "tally.command:COMMAND"},
+    }
     shutil.copytree(_SUPPORT / "tally", folder / "tally", ignore=shutil.ignore_patterns("__pycache__"))
     return package(folder, "tally", points)

@@ -1,4 +1,6 @@
-"""Adds the routes that plug-ins declare to the API: access, limits, and answers as for all other routes."""
+"""Adds the routes that plug-ins declare to the API: access, limits, and answers as for all other routes.
+
+Only plug-ins in use are imported. Requests for routes of others are answered with what to configure."""
 
 from __future__ import annotations
 
@@ -6,18 +8,21 @@ import inspect
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, get_type_hints
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, create_model
+from starlette.types import Receive, Scope, Send
 
 from sightd.daemon.serve.auth import Access, Role
 from sightd.daemon.serve.http.auth import at_least
 from sightd.daemon.serve.http.bodies import report_unavailable, require_values
 from sightd.engines.errors import EngineError
 from sightd.plugins.api import Answer, InvalidRequestError, PluginService, RefusedError, Route
+from sightd.plugins.configuration import registry
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,7 @@ class PluginRoutes:
         self._app, self._service, self._access = app, service, access
         self._added: set[str] = set()
         self._taken = set(_operations(app.routes))
+        self._not_found, app.router.default = app.router.default, self._unmatched
         app.add_exception_handler(RefusedError, _refused)
         app.add_exception_handler(EngineError, report_unavailable)
 
@@ -58,6 +64,24 @@ class PluginRoutes:
                     self._add(router, kind, route)
             self._app.include_router(router)
         self._app.openapi_schema = None  # it is cached
+
+    @cached_property
+    def _owners(self) -> Mapping[str, Sequence[str]]:
+        return registry.route_owners()
+
+    async def _unmatched(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Called for requests that no route matches."""
+        if scope["type"] == "http":
+            await run_in_threadpool(self._require_added, scope["path"])
+        await self._not_found(scope, receive, send)
+
+    def _require_added(self, path: str) -> None:
+        """Raises RefusedError if an installed plug-in whose routes are not added has routes at this path."""
+        base, _, below = path.partition(f"{PREFIX}/")
+        owners = () if base else self._owners.get(below.partition("/")[0], ())
+        for kind in owners:
+            if kind not in self._added:
+                self._service(kind, None)
 
     def _add(self, router: APIRouter, kind: str, route: Route) -> None:
         at = (route.method, PREFIX + route.path)

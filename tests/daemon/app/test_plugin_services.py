@@ -49,7 +49,7 @@ def services(tmp_path: Path) -> Iterator[PluginServices]:
 
 def test_without_a_face_plugin_there_is_no_gallery_and_no_file(services: PluginServices, tmp_path: Path) -> None:
     services.serve(services.opened(loaded(tmp_path)))
-    with pytest.raises(NoServiceError, match="runs no face plug-in: add one to a chain, then `sightd reload`"):
+    with pytest.raises(NoServiceError, match="runs no face plug-in: add face to a chain, then `sightd reload`"):
         face_service(services)
     assert not (tmp_path / "state").exists()
     assert services.faults == []

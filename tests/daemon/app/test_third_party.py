@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.waiting
 ROOT = Path(__file__).parents[3]
 PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 5}
 TOKENS = {role: f"the-token-of-one-who-may-{role}" for role in ("view", "operate")}
+
+NO_TALLY = {"error": "the daemon runs no tally plug-in: add tally to a chain, then `sightd reload`"}
 
 
 class Site:
@@ -131,7 +134,8 @@ def test_of_several_instances_one_is_chosen(site: Site) -> None:
 def test_a_reload_brings_its_routes_and_takes_its_service_away(site: Site) -> None:
     with DaemonProcess(site.folder, site.configuration([]), site.environ) as daemon:
         eventually(lambda: bool(ask(daemon, "GET", "view", "/readyz").json()["ready"]), 30, "daemon ready")
-        assert ask(daemon, "GET", "view").status_code == 404
+        without = ask(daemon, "GET", "view")
+        assert (without.status_code, without.json()) == (409, NO_TALLY)
         servers = {"rtsp": {"port": 0, "enabled": False}, "http": {"port": 0}}
         daemon.path.write_text(yaml.safe_dump({**site.configuration(["tally"], tally={}), **servers}))
         daemon.signal(signal.SIGHUP)
@@ -139,9 +143,7 @@ def test_a_reload_brings_its_routes_and_takes_its_service_away(site: Site) -> No
         daemon.path.write_text(yaml.safe_dump({**site.configuration([]), **servers}))
         daemon.signal(signal.SIGHUP)
         eventually(lambda: ask(daemon, "GET", "view").status_code == 409, 30)
-        assert ask(daemon, "GET", "view").json() == {
-            "error": "the daemon runs no tally plug-in: add one to a chain, then `sightd reload`"
-        }
+        assert ask(daemon, "GET", "view").json() == NO_TALLY
 
 
 def test_the_list_of_commands_has_it(site: Site) -> None:
@@ -151,8 +153,21 @@ def test_the_list_of_commands_has_it(site: Site) -> None:
 
 def test_a_plugin_of_sightd_that_does_not_run_says_so(site: Site) -> None:
     with DaemonProcess(site.folder, site.configuration([]), site.environ) as daemon:
-        told = {"error": "the daemon runs no face plug-in: add one to a chain, then `sightd reload`"}
+        answer = {"error": "the daemon runs no face plug-in: add face to a chain, then `sightd reload`"}
         eventually(lambda: ask(daemon, "GET", "operate", "/api/faces").status_code == 409, 30)
-        assert ask(daemon, "GET", "operate", "/api/faces").json() == told
-        assert ask(daemon, "GET", "view", "/api/faces").status_code == 403
-        assert told["error"] in site.sightd("faces", "list", "-c", daemon.path, code=1)
+        for method, path in (("GET", "/api/faces"), ("DELETE", "/api/unknown-faces/7"), ("POST", "/api/compare-faces")):
+            refused = ask(daemon, method, "view", path)
+            assert (refused.status_code, refused.json()) == (409, answer)
+        assert httpx.get(daemon.url("/api/faces")).status_code == 401
+        assert ask(daemon, "GET", "operate", "/api/face").status_code == 404
+        assert answer["error"] in site.sightd("faces", "list", "-c", daemon.path, code=1)
+
+
+def test_the_daemon_imports_only_configured_plugins(site: Site) -> None:
+    environ = {**site.environ, "PYTHONPROFILEIMPORTTIME": "1"}  # logs what is imported by an import statement
+    with DaemonProcess(site.folder, site.configuration(["tally"], tally={}, tracker={}), environ) as daemon:
+        eventually(lambda: ask(daemon, "GET", "operate", "/api/faces").status_code == 409, 30)
+        imported = set(re.findall(r"\| +([\w.]+)$", daemon.log, re.MULTILINE))
+    assert {"sightd.daemon.app.daemon", "sightd.plugins.tracker.motion"} <= imported
+    others = tuple(f"sightd.plugins.{name}." for name in ("classifier", "detector", "face", "style"))
+    assert not {module for module in imported if module.startswith(others)}

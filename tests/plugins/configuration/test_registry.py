@@ -8,7 +8,13 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import BOX_READER_ENTRY_POINT_GROUP, DRIFT_ENTRY_POINT_GROUP, ENTRY_POINT_GROUP, PluginError
+from sightd.plugins.api import (
+    BOX_READER_ENTRY_POINT_GROUP,
+    DRIFT_ENTRY_POINT_GROUP,
+    ENTRY_POINT_GROUP,
+    ROUTE_ENTRY_POINT_GROUP,
+    PluginError,
+)
 from sightd.plugins.configuration import registry
 from sightd.plugins.tracker import Tracker
 
@@ -105,3 +111,22 @@ def test_two_box_readers_for_one_role_are_refused(installed: list[EntryPoint]) -
     ]
     with pytest.raises(PluginError, match='two packages have a box reader "style"'):
         registry.box_reader_for(Catalog.load().get("style26"))
+
+
+def test_owners_of_routes_are_known_without_an_import(installed: list[EntryPoint]) -> None:
+    add(installed, "wrong", f"{HERE}:OfTomorrow")
+    add(installed, "again", f"{HERE}:OfTomorrow")
+    for path, value in (
+        ("wrongs", f"{HERE}:OfTomorrow"),
+        ("tracks", "sightd.plugins.tracker:Tracker"),
+        ("tracks", f"{HERE}:OfTomorrow"),
+        ("lost", "sightd.plugins.lost:NotInstalled"),
+    ):
+        installed.append(EntryPoint(path, value, ROUTE_ENTRY_POINT_GROUP))
+    sys.modules.pop(HERE, None)
+    assert registry.route_owners() == {
+        "wrongs": ["again", "wrong"],
+        "tracks": ["tracker", "again", "wrong"],
+        "lost": [],
+    }
+    assert HERE not in sys.modules

@@ -89,19 +89,26 @@ ROUTES = (
 )
 
 
+def runs_nothing(kind: str, plugin: str | None) -> PluginService:
+    raise RefusedError(f"no {kind} plug-in runs")
+
+
 @pytest.fixture
-def routes_of() -> Iterator[Callable[[], tuple[PluginRoutes, Ask]]]:
+def routes_of() -> Iterator[Callable[..., tuple[PluginRoutes, Ask]]]:
     metrics = Metrics(CollectorRegistry(), "1.2.3")
     app = create_app(View(), metrics.exposition, 1, NO_TOKENS)
     server = HttpServer(Http(port=0), app)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers={"X-Sightd": "1"}, timeout=20) as client:
-        yield lambda: (PluginRoutes(app, lambda _kind, plugin: Thing(plugin), NO_TOKENS), client.request)
+        yield lambda service=lambda _kind, plugin: Thing(plugin): (
+            PluginRoutes(app, service, NO_TOKENS),
+            client.request,
+        )
     server.close()
 
 
 @pytest.fixture
-def ask(routes_of: Callable[[], tuple[PluginRoutes, Ask]]) -> Ask:
+def ask(routes_of: Callable[..., tuple[PluginRoutes, Ask]]) -> Ask:
     routes, request = routes_of()
     routes.add("thing", ROUTES)
     return request
@@ -162,7 +169,7 @@ def test_the_schema_of_the_api_has_the_parameters(ask: Ask) -> None:
 
 
 def test_a_route_declared_wrongly_or_taken_is_left_out_and_logged(
-    routes_of: Callable[[], tuple[PluginRoutes, Ask]], caplog: pytest.LogCaptureFixture
+    routes_of: Callable[..., tuple[PluginRoutes, Ask]], caplog: pytest.LogCaptureFixture
 ) -> None:
     routes, request = routes_of()
     before = request("GET", "/api/status").json()
@@ -186,3 +193,17 @@ def test_a_route_declared_wrongly_or_taken_is_left_out_and_logged(
         "fields plugin",
         "plug-in other: the API already has GET /api/teapot; its route is left out",
     ]
+
+
+def test_routes_of_an_installed_plugin_that_does_not_run_are_refused_until_they_are_added(
+    routes_of: Callable[..., tuple[PluginRoutes, Ask]],
+) -> None:
+    routes, request = routes_of(runs_nothing)
+    for path in ("faces", "faces/Ada", "unknown-faces"):
+        refused = request("GET", f"/api/{path}")
+        assert (refused.status_code, refused.json()) == (422, {"error": "no face plug-in runs"})
+    assert [request("GET", path).status_code for path in ("/api", "/api/", "/api/face", "/faces", "/x/api/faces")] == (
+        [404] * 5
+    )
+    routes.add("face", (Route("GET", "/faces", "view", "Now served", lambda service: None),))
+    assert request("GET", "/api/faces/Ada").status_code == 404, "the plug-in has no such route"

@@ -127,9 +127,8 @@ def load_text(
     if isinstance(document.value, dict):
         left_out = () if cameras else _CAMERA_SECTIONS
         document.value = {key: item for key, item in document.value.items() if _is_read(key, left_out)}
-    renaming = RenamedOptions()
-    renaming.rename(document, str(path))
-    overrides = renaming.renamed(overrides)
+    renaming = RenamedOptions(plugins.find)
+    overrides = renaming.rename(document, str(path), overrides)
     resolved = resolve(document.value, document.positions, folder=folder, environ=environ, files=files or {})
     report = _Report(path, resolved, overrides)
     report.add(document.problems, renaming.problems, resolved.problems)

@@ -10,7 +10,7 @@ but not on TensorRT, which needs a box reader for roles that sightd does not kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +35,11 @@ class PluginConfig(BaseModel):
     """Options that every plug-in has; a plug-in's own `Config` derives from it and adds its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    renamed_options: ClassVar[Mapping[str, str]] = {}
+    """Previous names of options, and their current ones. A configuration may use them; a warning names the new one."""
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """The same for values: previous and current ones by the current name of the option."""
 
     use: str | None = Field(
         None, description="Plug-in that this entry is an instance of; by default the name of the entry."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -84,8 +84,11 @@ class ClassifierConfig(PluginConfig):
         "train` trains a model on your own images.",
         examples=["resnet50", {"file": "/srv/models/birds.onnx", "labels": "/srv/models/birds.txt"}],
     )
-    of: Literal["picture", "objects"] = Field(
-        "picture",
+    renamed_options: ClassVar[Mapping[str, str]] = {"of": "target", "most": "max_objects", "smooth": "smoothing_time"}
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"target": {"picture": "frame"}}
+
+    target: Literal["frame", "objects"] = Field(
+        "frame",
         description="Classify the whole frame, or each object found by a detector or tracker earlier in the "
         "chain. With a tracker, the results for each object are averaged.",
     )
@@ -100,7 +103,7 @@ class ClassifierConfig(PluginConfig):
     margin: float = Field(
         0.1, ge=0, le=1, description="Margin around an object, on each side, as a fraction of its longer side."
     )
-    most: int = Field(
+    max_objects: int = Field(
         4,
         ge=1,
         le=64,
@@ -110,14 +113,14 @@ class ClassifierConfig(PluginConfig):
     )
     top: int = Field(3, ge=1, le=20, description="Number of classes to report, most likely first.")
     min_score: Share = Field(0.2, description="Classes with a lower probability are not drawn or counted.")
-    smooth: Duration = Field(
+    smoothing_time: Duration = Field(
         0.5, description="Time over which results are averaged; 0s shows each result unchanged.", examples=["1s"]
     )
 
     @model_validator(mode="after")
     def _of_objects(self) -> Self:
-        if self.classes is not None and self.of == "picture":
-            raise ValueError("classes applies only to objects: add `of: objects`, or remove classes")
+        if self.classes is not None and self.target == "frame":
+            raise ValueError("classes applies only to objects: add `target: objects`, or remove classes")
         return self
 
     def problems(self, networks: Catalog) -> list[ConfigProblem]:

@@ -99,7 +99,7 @@ class Classifier(Plugin[ClassifierConfig]):
         memory = self._memories.get(frame.camera)
         if memory is None or not memory.fits((frame.width, frame.height), frame.captured_at):
             return Results()
-        if self.config.of == "picture" and frame.captured_at - memory.at > max(_STALE_AFTER, 2 * memory.pause):
+        if self.config.target == "frame" and frame.captured_at - memory.at > max(_STALE_AFTER, 2 * memory.pause):
             return Results()
         lasting = [one for one in subjects_of(frame, results, self.config) if one.lasts]
         return Results(self._view(frame, lasting, memory))
@@ -130,7 +130,7 @@ class Classifier(Plugin[ClassifierConfig]):
 
     def _chosen(self, frame: Frame, results: Results) -> list[tuple[ClassifiedSubject, Part]]:
         """Selects what is classified on this frame: the whole frame, or the objects whose turn it is."""
-        if self.config.of == "picture":
+        if self.config.target == "frame":
             (whole,) = subjects_of(frame, results, self.config)
             return [(whole, part_of_picture(frame.width, frame.height, self.config.area))]
         if Tracks not in results and Detections not in results and not self._warned:
@@ -138,7 +138,7 @@ class Classifier(Plugin[ClassifierConfig]):
             log.warning("the classifier received no objects: put a detector before it in the chain of %s", frame.camera)
         seen = ((one, self._part_of(one, frame)) for one in self._in_turn(frame, results))
         parts = [(one, part) for one, part in seen if part is not None]
-        return parts if frame.still else parts[: self.config.most]
+        return parts if frame.still else parts[: self.config.max_objects]
 
     def _part_of(self, one: ClassifiedSubject, frame: Frame) -> Part | None:
         return part_of_object(one.box, frame.width, frame.height, self.config.margin)
@@ -148,7 +148,7 @@ class Classifier(Plugin[ClassifierConfig]):
         frames, so for them each frame starts at another row."""
         found = subjects_of(frame, results, self.config)
         if not all(one.lasts for one in found):
-            first = frame.seq * self.config.most % len(found)
+            first = frame.seq * self.config.max_objects % len(found)
             return [*found[first:], *found[:first]]
         known = {one.key: one for one in found}
         return [known[key] for key in self._memory_of(frame).in_turn(known)]
@@ -158,7 +158,7 @@ class Classifier(Plugin[ClassifierConfig]):
         if not all(one.lasts for one in objects):
             memory = CameraScores.new((frame.width, frame.height)).with_answers(new, frame.captured_at, 0.0)
             return Results(self._view(frame, objects, memory))
-        memory = self._memory_of(frame).with_answers(new, frame.captured_at, self.config.smooth)
+        memory = self._memory_of(frame).with_answers(new, frame.captured_at, self.config.smoothing_time)
         if not frame.still:
             self._memories[frame.camera] = memory
         return Results(self._view(frame, objects, memory))

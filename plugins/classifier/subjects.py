@@ -92,7 +92,7 @@ class ClassifiedSubject:
 
 def subjects_of(frame: Frame, results: Results, config: ClassifierConfig) -> list[ClassifiedSubject]:
     """Returns the whole frame, or the objects of the requested classes: tracks, else detections."""
-    if config.of == "picture":
+    if config.target == "frame":
         return [ClassifiedSubject(PICTURE, [0, 0, frame.width, frame.height])]
     tracks, detections = results.get(Tracks), results.get(Detections)
     if tracks is not None:

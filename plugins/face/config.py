@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr
 
@@ -16,6 +17,8 @@ Score = Annotated[float, Field(ge=0, le=1)]
 
 class FaceConfig(PluginConfig):
     """Detects and recognises faces. Every option has a default: `face: {}` works."""
+
+    renamed_options: ClassVar[Mapping[str, str]] = {"max_looks": "max_embeddings"}
 
     detector: str = Field("yunet", description="Model that detects faces; see `sightd models list`.")
     recogniser: str = Field(
@@ -57,7 +60,7 @@ class FaceConfig(PluginConfig):
     recheck: Duration = Field(
         0.5, description="Interval at which a tracked face is embedded again.", examples=["500ms"]
     )
-    max_looks: int = Field(
+    max_embeddings: int = Field(
         4,
         ge=1,
         description="Maximum number of faces to embed per frame, longest waiting first; limits the processing time.",
@@ -94,7 +97,7 @@ class FaceConfig(PluginConfig):
 
     def for_embeddings(self) -> Self:
         """Embeds every face of every frame, however many there are."""
-        return self.model_copy(update={"recheck": 0.0, "max_looks": 10_000})
+        return self.model_copy(update={"recheck": 0.0, "max_embeddings": 10_000})
 
     def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns unknown models and options that cannot be combined."""

@@ -218,7 +218,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         wanted = [
             [True] * len(faces)
             if frame.still
-            else state.due(numbers.tolist(), frame.captured_at, self.config.recheck, self.config.max_looks)
+            else state.due(numbers.tolist(), frame.captured_at, self.config.recheck, self.config.max_embeddings)
             for frame, faces, (state, _, numbers) in zip(frames, found, followed, strict=True)
         ]
         turned = [self._upright(*one) for one in zip(frames, found, wanted, strict=True)]

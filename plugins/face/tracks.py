@@ -27,7 +27,7 @@ _RULES = LifecycleRules(
     max_tracks=300,
     match_classes=False,
 )
-_REACH = Reach(show_lost=0.4, max_carry=1.0)
+_REACH = Reach(show_lost=0.4, max_prediction=1.0)
 _OUTAGE = 5.0
 """If no frame of a camera was analysed for this long (s), tracking starts over."""
 _FIRST_LOOKS = 3

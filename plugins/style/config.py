@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -87,12 +87,14 @@ class StyleConfig(PluginConfig):
         f"Built-in styles:  {', '.join(STYLES)}; styles that you trained can also be used.",
         examples=["delft", {"starry": 2, "delft": 1}, ["starry", "delft"]],
     )
+    renamed_options: ClassVar[Mapping[str, str]] = {"change": "interval", "steady": "smoothing"}
+
     every: int = Field(1, ge=1, le=1, description="Every frame is painted, because frames between cannot be predicted.")
-    change: Duration = Field(30.0, description="How long each style of a list is shown.", examples=["30s"])
+    interval: Duration = Field(30.0, description="How long each style of a list is shown.", examples=["30s"])
     fade: Duration = Field(2.0, description="Duration of the transition to the next style.", examples=["2s"])
     strength: Share = Field(1.0, description="Blend factor between the original frame (0) and the painting (1).")
     keep_colours: bool = Field(False, description="Apply the brush strokes but keep the colours of the frame.")
-    steady: Share = Field(1.0, description="Share of the previous painting to keep in unchanged areas; 0 flickers.")
+    smoothing: Share = Field(1.0, description="Share of the previous painting to keep in unchanged areas; 0 flickers.")
     min_lines: int = Field(
         128,
         ge=32,
@@ -131,11 +133,13 @@ class StyleConfig(PluginConfig):
             message = f"min_lines ({self.min_lines}) is greater than max_lines ({self.max_lines})"
             yield ConfigProblem((option,), message, "lower min_lines or raise max_lines")
         if isinstance(self.style, list) and len(self.style) > 1:
-            if self.change == 0:
-                yield ConfigProblem(("change",), "is zero, so no style of the list would be shown", "write change: 30s")
-            elif self.fade > self.change and "fade" in self.model_fields_set:
-                message = f"fade ({self.fade:g} s) is greater than change ({self.change:g} s)"
-                yield ConfigProblem(("fade",), message, "lower fade or raise change")
+            if self.interval == 0:
+                yield ConfigProblem(
+                    ("interval",), "is zero, so no style of the list would be shown", "write interval: 30s"
+                )
+            elif self.fade > self.interval and "fade" in self.model_fields_set:
+                message = f"fade ({self.fade:g} s) is greater than interval ({self.interval:g} s)"
+                yield ConfigProblem(("fade",), message, "lower fade or raise interval")
 
     def _misnamed(self, networks: Catalog) -> list[ConfigProblem]:
         if isinstance(self.model, OwnStyle):

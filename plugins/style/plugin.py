@@ -65,7 +65,7 @@ class Stylist(Plugin[StyleConfig]):
         super().__init__(config)
         self._feeds: dict[str, _Feed] = {}
         self._lock = threading.Lock()
-        self._steadier = TemporalSmoother(config.steady)
+        self._steadier = TemporalSmoother(config.smoothing)
         self._cycle: Cycle | None = None
         self._engine: Engine | None = None
         self._fixed: tuple[int, int] | None = None
@@ -85,7 +85,7 @@ class Stylist(Plugin[StyleConfig]):
             looks = [np.ones(1, np.float32)]
         else:
             looks = [weights_of(look, styles) for look in config.looks]
-        self._cycle = Cycle.of(looks, max(config.change, 1e-3), config.fade)
+        self._cycle = Cycle.of(looks, max(config.interval, 1e-3), config.fade)
         height, width = engine.session.inputs[engine.model.input.tensor].shape[2:]
         self._fixed = None if height is None or width is None else (width, height)
         self._engine = engine

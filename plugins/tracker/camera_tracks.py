@@ -81,7 +81,7 @@ class Reach:
     """How far predictions reach, in seconds: for a lost object, and from the last analysed frame."""
 
     show_lost: float
-    max_carry: float
+    max_prediction: float
 
 
 def seen(tracks: CameraTracks, detection: NDArray[np.int64], reach: Reach) -> Tracks:
@@ -92,7 +92,7 @@ def seen(tracks: CameraTracks, detection: NDArray[np.int64], reach: Reach) -> Tr
 
 def predicted(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
     """Returns the tracks predicted for another frame, or None if it is too far in time from the analysed one."""
-    if abs(now - tracks.at) > reach.max_carry:
+    if abs(now - tracks.at) > reach.max_prediction:
         return None
     seen_at = tracks.rows[:, SEEN_AT]
     return _shown(tracks, now, (seen_at >= tracks.at) | (now - seen_at <= reach.show_lost), None)

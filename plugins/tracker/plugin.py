@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -22,6 +22,8 @@ _OUTAGE = 5.0
 
 class TrackerConfig(PluginConfig):
     """Options of the tracker."""
+
+    renamed_options: ClassVar[Mapping[str, str]] = {"max_carry": "max_prediction"}
 
     high_score: float = Field(
         0.5,
@@ -67,7 +69,7 @@ class TrackerConfig(PluginConfig):
         description="Show an object that is out of sight at its predicted position for this long.",
         examples=["300ms"],
     )
-    max_carry: Duration = Field(
+    max_prediction: Duration = Field(
         1.5,
         description="Maximum time after the last analysed frame for which boxes are predicted.",
         examples=["1500ms"],
@@ -116,7 +118,7 @@ class Tracker(Plugin[TrackerConfig]):
             max_tracks=config.max_tracks,
             match_classes=config.match_classes,
         )
-        self._reach = Reach(show_lost=config.show_lost, max_carry=config.max_carry)
+        self._reach = Reach(show_lost=config.show_lost, max_prediction=config.max_prediction)
         self._cameras: dict[str, CameraTracks] = {}
         self._first_id = 1
         """First id of a new camera: above the ids of all forgotten cameras, because it may be one of them."""

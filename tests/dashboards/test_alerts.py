@@ -98,10 +98,10 @@ def leave_few_descriptors(daemon: DaemonProcess, few: int) -> None:
 
 def test_each_fires_on_its_fault(harness: Ward) -> None:
     harness.order("keep raising")
-    harness.fires("SightdPluginTakenOut", "SightdPluginFaults")
+    harness.fires("SightdPluginDisabled", "SightdPluginFaults")
     for number in range(AT_ONCE + 1):
         guess(harness.daemon, f"wrong {number}")
-    harness.fires("SightdGuessing")
+    harness.fires("SightdLoginFailures")
     harness.disk.fill()
     harness.daemon.signal(signal.SIGHUP)  # records an event
     harness.fires("SightdStateNotWritable")

@@ -89,24 +89,24 @@ def reload(daemon: DaemonProcess, cameras: dict[str, Any]) -> None:
 
 
 def test_a_processor_that_is_too_slow(harness: Ward) -> None:
-    harness.quiet("SightdLatencyHigh", "SightdFramesReplaced")
+    harness.quiet("SightdLatencyHigh", "SightdFramesDropped")
     with quota(harness.daemon.pid, _SHARE):
-        harness.fires("SightdLatencyHigh", "SightdFramesReplaced")
-    harness.quiet("SightdLatencyHigh", "SightdFramesReplaced")
+        harness.fires("SightdLatencyHigh", "SightdFramesDropped")
+    harness.quiet("SightdLatencyHigh", "SightdFramesDropped")
 
 
 def test_a_plugin_that_leaks(harness: Ward) -> None:
     eventually(harness.settled, 30)
-    harness.quiet("SightdMemoryGrows")
+    harness.quiet("SightdMemoryGrowing")
     harness.orders.write_text("keep leaking")
-    harness.fires("SightdMemoryGrows")
+    harness.fires("SightdMemoryGrowing")
     harness.orders.unlink()
-    harness.quiet("SightdMemoryGrows")
+    harness.quiet("SightdMemoryGrowing")
 
 
 def test_a_camera_whose_pictures_cannot_be_encoded(harness: Ward, tmp_path: Path) -> None:
-    harness.quiet("SightdPicturesFail")
+    harness.quiet("SightdOutputErrors")
     reload(harness.daemon, {"wide": {"source": str(too_wide(tmp_path / "wide.avi")), "chain": []}})
     with Viewer(harness.daemon.rtsp("wide")):
-        harness.fires("SightdPicturesFail")
-    harness.quiet("SightdPicturesFail")
+        harness.fires("SightdOutputErrors")
+    harness.quiet("SightdOutputErrors")

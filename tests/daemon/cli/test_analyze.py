@@ -92,7 +92,7 @@ def test_embeddings_are_written_for_every_face_of_every_frame_whatever_the_optio
     crowd = photo("multi_face.jpg", 640)
     even = crowd[: crowd.shape[0] // 2 * 2, : crowd.shape[1] // 2 * 2]
     clip, out = write_film(tmp_path / "clip.mp4", [even] * 10, fps=50), tmp_path / "faces.jsonl"
-    limits = [f"face.gallery={tmp_path / 'faces.db'}", "face.max_looks=1", "face.recheck=1h", "face.min_quality=0"]
+    limits = [f"face.gallery={tmp_path / 'faces.db'}", "face.max_embeddings=1", "face.recheck=1h", "face.min_quality=0"]
     options = [word for limit in limits for word in ("--set", limit)]
     assert main(["analyze", str(clip), "--chain", "face", *options, "--embeddings", "--out", str(out)]) == 0
     lines = [json.loads(line)["faces"] for line in out.read_text().splitlines()]

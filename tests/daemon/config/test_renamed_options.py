@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.config.load import LoadedConfig, load_text
-from sightd.daemon.config.overrides import parse_override
+from sightd.daemon.config.overrides import Override, parse_override
+from sightd.daemon.config.plugin_entries import installed_plugins, plugin_configs
 from sightd.daemon.config.problems import ConfigError, dotted
+from sightd.plugins.api import PluginConfig
 from tests.daemon.config.examples import FOLDER
 from tests.support.stub_plugins import STUBS
 
@@ -140,3 +142,89 @@ def test_the_previous_names_mean_nothing_elsewhere(text: str, path: str) -> None
     (problem,) = error_of(CAMERA + text).problems
     assert dotted(problem.path) == path
     assert problem.message.startswith("unknown option")
+
+
+OLD_PLUGINS = """\
+cameras: {a: {source: 'testpattern://', chain: [detector, tracker, classifier, cars, painting, face]}}
+plugins:
+  detector: {}
+  tracker: {max_carry: 2s}
+  classifier:
+    of: picture
+    most: 7
+    smooth: 3s
+  cars: {use: classifier, of: objects, classes: [car]}
+  painting: {use: style, steady: 0.5, change: 9s, style: [starry, delft]}
+  face: {max_looks: 9}
+"""
+
+
+def with_plugins(text: str, *overrides: Override) -> LoadedConfig:
+    return load_text(text, Path("site.yaml"), environ={}, plugins=installed_plugins(), overrides=overrides)
+
+
+def test_plugin_options_of_the_previous_version_mean_what_they_meant() -> None:
+    found = with_plugins(OLD_PLUGINS).plugin_configs
+    assert {name: config.model_dump(exclude_unset=True) for name, config in found.items() if name != "detector"} == {
+        "tracker": {"max_prediction": 2.0},
+        "classifier": {"target": "frame", "max_objects": 7, "smoothing_time": 3.0},
+        "cars": {"use": "classifier", "target": "objects", "classes": ["car"]},
+        "painting": {"use": "style", "smoothing": 0.5, "interval": 9.0, "style": ["starry", "delft"]},
+        "face": {"max_embeddings": 9},
+    }
+
+
+def test_each_plugin_option_and_value_of_the_previous_version_causes_a_warning() -> None:
+    warnings = with_plugins(OLD_PLUGINS).warnings
+    assert [(one.line, one.column, dotted(one.path), one.message) for one in warnings] == [
+        (4, 13, "plugins.tracker.max_carry", "was renamed to max_prediction"),
+        (6, 5, "plugins.classifier.of", "was renamed to target"),
+        (6, 9, "plugins.classifier.target", "picture was renamed to frame"),
+        (7, 5, "plugins.classifier.most", "was renamed to max_objects"),
+        (8, 5, "plugins.classifier.smooth", "was renamed to smoothing_time"),
+        (9, 27, "plugins.cars.of", "was renamed to target"),
+        (10, 26, "plugins.painting.steady", "was renamed to smoothing"),
+        (10, 39, "plugins.painting.change", "was renamed to interval"),
+        (11, 10, "plugins.face.max_looks", "was renamed to max_embeddings"),
+    ]
+    assert warnings[2].hint == "write frame: the next version does not accept picture"
+
+
+def test_a_plugin_option_under_both_names_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        with_plugins(CAMERA + "plugins: {classifier: {most: 3, max_objects: 3}}")
+    (problem,) = caught.value.problems
+    assert (dotted(problem.path), problem.hint) == ("plugins.classifier.most", "use only max_objects")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [Override(("plugins", "cars", "use"), "classifier"), Override(("plugins", "cars", "of"), "picture")],
+        [Override(("plugins", "cars"), {"use": "classifier", "of": "picture"})],
+        [Override(("plugins", "cars"), {"use": "classifier", "target": "picture"})],
+    ],
+)
+def test_overrides_of_plugin_options_may_use_previous_names(overrides: list[Override]) -> None:
+    found = with_plugins(CAMERA, *overrides)
+    assert found.plugin_configs["cars"].model_dump(exclude_unset=True) == {"use": "classifier", "target": "frame"}
+    (value,) = [one for one in found.warnings if one.message == "picture was renamed to frame"]
+    assert (value.file, value.line, dotted(value.path)) == ("--set", 0, "plugins.cars.target")
+
+
+def test_previous_names_of_a_plugin_mean_nothing_to_another() -> None:
+    with pytest.raises(ConfigError) as caught:
+        with_plugins(CAMERA + "plugins: {tracker: {most: 3}, absent: {most: 3}, style: 3}")
+    assert [(dotted(one.path), one.message.split()[0]) for one in caught.value.problems] == [
+        ("plugins.tracker.most", "unknown"),
+        ("plugins.absent", "no"),
+        ("plugins.style", "is"),
+    ]
+
+
+@pytest.mark.parametrize(("name", "options"), plugin_configs(others=False).items())
+def test_plugins_rename_options_that_they_no_longer_have_to_those_that_they_have(
+    name: str, options: type[PluginConfig]
+) -> None:
+    assert set(options.renamed_options.values()) | set(options.renamed_values) <= options.model_fields.keys()
+    assert not set(options.renamed_options) & options.model_fields.keys()

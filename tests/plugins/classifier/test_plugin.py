@@ -127,23 +127,23 @@ def test_the_middle_is_looked_at_or_all(opened: Opened, colours: dict[str, Any])
 def test_one_odd_frame_does_not_change_the_answer_and_a_lasting_change_does(
     opened: Opened, colours: dict[str, Any]
 ) -> None:
-    plugin = opened(model=colours, smooth="500ms")
+    plugin = opened(model=colours, smoothing_time="500ms")
     frames = [RED] * 10 + [BLUE] + [RED] * 5 + [BLUE] * 25
     answers = [best(seen(plugin, plain(colour), n / 25))[0] for n, colour in enumerate(frames)]
     assert set(answers[:16]) == {"red"}
     assert answers[-1] == "blue"
-    at_once = opened(model=colours, smooth="0s")
+    at_once = opened(model=colours, smoothing_time="0s")
     assert [best(seen(at_once, plain(colour), n / 25))[0] for n, colour in enumerate((RED, BLUE))] == ["red", "blue"]
 
 
 def test_photographs_know_nothing_of_each_other(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, smooth="10s")
+    plugin = opened(model=colours, smoothing_time="10s")
     found = [seen(plugin, plain(colour), n / 25, still=True) for n, colour in enumerate((RED, BLUE))]
     assert [best(one) for one in found] == [["red"], ["blue"]]
 
 
 def test_another_size_or_a_long_pause_begins_anew(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, smooth="10s")
+    plugin = opened(model=colours, smoothing_time="10s")
     seen(plugin, plain(RED), 1.0)
     assert best(seen(plugin, plain(BLUE), 1.1)) == ["red"]
     assert best(seen(plugin, plain(BLUE, (80, 60)), 1.2)) == ["blue"]
@@ -151,7 +151,7 @@ def test_another_size_or_a_long_pause_begins_anew(opened: Opened, colours: dict[
 
 
 def test_each_track_has_its_own_answer(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, of="objects", margin=0)
+    plugin = opened(model=colours, target="objects", margin=0)
     given = Results(followed(7, 3, 9), Detections.none())
     found = seen(plugin, side_by_side(RED, GREEN, BLUE), 1.0, given)
     assert best(found) == ["red", "green", "blue"]
@@ -165,7 +165,7 @@ def test_each_track_has_its_own_answer(opened: Opened, colours: dict[str, Any]) 
 
 
 def test_of_many_tracks_those_are_looked_at_whose_turn_it_is(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, of="objects", margin=0, most=2)
+    plugin = opened(model=colours, target="objects", margin=0, max_objects=2)
     given, image = Results(followed(1, 2, 3, 4, 5)), side_by_side(RED, GREEN, BLUE, RED, GREEN)
     counts = [len(seen(plugin, image, n / 10, given)) for n in range(4)]
     assert counts == [2, 4, 5, 5]
@@ -174,13 +174,13 @@ def test_of_many_tracks_those_are_looked_at_whose_turn_it_is(opened: Opened, col
 
 
 def test_only_objects_of_the_named_classes_are_looked_at(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, of="objects", classes=["Car"], margin=0)
+    plugin = opened(model=colours, target="objects", classes=["Car"], margin=0)
     given = Results(followed(1, 2, 3, labels=("car", "person")))
     assert seen(plugin, side_by_side(RED, GREEN, BLUE), 0.0, given).tracks.tolist() == [1, 3]
 
 
 def test_without_a_tracker_detections_are_looked_at_one_by_one(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, of="objects", margin=0, smooth="10s")
+    plugin = opened(model=colours, target="objects", margin=0, smoothing_time="10s")
     tracks = followed(1, 2)
     given = Results(Detections(tracks.boxes, tracks.scores, tracks.class_ids * 0, ("car",)))
     found = seen(plugin, side_by_side(RED, GREEN), 0.0, given)
@@ -198,7 +198,7 @@ def detected(count: int) -> Results:
 def test_of_many_detections_all_are_looked_at_on_a_photograph_and_in_turns_on_a_film(
     opened: Opened, colours: dict[str, Any]
 ) -> None:
-    plugin, image = opened(model=colours, of="objects", margin=0, most=2), side_by_side(*[RED] * 5)
+    plugin, image = opened(model=colours, target="objects", margin=0, max_objects=2), side_by_side(*[RED] * 5)
     assert seen(plugin, image, still=True, given=detected(5)).detection.tolist() == [0, 1, 2, 3, 4]
     rows = {row for n in range(5) for row in seen(plugin, image, n / 10, detected(5), seq=n).detection.tolist()}
     assert rows == {0, 1, 2, 3, 4}
@@ -207,14 +207,14 @@ def test_of_many_detections_all_are_looked_at_on_a_photograph_and_in_turns_on_a_
 def test_a_chain_in_which_nothing_finds_objects_is_told_of_once(
     opened: Opened, colours: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    plugin = opened(model=colours, of="objects")
+    plugin = opened(model=colours, target="objects")
     for n in range(3):
         seen(plugin, plain(RED), n / 10)
     assert caplog.text.count("put a detector before it") == 1
 
 
 def test_slow_looks_are_averaged_and_shown_until_the_next(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, smooth="30s", max_fps=0.1)
+    plugin = opened(model=colours, smoothing_time="30s", max_fps=0.1)
     for at in (0.0, 10.0, 20.0):
         seen(plugin, plain(RED), at)
     assert best(seen(plugin, plain(BLUE), 30.0)) == ["red"]
@@ -231,13 +231,13 @@ def test_numbers_that_are_not_finite_are_a_fault_and_no_answer(opened: Opened, t
 
 
 def test_nothing_to_look_at_is_no_answer(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, of="objects")
+    plugin = opened(model=colours, target="objects")
     assert len(seen(plugin, plain(RED))) == 0
     assert len(seen(plugin, plain(RED), 0.1, Results(followed()))) == 0
 
 
 def test_cameras_are_kept_apart_and_batches_in_order(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin = opened(model=colours, smooth="10s")
+    plugin = opened(model=colours, smoothing_time="10s")
     cameras = [f"camera-{n}" for n in range(20)]
     colour = [(RED, GREEN, BLUE)[n % 3] for n in range(20)]
     for at in (0.0, 0.1):
@@ -269,7 +269,7 @@ def test_it_draws_what_is_likely_enough(opened: Opened, colours: dict[str, Any])
 
 
 def test_objects_get_their_likeliest_class_below_their_box(opened: Opened, colours: dict[str, Any]) -> None:
-    plugin, canvas = opened(model=colours, of="objects", margin=0), BlankCanvas((320, 180))
+    plugin, canvas = opened(model=colours, target="objects", margin=0), BlankCanvas((320, 180))
     frame = Frame.of(plain(GREEN, (320, 180)))
     given = Results(followed(1))
     plugin.draw(canvas, frame, given.merged(plugin.process([frame], [given])[0]))
@@ -278,9 +278,11 @@ def test_objects_get_their_likeliest_class_below_their_box(opened: Opened, colou
     assert columns.max() < 160
 
 
-@pytest.mark.parametrize("of", ["picture", "objects"])
-def test_it_keeps_to_the_contract(of: str, colours: dict[str, Any]) -> None:
-    report = check_plugin(Classifier, {"model": colours, "of": of}, engine=lambda choice: Context().engine(choice))
+@pytest.mark.parametrize("target", ["frame", "objects"])
+def test_it_keeps_to_the_contract(target: str, colours: dict[str, Any]) -> None:
+    report = check_plugin(
+        Classifier, {"model": colours, "target": target}, engine=lambda choice: Context().engine(choice)
+    )
     assert report.ok, report
 
 
@@ -316,7 +318,7 @@ def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
 
 
 def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="classes applies only to objects: add `of: objects`"):
+    with pytest.raises(ValueError, match="classes applies only to objects: add `target: objects`"):
         ClassifierConfig.model_validate({"classes": ["car"]})
     with pytest.raises(ValueError, match="both width and height, or neither"):
         ClassifierConfig.model_validate({"model": {"file": "a.onnx", "labels": NAMES, "width": 8}})

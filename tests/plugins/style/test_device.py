@@ -78,7 +78,7 @@ def test_paintings_are_those_of_the_cpu(kernels: bytes) -> None:
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
         downloads = Downloads(gpu.device)
-        for options in ({}, {"steady": 0, "strength": 0.6}, {"keep_colours": True, "style": ["starry", "delft"]}):
+        for options in ({}, {"smoothing": 0, "strength": 0.6}, {"keep_colours": True, "style": ["starry", "delft"]}):
             ours, theirs = stylist(gpu, **options), stylist(None, **options)
             frames = there(gpu, images, downloads)
             found = [one.get(FrameOverride) for one in ours.process(frames, [Results()] * len(frames))]

@@ -157,9 +157,9 @@ def test_paint_does_not_flicker(opened: Any) -> None:
             frames = [to_bgr(picture) for _, picture in zip(range(10), container.decode(video=0), strict=False)]
         small = [np.asarray(cv2.resize(frame, (320, 176)), np.uint8) for frame in frames]
         shown = {}
-        for steady in (0.0, 1.0):
-            plugin = opened(style="mosaic", steady=steady, max_lines=176, min_lines=176)
-            shown[steady] = [painted(plugin, one, still=False, captured_at=n / 25) for n, one in enumerate(small)]
+        for smoothing in (0.0, 1.0):
+            plugin = opened(style="mosaic", smoothing=smoothing, max_lines=176, min_lines=176)
+            shown[smoothing] = [painted(plugin, one, still=False, captured_at=n / 25) for n, one in enumerate(small)]
         assert warping_error(shown[1.0][2:], small[2:]) <= 0.5 * warping_error(shown[0.0][2:], small[2:]), name
 
 
@@ -197,7 +197,7 @@ def test_problems_name_the_choices(options: dict[str, Any], path: tuple[object, 
 def test_a_network_of_ones_own_paints_its_one_style(white: int, colour: str, opened: Any, tmp_path: Path) -> None:
     """This model returns twice its input."""
     file = write_double(tmp_path / "twice.onnx", ("batch", 3, "height", "width"))
-    plugin = opened(model={"file": file, "white": white, "colour": colour}, steady=0)
+    plugin = opened(model={"file": file, "white": white, "colour": colour}, smoothing=0)
     image = np.full((128, 128, 3), (10, 50, 100), np.uint8)
     picture = plugin.process([Frame.of(image, still=True)], [Results()])[0].get(FrameOverride)
     assert picture is not None
@@ -239,8 +239,12 @@ def test_options_that_name_nothing_are_refused() -> None:
     [
         ({"min_lines": 400}, ("min_lines",), "min_lines (400) is greater than max_lines (360)"),
         ({"max_lines": 100}, ("max_lines",), "min_lines (128) is greater than max_lines (100)"),
-        ({"style": ["delft", "starry"], "change": 0}, ("change",), "is zero"),
-        ({"style": ["delft", "starry"], "change": "1s", "fade": "3s"}, ("fade",), "fade (3 s) is greater than change"),
+        ({"style": ["delft", "starry"], "interval": 0}, ("interval",), "is zero"),
+        (
+            {"style": ["delft", "starry"], "interval": "1s", "fade": "3s"},
+            ("fade",),
+            "fade (3 s) is greater than interval",
+        ),
     ],
 )
 def test_options_in_the_wrong_order_are_refused(options: dict[str, Any], path: tuple[str], message: str) -> None:
@@ -249,7 +253,7 @@ def test_options_in_the_wrong_order_are_refused(options: dict[str, Any], path: t
     assert problem.message.startswith(message)
 
 
-@pytest.mark.parametrize("options", [{"change": 0}, {"change": "1s", "style": ["delft", "starry"]}])
+@pytest.mark.parametrize("options", [{"interval": 0}, {"interval": "1s", "style": ["delft", "starry"]}])
 def test_an_order_that_has_no_effect_is_accepted(options: dict[str, Any]) -> None:
     assert StyleConfig.model_validate(options).problems(Catalog.load()) == []
 

@@ -183,8 +183,8 @@ def test_boxes_between_analysed_frames_lie_on_the_object(every: int) -> None:
     assert ids == {1}
 
 
-def test_predictions_stop_at_max_carry() -> None:
-    one = tracker(max_carry="500ms")
+def test_predictions_stop_at_max_prediction() -> None:
+    one = tracker(max_prediction="500ms")
     walk(one, until=1.0)
     assert len(predicted(one, 1.3)) == 1
     assert Tracks not in one.predict(frame(0, 1.5), Results())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import yaml
 
 from sightd.daemon.cli.arguments import SubParsers
 from sightd.daemon.cli.output import exit_code_of
+from sightd.daemon.cli.plugin_commands import installed_commands
 from sightd.daemon.common.progress import ProgressBar
 from sightd.engines.errors import EngineError
 from sightd.engines.models.catalog import Catalog
@@ -19,8 +21,11 @@ from sightd.engines.models.mirror import default_mirror
 from sightd.engines.models.store import ModelStore, default_directory
 from sightd.engines.progress import Progress
 from sightd.engines.sessions.loader import EngineLoader, LoadOptions
-from sightd.plugins.api import AnyPlugin, PluginError
+from sightd.engines.text import json_text
+from sightd.plugins.api import AnyPlugin, CounterSpec, PluginError
+from sightd.plugins.configuration.declarations import Declarations
 from sightd.plugins.configuration.registry import available, load, package_of
+from sightd.plugins.configuration.routes import first_part
 from sightd.plugins.testing import check_plugin
 
 _EXAMPLES = """\
@@ -40,7 +45,8 @@ def add(commands: SubParsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="list installed plug-ins and what they do")
+    listing = actions.add_parser("list", help="list installed plug-ins and what they do")
+    listing.add_argument("--json", action="store_true", help="print JSON, with each route and metric")
     options = actions.add_parser("options", help="show the options of a plug-in")
     options.add_argument("name", metavar="NAME", help="name of an installed plug-in")
     check = actions.add_parser("check", help="run the conformance kit against a plug-in")
@@ -62,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     if args.action == "list":
-        return _list()
+        return _list_json() if args.json else _list()
     if args.action == "options":
         return _options(load(args.name))
     return _check(load(args.name), _settings(args.settings))
@@ -80,7 +86,63 @@ def _list() -> int:
             continue
         print(f"    {_summary(plugin)}")
         print(f"    requires {_names(plugin.requires)}; produces {_names(plugin.produces)}")
+        for line in _offers(plugin):
+            print(f"    {line}")
     return 1 if broken else 0
+
+
+def _offers(plugin: type[AnyPlugin]) -> Iterator[str]:
+    declared = Declarations.of(plugin)
+    if declared.counters:
+        yield f"metrics: {', '.join(map(_metric, declared.counters.values()))}"
+    if declared.kinds:
+        yield f"events: {', '.join(sorted(declared.kinds))}"
+    if plugin.routes:
+        paths = sorted({f"/api/{first_part(route.path)}" for route in plugin.routes})
+        yield f"routes: {len(plugin.routes)} at {', '.join(paths)}"
+    if commands := _commands(plugin):
+        yield f"commands: {', '.join(f'sightd {name}' for name in commands)}"
+
+
+def _list_json() -> int:
+    found = [_form(name, entry) for name, entry in available().items()]
+    print(json_text(found))
+    return 1 if any("error" in one for one in found) else 0
+
+
+def _form(name: str, entry: EntryPoint) -> dict[str, object]:
+    form: dict[str, object] = {"name": name, "package": package_of(entry)}
+    try:
+        plugin = load(name)
+    except PluginError as error:
+        return {**form, "error": str(error)}
+    declared = Declarations.of(plugin)
+    return {
+        **form,
+        "description": _summary(plugin),
+        "requires": sorted(kind.__name__ for kind in plugin.requires),
+        "produces": sorted(kind.__name__ for kind in plugin.produces),
+        "metrics": [_metric(spec) for spec in declared.counters.values()],
+        "events": sorted(declared.kinds),
+        "routes": [
+            {"method": route.method, "path": f"/api{route.path}", "role": route.role, "summary": route.summary}
+            for route in plugin.routes
+        ],
+        "commands": _commands(plugin),
+    }
+
+
+def _metric(spec: CounterSpec) -> str:
+    labels = ["camera", *([] if spec.label is None else [spec.label])]
+    return f"sightd_{spec.name}_total{{{','.join(labels)}}}"
+
+
+def _commands(plugin: type[AnyPlugin]) -> list[str]:
+    """Returns the commands whose module is in the plug-in's package."""
+    package = plugin.__module__.rpartition(".")[0] or plugin.__module__
+    return [
+        name for name, entry in installed_commands(()).entries.items() if f"{entry.module}.".startswith(f"{package}.")
+    ]
 
 
 def _summary(plugin: type[AnyPlugin]) -> str:

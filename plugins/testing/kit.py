@@ -11,6 +11,7 @@ from typing import Any
 
 from sightd.plugins.api import AnyPlugin
 from sightd.plugins.testing.rules import BEHAVIOUR, DECLARATION, OPENING
+from sightd.plugins.testing.service_rules import SERVICE_BEHAVIOUR, SERVICE_DECLARATION
 from sightd.plugins.testing.stubs import EngineLoader
 from sightd.plugins.testing.subject import BrokenRuleError, Rule, Subject
 
@@ -62,14 +63,15 @@ def check_plugin(
     """Checks a plug-in class against the contract of `sightd.plugins.api`.
 
     `config` holds its options as in the configuration file. `engine` loads its models, each of them once. The plug-in
-    is fed synthetic moving boxes, as `Detections` and `Tracks` if it requires them. What it declares, how it opens and
+    is fed synthetic moving boxes, as `Detections` and `Tracks` if it requires them. Its service is opened with an empty
+    state directory, and asked by GET only. What it declares, how it opens and
     how it behaves are checked in this order; a failure in one group ends the check. Never raises for a fault of the
     plug-in.
     """
     subject = Subject(plugin, config or {}, engine)
     checks: list[Check] = []
     try:
-        for rules in (DECLARATION, OPENING, BEHAVIOUR):
+        for rules in (DECLARATION | SERVICE_DECLARATION, OPENING, BEHAVIOUR | SERVICE_BEHAVIOUR):
             checks += [_checked(name, rule, subject) for name, rule in rules.items()]
             if not all(check.ok for check in checks):
                 break

@@ -46,6 +46,15 @@ def _describes_its_options(subject: Subject) -> None:
         raise BrokenRuleError("Config is not derived from sightd.plugins.api.PluginConfig")
     if config.model_config.get("extra") != "forbid":
         raise BrokenRuleError("Config accepts options that it does not know; leave `extra` at forbid")
+    stale = [
+        name
+        for name, current in config.renamed_options.items()
+        if name in config.model_fields or current not in config.model_fields
+    ]
+    if stale:
+        raise BrokenRuleError(
+            f"renamed_options: {', '.join(stale)} must lead from an option that is gone to a current one"
+        )
     bare = [name for name, field in config.model_fields.items() if not field.description]
     if bare:
         raise BrokenRuleError(f"no description for {', '.join(bare)}; write Field(..., description=...)")

@@ -49,12 +49,13 @@ class Subject:
         """Yields a new, opened instance and closes it afterwards."""
         instance = self.plugin(self.config())
         try:
-            instance.open(StubContext(self.plugin.__name__, self._engine))
+            instance.open(StubContext(self.plugin.__name__, self.engine))
             yield instance
         finally:
             instance.close()
 
-    def _engine(self, choice: Sequence[str | Model]) -> Engine:
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        """Loads a model, each of them once."""
         key = tuple(choice)
         if key not in self._loaded:
             self._loaded[key] = self._networks.engine(choice)

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import inspect
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -23,6 +22,7 @@ from sightd.daemon.serve.http.bodies import report_unavailable, require_values
 from sightd.engines.errors import EngineError
 from sightd.plugins.api import Answer, InvalidRequestError, PluginService, RefusedError, Route
 from sightd.plugins.configuration import registry
+from sightd.plugins.configuration.routes import Handler
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +30,10 @@ ServiceSource = Callable[[str, str | None], PluginService]
 """Returns the service of a plug-in (kind) by the name of its instance, or the only one (None), for each request. Raises
 RefusedError."""
 PREFIX = "/api"
-_OWN = frozenset({"plugin"})
-"""Fields of the query that every route has."""
 
 
 class _Chosen(BaseModel):
-    """The part of the query that all routes have."""
+    """The part of the query that all routes have (`RESERVED_QUERY`)."""
 
     plugin: str | None = Field(None, max_length=63)
 
@@ -114,16 +112,13 @@ def _operations(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
 def _endpoint(route: Route, service: Callable[[str | None], PluginService]) -> Callable[..., Any]:
     """Returns a function for FastAPI whose signature says what the route's handler needs. Raises TypeError if the
     handler is not annotated as `Route` describes."""
-    hints = get_type_hints(route.handler, include_extras=True)
-    values = re.findall(r"{(\w+)}", route.path)
-    wanted = [name for name in ("query", "body") if name in inspect.signature(route.handler).parameters]
-    if missing := [name for name in (*values, *wanted) if name not in hints]:
-        raise TypeError(f"{route.handler.__qualname__} needs annotations for {', '.join(missing)}")
-    query = _query_model(hints["query"]) if "query" in wanted else _Chosen
+    handler = Handler.of(route)
+    wanted = [name for name, kind in (("query", handler.query), ("body", handler.body)) if kind is not None]
+    query = _Chosen if handler.query is None else _with_choice(handler.query)
 
     def call(given: Mapping[str, Any]) -> Any:
         chosen = given["query"]
-        passed = {name: given[name] for name in (*values, *wanted)}
+        passed = {name: given[name] for name in (*handler.values, *wanted)}
         return _response(route.handler(service(chosen.plugin), **passed), route.status)
 
     def render(found: Any) -> Any:
@@ -142,27 +137,24 @@ def _endpoint(route: Route, service: Callable[[str | None], PluginService]) -> C
     def answer(**given: Any) -> Any:
         return call(given)
 
-    types: dict[str, Any] = {name: hints[name] for name in values} | {"query": Annotated[query, Query()]}
+    types: dict[str, Any] = {**handler.values, "query": Annotated[query, Query()]}
     endpoint: Callable[..., Any] = answer
-    if "body" in wanted and hints["body"] is bytes:
+    if handler.body is bytes:
         types["request"], endpoint = Request, answer_bytes
-    elif "body" in wanted:
-        types["body"] = hints["body"]
+    elif handler.body is not None:
+        types["body"] = handler.body
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in types.items()
     ]
-    returned = hints.get("return")
-    answered = {Answer: Response, type(None): None}.get(returned, returned)
+    answered = {Answer: Response, type(None): None}.get(handler.returns, handler.returns)
     vars(endpoint)["__signature__"] = inspect.Signature(parameters, return_annotation=answered)
     endpoint.__name__ = route.handler.__name__
     endpoint.__doc__ = route.handler.__doc__
     return endpoint
 
 
-def _query_model(model: Any) -> type[BaseModel]:
+def _with_choice(model: type[BaseModel]) -> type[BaseModel]:
     """Returns the model with the fields that every route has."""
-    if not (isinstance(model, type) and issubclass(model, BaseModel)) or _OWN & model.model_fields.keys():
-        raise TypeError(f"query must be a pydantic model without the fields {', '.join(_OWN)}")
     chosen: type[BaseModel] = create_model(model.__name__, __base__=(model, _Chosen))
     return chosen
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -61,6 +62,31 @@ def test_the_list_tells_what_a_plug_in_needs_and_gives(capsys: pytest.CaptureFix
     assert "requires Detections; produces Tracks" in listed
 
 
+def test_the_list_shows_metrics_events_routes_and_commands(capsys: pytest.CaptureFixture[str], installed: Path) -> None:
+    assert sightd("list") == 0
+    listed = capsys.readouterr().out
+    face = listed.partition("\nface  (")[2].partition("\nstyle  (")[0]
+    assert "    metrics: sightd_face_matches_total{camera,outcome}\n" in face
+    assert re.search(r"    routes: \d+ at /api/calibrate-faces, .*/api/faces, .*/api/unknown-faces\n", face)
+    assert face.endswith("    commands: sightd faces")
+    tracker = listed.partition("\ntracker  (")[2]
+    assert not any(word in tracker for word in ("metrics:", "events:", "routes:", "commands:")), "it has none"
+    motion = with_example(installed, "list").stdout.partition("motion  (")[2].partition("\nstyle  (")[0]
+    assert "    events: motion.began" in motion
+    assert motion.endswith("    commands: sightd motion")
+
+
+def test_the_list_as_json_has_each_route(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sightd("list", "--json") == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert found["tracker"]["requires"] == ["Detections"]
+    assert found["tracker"]["routes"] == found["tracker"]["commands"] == []
+    assert found["face"]["commands"] == ["faces"]
+    assert {"method": "GET", "path": "/api/faces", "role": "operate", "summary": "All persons"} in (
+        found["face"]["routes"]
+    )
+
+
 def test_the_options_are_told_with_limits_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd("options", "tracker") == 0
     told = capsys.readouterr().out
@@ -105,6 +131,10 @@ def test_a_broken_plug_in_is_listed_with_its_fault_beside_the_others(installed: 
     assert "BROKEN" in listed.stdout
     assert "No module named 'a_module_that_nobody_has'" in listed.stdout
     assert "Tracks objects" in listed.stdout
+    as_json = with_example(broken, "list", "--json")
+    assert as_json.returncode == 1
+    (motion,) = [one for one in json.loads(as_json.stdout) if one["name"] == "motion"]
+    assert "No module named 'a_module_that_nobody_has'" in motion["error"]
 
 
 def test_the_example_does_what_the_documentation_says_of_it() -> None:

@@ -76,6 +76,13 @@ class Undescribed(Sound):
         level: int = 3
 
 
+class Renaming(Sound):
+    """Has renamed options that it never had, or has still."""
+
+    class Config(PluginConfig):
+        renamed_options: ClassVar[Mapping[str, str]] = {"every": "max_fps", "most": "max_things"}
+
+
 class Inventive(Sound):
     """Produces a result type that it does not declare."""
 
@@ -271,6 +278,7 @@ class Careless(Sound):
     [
         (Undescribed, "describes its options", "no description for level"),
         (Undescribed, "has a description", "no docstring"),
+        (Renaming, "describes its options", "renamed_options: every, most must lead from an option that is gone"),
         (Inventive, "returns valid results of declared types", "returns Detections, which `produces` does not declare"),
         (OutOfThePicture, "returns valid results of declared types", "exceed the frame of 640x360"),
         (Infinite, "returns valid results of declared types", "not finite"),

@@ -25,7 +25,7 @@ def test_there_is_no_quantile_of_nothing() -> None:
     assert math.isnan(Ages.of([]).most)
 
 
-def test_ages_are_told_in_ms() -> None:
+def test_ages_are_printed_in_ms() -> None:
     assert Ages.of([0.03, 0.01, 0.02]) == Ages(3, 20, 30, 30)
 
 

@@ -222,7 +222,7 @@ def test_refuses_to_start_with_a_word_on_what_to_change(
     daemon.close()
 
 
-def test_an_address_in_use_is_told(camera: CameraSimulator, tmp_path: Path) -> None:
+def test_an_address_in_use_is_reported(camera: CameraSimulator, tmp_path: Path) -> None:
     taken = configuration(tmp_path, camera, rtsp={"port": camera.port})
     daemon = DaemonProcess(tmp_path, taken)
     with pytest.raises(AssertionError):

@@ -111,7 +111,7 @@ def test_no_viewer_sees_a_face_that_is_hidden(tmp_path: Path) -> None:
             assert float(look @ person) < table.cosine(1e-3)
 
 
-def test_in_a_process_of_its_own_it_knows_whom_the_daemon_enrols(tmp_path: Path) -> None:
+def test_in_a_process_of_its_own_it_knows_people_enrolled_by_the_daemon(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, configuration(tmp_path, isolate=True)) as process:
         eventually(lambda: seen(process), 60)
         told = process.readiness()["plugins"]["face"]

@@ -138,7 +138,7 @@ def test_what_cannot_be_followed_changes_nothing_and_says_why(
     assert "was not applied and nothing was changed" in daemon.log[log:]
 
 
-def test_sections_that_take_a_restart_are_told_and_the_rest_is_followed(daemon: DaemonProcess) -> None:
+def test_sections_that_take_a_restart_are_reported_and_the_rest_is_followed(daemon: DaemonProcess) -> None:
     rewrite(daemon, lambda s: s.update(http={**s["http"], "max_viewers": 3}, cameras={"a": s["cameras"]["a"]}))
     answer = reload(daemon).json()
     assert (answer["restart"], answer["removed"]) == (["http"], ["b"])
@@ -151,7 +151,7 @@ def test_others_may_not_ask(daemon: DaemonProcess) -> None:
     assert foreign.status_code == 403
 
 
-def test_systemd_is_told_of_the_start_the_reload_and_the_end(tmp_path: Path) -> None:
+def test_systemd_is_notified_of_the_start_the_reload_and_the_end(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.bind(str(tmp_path / "notify"))
         supervisor.settimeout(20)
@@ -183,7 +183,7 @@ def of_plugins(daemon: DaemonProcess, family: str) -> list[str]:
     return [line for line in daemon.get("/metrics").text.splitlines() if line.startswith(f"{family}{{")]
 
 
-def test_the_network_that_a_plugin_ran_before_is_told_no_more(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_the_model_that_a_plugin_ran_before_is_no_longer_reported(daemon: DaemonProcess, tmp_path: Path) -> None:
     before = Path(yaml.safe_load(daemon.path.read_text())["plugins"]["detector"]["model"]["file"])
     another = tmp_path / "another.onnx"
     another.write_bytes(before.read_bytes())

@@ -36,7 +36,7 @@ def test_the_defaults_need_less_than_any_system_gives(limit: int) -> None:
     assert shortage(config(), limit) is None
 
 
-def test_more_connections_than_descriptors_are_told_with_what_to_do() -> None:
+def test_more_connections_than_descriptors_are_reported_with_what_to_do() -> None:
     told = shortage(config(http={"max_connections": 2000}), 1024)
     assert told is not None
     assert "http.max_connections" in told

@@ -144,7 +144,7 @@ def test_no_way_into_the_log_lets_a_secret_out(form: Form, monkeypatch: pytest.M
     assert "feed stopped because of a bug" in told
 
 
-def test_a_record_that_cannot_be_written_is_told_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_record_that_cannot_be_written_is_reported_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:
     stream = started()
     handler = next(item for item in logging.getLogger().handlers if getattr(item, "stream", None) is stream)
     handler.handle(logging.LogRecord("x", logging.ERROR, "x.py", 7, "%d", (ADDRESS,), None))

@@ -43,7 +43,7 @@ def test_where_nobody_listens_nothing_is_sent(caplog: pytest.LogCaptureFixture) 
     assert not caplog.text
 
 
-def test_a_supervisor_that_went_away_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_supervisor_that_went_away_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     notifier.ready()
     notifier.alive()

@@ -26,7 +26,7 @@ def loaded(path: Path, events: str = "") -> LoadedConfig:
     return load_text(text, path, environ={}, plugins=STUBS)
 
 
-def test_the_second_is_refused_and_told_who_the_first_is(tmp_path: Path) -> None:
+def test_the_second_is_refused_and_names_the_first(tmp_path: Path) -> None:
     environ = {"SIGHTD_STATE_DIR": str(tmp_path / "state")}
     with locked_state(loaded(tmp_path / "first.yaml"), environ):
         expected = f"in use by another sightd .process {os.getpid()}, configuration {tmp_path}/first.yaml"

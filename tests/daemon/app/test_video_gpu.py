@@ -37,7 +37,7 @@ def test_a_camera_is_drawn_on_there(kernels: bytes) -> None:
         gpu.device.close()
 
 
-def test_where_it_cannot_the_cpu_draws_and_that_is_told(
+def test_if_it_cannot_the_cpu_draws_and_that_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def missing(*_: Any) -> Any:

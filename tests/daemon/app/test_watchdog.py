@@ -62,7 +62,7 @@ def test_signs_of_life_come_well_within_the_time(supervisor: Supervisor) -> None
     assert not supervisor.ended
 
 
-def test_what_stands_still_is_told_and_ends_the_process(supervisor: Supervisor) -> None:
+def test_what_is_stuck_is_reported_and_ends_the_process(supervisor: Supervisor) -> None:
     watchdog = supervisor.watchdog()
     supervisor.healthy = False
     watchdog.start()
@@ -122,9 +122,7 @@ def test_one_that_does_not_turn_afterwards_ends_all_the_same(supervisor: Supervi
     assert supervisor.ended == [EXIT_STALLED]
 
 
-def test_where_no_watchdog_is_asked_for_the_state_is_told_alone(
-    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_watchdog_only_the_state_is_reported(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightd.daemon.app.systemd._STATUS_EVERY", 0.05)
     for asked in ({"WATCHDOG_USEC": ""}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_PID": str(os.getpid() + 1)}):
         watchdog = supervisor.watchdog(**asked)

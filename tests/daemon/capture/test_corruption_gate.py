@@ -31,5 +31,5 @@ def test_data_that_cannot_be_decoded_are_damage_too() -> None:
     assert shown(gate, "ppkp") == "--kp"
 
 
-def test_a_camera_with_rare_key_frames_does_not_stay_dark_for_ever() -> None:
+def test_a_camera_with_rare_key_frames_does_not_stay_dark_forever() -> None:
     assert shown(CorruptionGate(patience=4.0), "kxpppppp", interval=1.0) == "k-----pp"

@@ -16,12 +16,12 @@ def logged(faults: dict[float, Reason]) -> list[float]:
     ]
 
 
-def test_a_camera_that_stays_away_is_told_at_growing_intervals() -> None:
+def test_a_camera_that_stays_away_is_reported_at_growing_intervals() -> None:
     every_8_seconds = {100.0 + 8 * n: Reason.REFUSED for n in range(3600 * 4 // 8)}
     assert [round(at - 100) for at in logged(every_8_seconds)] == [0, 64, 600, 3600, 7200, 10800]
 
 
-def test_another_reason_is_told_at_once_and_only_once() -> None:
+def test_another_reason_is_reported_immediately_and_only_once() -> None:
     reasons = [Reason.REFUSED, Reason.REFUSED, Reason.TIMEOUT, Reason.REFUSED, Reason.TIMEOUT, Reason.NOT_FOUND]
     assert logged({float(at): reason for at, reason in enumerate(reasons)}) == [0, 2, 5]
 
@@ -35,7 +35,7 @@ def test_a_camera_that_was_well_meanwhile_begins_a_new_series() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (99, "99 s"), (600, "10 min"), (7200, "2 h")])
-def test_a_span_is_told_in_words(seconds: float, text: str) -> None:
+def test_a_span_is_formatted_in_words(seconds: float, text: str) -> None:
     assert in_words(seconds) == text
 
 

@@ -90,7 +90,7 @@ def test_a_recording_on_a_web_server_is_played_in_real_time_and_begun_again(tmp_
     assert running.record.losses == []
 
 
-def test_a_web_server_without_that_page_is_told_as_not_found() -> None:
+def test_a_web_server_without_that_page_is_reported_as_not_found() -> None:
     with web_server(MjpegCamera) as address, RunningFeed(f"{address}/nothing") as running:
         eventually(lambda: Reason.NOT_FOUND in running.record.losses, 5.0)
 

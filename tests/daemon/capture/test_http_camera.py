@@ -355,7 +355,7 @@ def test_a_login_for_https_is_never_led_to_plain_http(tmp_path: Path) -> None:
     assert "from https to http" in error
 
 
-def test_a_camera_that_speaks_no_tls_is_told_as_such() -> None:
+def test_a_camera_that_speaks_no_tls_is_reported_as_such() -> None:
     with (
         web_camera(lambda _request: [answer(jpeg(1))]) as camera,
         RunningFeed(camera.url("/").replace("http:", "https:")) as running,
@@ -459,7 +459,7 @@ def test_a_camera_that_falls_silent_is_lost_after_its_timeout() -> None:
     assert "GET" not in (running.feed.status.last_error or "")
 
 
-def test_a_single_picture_that_does_not_come_any_more_is_lost_after_the_timeout() -> None:
+def test_a_snapshot_address_that_stops_answering_is_lost_after_the_timeout() -> None:
     def give(_request: Request) -> Iterator[bytes]:
         if len(camera.requests) > 1:
             time.sleep(5)  # beyond the timeout
@@ -512,7 +512,7 @@ def test_an_address_is_sent_as_http_wants_it(path: str) -> None:
     assert camera.paths[0] == quote(feed_path, safe="/?=&%|")
 
 
-def test_what_is_no_http_is_told_as_such() -> None:
+def test_what_is_no_http_is_reported_as_such() -> None:
     with (
         web_camera(lambda _request: [b"RTSP/1.0 200 OK\r\n\r\n"]) as camera,
         RunningFeed(camera.url("/")) as running,

@@ -28,7 +28,7 @@ def proxy() -> Iterator[FaultProxy]:
         yield proxy
 
 
-def test_a_late_stream_is_told_with_its_true_age_and_fresh_soon_after_the_network_is(proxy: FaultProxy) -> None:
+def test_a_late_stream_is_reported_with_its_true_age_and_fresh_soon_after_the_network_is(proxy: FaultProxy) -> None:
     with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="10s") as running:
         running.wait_for(50)
         assert running.feed.status.late_since is None

@@ -34,7 +34,7 @@ def test_the_rate_falls_when_frames_stay_away() -> None:
     assert rate.at(24.0) < 0.01
 
 
-def test_after_a_pause_the_rate_begins_anew() -> None:
+def test_after_a_pause_the_rate_starts_over() -> None:
     rate = rate_after(*(number / 25 for number in range(100)), *(60 + number / 10 for number in range(21)))
     assert rate.at(62.05) == pytest.approx(10, rel=0.1)
 

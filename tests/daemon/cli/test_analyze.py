@@ -101,7 +101,7 @@ def test_embeddings_are_written_for_every_face_of_every_frame_whatever_the_optio
     assert [len(face["embedding"] or ()) for faces in lines for face in faces] == [128] * 10 * len(lines[0])
 
 
-def test_broken_sources_among_others_are_told_and_the_others_are_done(
+def test_broken_sources_among_others_are_reported_and_the_others_are_processed(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "mixed"
@@ -228,7 +228,7 @@ def test_results_that_would_take_the_place_of_a_source_are_refused(config: Path,
     assert picture.read_bytes() == before
 
 
-def test_results_that_cannot_be_written_are_told_once_and_end_it(
+def test_results_that_cannot_be_written_are_reported_once_and_end_it(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = write_picture(tmp_path / "a.png")
@@ -265,7 +265,7 @@ def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path) -> None:
         (["--set", "detector.model=[no-such-network]"], 2, "--set: plugins.detector.model[0]: unknown model"),
     ],
 )
-def test_a_wrong_option_is_told_with_its_exit_code(
+def test_a_wrong_option_is_reported_with_its_exit_code(
     config: Path, tmp_path: Path, arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert analyze(config, write_picture(tmp_path / "a.png"), *arguments)[0] == code

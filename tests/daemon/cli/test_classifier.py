@@ -95,7 +95,7 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
         (["things", "--report", "things/cat/0.png"], 1, "File exists"),
     ],
 )
-def test_what_cannot_be_done_is_told_before_the_work(
+def test_what_cannot_be_done_is_reported_before_the_work(
     arguments: list[str], code: int, message: str, photographs: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["classifier", "train", *arguments]) == code

@@ -44,7 +44,7 @@ def test_a_good_file_is_summed_up_in_a_line(good: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "ok: 2 cameras, chain detector → tracker\n"
 
 
-def test_all_faults_of_a_bad_file_are_told_and_the_code_is_2(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_faults_of_a_bad_file_are_reported_and_the_code_is_2(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("check", "-c", str(bad)) == 2
     told = capsys.readouterr()
     assert told.out == ""
@@ -79,7 +79,7 @@ def test_an_option_under_its_previous_name_passes_with_a_warning(
     assert f"warning: {path}:2:10: events.most: was renamed to max_count" in capsys.readouterr().err
 
 
-def test_of_several_files_each_is_told(good: Path, bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_several_files_each_is_reported(good: Path, bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("check", str(bad), str(good)) == 2
     assert f"{good}: ok: " in capsys.readouterr().out
 

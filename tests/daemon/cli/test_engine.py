@@ -229,7 +229,7 @@ def test_calibrating_for_another_precision_is_wrong_usage(
     assert f"remove --precision {precision}\n" in capsys.readouterr().err
 
 
-def test_recordings_that_cannot_be_read_are_told(
+def test_recordings_that_cannot_be_read_are_reported(
     detector: Model, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["engine", "build", "small", "--calibrate", str(folder / "absent.mp4")]) == 1
@@ -246,6 +246,6 @@ def test_bench_tells_each_batch(
     assert not gpu.live
 
 
-def test_a_picture_that_cannot_be_read_is_told(gpu: FakeDevice, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_that_cannot_be_read_is_reported(gpu: FakeDevice, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["engine", "build", "double", "--picture", "/nowhere.jpg"]) == 1
     assert "/nowhere.jpg: No such file" in capsys.readouterr().err

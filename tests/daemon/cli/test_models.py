@@ -71,7 +71,7 @@ def test_fetch_goes_on_after_a_failure_and_tells_it_by_its_exit_code(
     assert "small.onnx" in told.out
 
 
-def test_first_takes_the_next_where_one_cannot_be_had_and_says_why(
+def test_first_takes_the_next_if_one_is_not_available_and_says_why(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sightd(directory, "fetch", "--first", "gone", "small", "new") == 0
@@ -115,7 +115,7 @@ def test_first_stays_with_the_stored_one_where_the_mirror_folder_holds_other_byt
     assert server.requests == []
 
 
-def test_first_fails_where_none_can_be_had_and_only_then_gives_its_advice(
+def test_first_fails_if_none_is_available_and_only_then_gives_its_advice(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sightd(directory, "fetch", "--first", "gone") == 1

@@ -64,7 +64,7 @@ def test_a_command_prints_and_returns_its_exit_code(hello: Path) -> None:
         ("missing", 3, "the model is missing"),
     ],
 )
-def test_an_error_is_told_and_decides_the_exit_code(hello: Path, how: str, code: int, told: str) -> None:
+def test_an_error_is_reported_and_decides_the_exit_code(hello: Path, how: str, code: int, told: str) -> None:
     done = sightd(hello, "hello", how)
     assert (done.returncode, done.stderr) == (code, f"sightd: {told}\n")
 

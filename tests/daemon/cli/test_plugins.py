@@ -54,7 +54,7 @@ def with_example(installed: Path, *words: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_the_list_tells_what_a_plug_in_needs_and_gives(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_shows_what_a_plug_in_requires_and_produces(capsys: pytest.CaptureFixture[str]) -> None:
     sightd("list")
     listed = capsys.readouterr().out
     assert "tracker  (sightd " in listed
@@ -87,14 +87,14 @@ def test_the_list_as_json_has_each_route(capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
-def test_the_options_are_told_with_limits_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_options_are_reported_with_limits_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd("options", "tracker") == 0
     told = capsys.readouterr().out
     assert "max_lost: text such as 1s, default 1s\n    An object that was not seen for longer" in told
     assert "max_tracks: integer ≥ 1 ≤ 5000, default 300" in told
 
 
-def test_a_sound_plug_in_is_told_so_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_correct_plug_in_passes_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd("check", "tracker", "--set", "max_lost=2s", "--set", "min_hits=1") == 0
     assert "Tracker follows the contract" in capsys.readouterr().out
 

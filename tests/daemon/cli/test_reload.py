@@ -33,7 +33,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
         yield process
 
 
-def test_what_changed_is_told_and_what_takes_a_restart(daemon: DaemonProcess) -> None:
+def test_what_changed_is_reported_and_what_takes_a_restart(daemon: DaemonProcess) -> None:
     settings = yaml.safe_load(daemon.path.read_text())
     daemon.path.write_text(
         yaml.safe_dump({**settings, "cameras": {"a": PATTERN, "b": PATTERN}, "events": {"most": 500}})

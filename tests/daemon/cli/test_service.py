@@ -122,7 +122,7 @@ def test_without_a_control_socket_a_reload_is_a_signal(machine: Machine, config:
     assert "\nExecReload=kill -HUP $MAINPID\n" in (machine.units / "sightd.service").read_text()
 
 
-def test_the_unit_can_be_printed_alone(machine: Machine, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_unit_can_be_printed_only(machine: Machine, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["service", "install", "-c", str(config), "--print"]) == 0
     assert "WatchdogSec=30s" in capsys.readouterr().out
     assert machine.asked == []
@@ -140,14 +140,16 @@ def test_a_faulty_configuration_is_not_installed(
     assert not list(machine.units.iterdir())
 
 
-def test_a_file_that_is_not_there_is_told(machine: Machine, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_there_is_reported(
+    machine: Machine, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["service", "install", "-c", "none.yaml"]) == 1
     assert "none.yaml does not exist" in capsys.readouterr().err
     assert main(["service", "install", "-c", str(config), "--credential", "a=/none"]) == 1
     assert "the credential a /none does not exist" in capsys.readouterr().err
 
 
-def test_places_that_the_service_cannot_reach_are_told(
+def test_places_that_the_service_cannot_reach_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = Machine(tmp_path)
@@ -167,7 +169,7 @@ def test_places_that_the_service_cannot_reach_are_told(
         ("LoadState=loaded\nActiveState=failed\nSubState=failed\nExecMainStatus=2\n", 3, "last exit code was 2"),
     ],
 )
-def test_how_it_fares_is_told(
+def test_its_status_is_reported(
     shown: str, code: int, told: str, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine.shows(shown)
@@ -175,13 +177,13 @@ def test_how_it_fares_is_told(
     assert told in capsys.readouterr().out
 
 
-def test_a_refusal_of_systemd_is_told(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_of_systemd_is_reported(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     (machine.folder / "refuses").touch()
     assert main(["service", "status"]) == 1
     assert "Access denied" in capsys.readouterr().err
 
 
-def test_a_machine_without_systemd_is_told(
+def test_a_machine_without_systemd_is_reported(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

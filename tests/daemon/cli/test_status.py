@@ -114,7 +114,7 @@ def test_without_the_web_server_the_socket_is_enough(tmp_path: Path) -> None:
         process.close()
 
 
-def test_a_user_who_may_not_ask_is_told_what_to_do(daemon: DaemonProcess) -> None:
+def test_a_user_without_a_role_gets_an_answer_that_says_what_to_do(daemon: DaemonProcess) -> None:
     other_user.need_root()
     socket = default_socket(daemon.path, os.environ)
     try:

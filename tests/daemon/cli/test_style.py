@@ -45,13 +45,13 @@ def test_without_a_style_plug_in_no_sheet_is_made(
     assert 'there is no plug-in "style"' in capsys.readouterr().err
 
 
-def test_a_photograph_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_photograph_that_is_not_there_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["style", "sheet", str(tmp_path / "none.jpg"), "--out", str(tmp_path / "s.png")]) == 1
     assert "none.jpg" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("out", ["sheet.txt", "nowhere/sheet.png"])
-def test_a_file_that_cannot_be_written_is_told_before_anything_is_painted(
+def test_a_file_that_cannot_be_written_is_reported_before_anything_is_painted(
     out: str, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["style", "sheet", str(photo), "--side", "64", "--out", str(tmp_path / out)]) == 1

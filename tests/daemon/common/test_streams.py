@@ -154,7 +154,7 @@ def test_characters_that_the_locale_lacks_are_escaped(name: str, folder: Path) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 @pytest.mark.parametrize("name", PRINTING)
-def test_a_user_without_a_home_is_served_or_told_what_to_set(name: str, folder: Path) -> None:
+def test_a_user_without_a_home_is_served_or_gets_a_hint_what_to_set(name: str, folder: Path) -> None:
     done = subprocess.run(
         [*_SIGHTD, *PRINTING[name]],
         cwd="/",

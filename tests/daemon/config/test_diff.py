@@ -65,7 +65,7 @@ def test_a_change_that_takes_a_restart_is_none_of_what_runs() -> None:
     assert diff(loaded(), loaded(output={"crf": 20}))
 
 
-def test_changes_are_told_in_words() -> None:
+def test_changes_are_reported_in_words() -> None:
     told = str(ConfigDiff(added=("d",), changed=("a", "b"), closed=("follower",)))
     assert told == "cameras added: d; cameras changed: a, b; plug-ins closed: follower"
     assert str(ConfigDiff()) == "nothing changed"

@@ -225,7 +225,7 @@ def problems_of(text: str) -> tuple[LocatedProblem, ...]:
 
 
 @pytest.mark.parametrize(("text", "line", "column", "path", "message", "hint"), FAULTS, ids=[row[0] for row in FAULTS])
-def test_a_fault_is_told_with_its_place_and_its_mending(
+def test_a_fault_is_reported_with_its_position_and_fix(
     text: str, line: int, column: int, path: str, message: str, hint: str
 ) -> None:
     found = [problem for problem in problems_of(text) if message in problem.message]
@@ -234,7 +234,7 @@ def test_a_fault_is_told_with_its_place_and_its_mending(
     assert str(found[0]).startswith(f"site.yaml:{line}:{column}: ")
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_faults_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = (
         "cameras:\n  a:\n    sourc: x\n    loop: 5\nchain: [findr]\nhttp: {port: x}\nplugins: {follower: {every: 0}}\n"
     )
@@ -341,7 +341,7 @@ def test_what_was_left_out_for_its_fault_makes_no_further_faults(text: str) -> N
     assert {dotted(problem.path) for problem in problems_of(text)} <= own
 
 
-def test_warnings_are_told_beside_faults() -> None:
+def test_warnings_are_reported_beside_faults() -> None:
     with pytest.raises(ConfigError) as caught:
         load_text("cameras: {a: {source: none.mp4}}\nlog: {level: x}", Path("s.yaml"), environ={}, plugins=STUBS)
     assert [dotted(warning.path) for warning in caught.value.warnings] == ["cameras.a.source"]
@@ -373,7 +373,7 @@ def test_a_file_of_many_values_is_refused_before_it_is_read_to_its_end(text: str
     assert problem.line >= 1
 
 
-def test_a_file_that_is_not_there_too_large_or_no_text_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_too_large_or_no_text_is_reported(tmp_path: Path) -> None:
     large, binary = tmp_path / "large.yaml", tmp_path / "binary.yaml"
     large.write_bytes(b"#" * (2**20 + 1))
     binary.write_bytes(b"a: 1\nb: \xff\n")

@@ -138,7 +138,7 @@ def test_without_cameras_only_what_an_analysis_needs_is_read(tmp_path: Path) -> 
     assert found.plugin_configs["finder"] == FinderConfig(min_score=0.01)
 
 
-def test_a_fault_in_an_override_is_told_as_such() -> None:
+def test_a_fault_in_an_override_is_reported_as_such() -> None:
     with pytest.raises(ConfigError, match=r"--set: plugins\.finder\.min_score: 5 is above 1"):
         load_text(
             CAMERA + "plugins: {finder: {min_score: 0.5}}",

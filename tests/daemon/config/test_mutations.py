@@ -66,7 +66,7 @@ def problems_of(text: str) -> ConfigError | None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mutated())
-def test_a_mutated_example_is_read_or_told_without_a_secret(text: str) -> None:
+def test_a_mutated_example_is_read_or_reported_without_a_secret(text: str) -> None:
     error = problems_of(text)
     if error is not None:
         lines = 2 + sum(text.count(end) for end in "\n\r\x85\u2028\u2029")

@@ -53,6 +53,6 @@ def test_sections_that_are_not_there_are_made() -> None:
     assert apply({"plugins": None}, [parse_override("detector.every=2")]) == {"plugins": {"detector": {"every": 2}}}
 
 
-def test_a_way_through_a_value_is_told() -> None:
+def test_a_path_through_a_value_is_reported() -> None:
     with pytest.raises(OverrideError, match="no options at this level"):
         apply({"chain": ["a"]}, [parse_override("chain.x=1")])

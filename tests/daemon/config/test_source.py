@@ -57,7 +57,7 @@ def test_what_may_be_slow_to_open_has_a_limit_of_its_own() -> None:
         assert source(address).open_timeout is None
 
 
-def test_a_file_is_played_in_real_time_and_loops_as_told() -> None:
+def test_a_file_is_played_in_real_time_and_loops_unless_disabled() -> None:
     assert source("a.mp4").paced
     assert source("a.mp4").loop
     assert not source("a.mp4", loop=False).loop

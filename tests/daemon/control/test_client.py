@@ -146,7 +146,7 @@ def test_another_program_that_speaks_http_is_recognised(answering: Answering) ->
         ("500 X", b"Internal", ApiError, "HTTP status 500"),
     ],
 )
-def test_what_went_wrong_is_told_and_steers_no_terminal(
+def test_what_went_wrong_is_reported_without_terminal_control(
     status: str, body: bytes, kind: type[Exception], told: str, answering: Answering
 ) -> None:
     with pytest.raises(kind, match=told):

@@ -51,7 +51,7 @@ def test_nvenc_as_a_must_is_refused_with_the_way_out() -> None:
         CodecChoice("a", "nvenc", nvenc_missing=absent)
 
 
-def test_a_card_whose_sessions_are_taken_leaves_the_camera_to_x264_and_that_is_told(
+def test_a_card_whose_sessions_are_taken_leaves_the_camera_to_x264_and_that_is_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     choice = CodecChoice("a", "auto", nvenc_missing=present, nvenc=full)
@@ -152,7 +152,7 @@ def test_an_nvenc_that_broke_down_is_tried_again_likewise() -> None:
     assert [card.next_encoder(RETRY_AFTER - 1), card.next_encoder(1)] == ["x264", "nvenc"]
 
 
-def test_each_refusal_begins_the_while_anew_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_refusal_restarts_the_interval_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     card = Card("out of sessions")
     for _ in range(30):
         assert card.next_encoder(RETRY_AFTER / 10) == "x264"

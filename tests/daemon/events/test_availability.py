@@ -53,7 +53,7 @@ def test_a_camera_that_sends_only_damaged_frames_is_not_called_silent(journal: J
     assert reasons(journal) == ["decode"]
 
 
-def test_what_keeps_it_away_is_told(journal: Journal) -> None:
+def test_what_keeps_it_away_is_reported(journal: Journal) -> None:
     availability = CameraAvailability(
         "door", Metrics(CollectorRegistry(), "1").camera("door"), journal, ReportedState()
     )
@@ -63,7 +63,7 @@ def test_what_keeps_it_away_is_told(journal: Journal) -> None:
     assert reasons(journal) == ["refused"]
 
 
-def test_a_camera_that_is_changed_while_it_runs_is_told_of_only_where_something_is_new(journal: Journal) -> None:
+def test_a_camera_that_is_changed_while_it_runs_is_reported_only_if_something_is_new(journal: Journal) -> None:
     reported = ReportedState()
 
     def availability() -> CameraAvailability:

@@ -295,7 +295,7 @@ def test_a_file_that_is_no_journal_is_not_touched(make: Callable[[Path], None], 
     assert [one.name for one in tmp_path.iterdir()] == ["something"]
 
 
-def test_a_journal_is_for_its_user_alone_whatever_the_umask_says(tmp_path: Path) -> None:
+def test_only_its_user_can_read_a_journal_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         EventStore(tmp_path / "home" / "state" / "events.db").close()

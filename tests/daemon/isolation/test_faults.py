@@ -106,7 +106,7 @@ def analysed(pipeline: CameraPipeline, seq: int) -> Results:
         (UNSENDABLE, "invalid", "its result cannot be sent to the daemon"),
     ],
 )
-def test_a_fault_of_python_is_told_as_if_it_were_here_and_its_process_lives_on(
+def test_a_fault_of_python_is_reported_as_if_it_were_here_and_its_process_lives_on(
     opened: Open, seq: int, reason: str, told: str
 ) -> None:
     house = opened()

@@ -224,7 +224,7 @@ def test_an_event_of_a_declared_kind_is_counted(metrics: Metrics) -> None:
         metrics.events.noted("another.kind")
 
 
-def test_the_engine_that_runs_is_told_and_replaces_the_one_before(metrics: Metrics) -> None:
+def test_the_engine_that_runs_is_reported_and_replaces_the_one_before(metrics: Metrics) -> None:
     plugin = metrics.plugin("detector")
     plugin.engine("yolox-tiny", "tensorrt", "fp16", "cuda:0")
     plugin.engine("yolox-tiny", "onnxruntime-cpu", "fp32", "cpu")
@@ -233,7 +233,7 @@ def test_the_engine_that_runs_is_told_and_replaces_the_one_before(metrics: Metri
     assert sample.value == 1
 
 
-def test_only_the_encoder_that_encodes_now_is_told(metrics: Metrics) -> None:
+def test_only_the_encoder_that_encodes_now_is_reported(metrics: Metrics) -> None:
     camera = metrics.camera("front")
     for name in ("nvenc", "x264", "x264"):
         camera.encoder(name)
@@ -255,7 +255,7 @@ def test_two_daemons_in_one_process_do_not_meet() -> None:
     assert value(second, "sightd_frames_total", camera="front", stage="captured") is None
 
 
-def test_what_went_to_the_gpu_and_back_is_told() -> None:
+def test_what_went_to_the_gpu_and_back_is_reported() -> None:
     counter, registry = TransferCounter(), CollectorRegistry()
     registry.register(DeviceTransfers(lambda: counter))
     counter.add(to_device=7)
@@ -266,7 +266,7 @@ def test_what_went_to_the_gpu_and_back_is_told() -> None:
     assert registry.get_sample_value(name, {"direction": "to_host"}) == 3
 
 
-def test_a_machine_without_a_gpu_tells_of_no_transfers(metrics: Metrics) -> None:
+def test_a_machine_without_a_gpu_reports_no_transfers(metrics: Metrics) -> None:
     assert value(metrics, "sightd_device_transfer_bytes_total", direction="to_device") == 0
 
 

@@ -121,7 +121,7 @@ def test_a_fault_of_what_it_counts_is_the_plug_in_s_and_the_frame_goes_on() -> N
     assert "'others' is not declared" in supervisor.last_fault
 
 
-def test_wrong_declarations_are_told_before_the_plug_in_runs() -> None:
+def test_wrong_declarations_are_reported_before_the_plug_in_runs() -> None:
     class Twice(Counter):
         metrics = (CounterSpec("queues", "Queues."), CounterSpec("queues", "Other queues."))
 

@@ -300,7 +300,7 @@ def test_a_plugin_that_ends_its_thread_ends_nothing() -> None:
         assert Detections in second.results
 
 
-def test_closing_lets_whoever_waits_go() -> None:
+def test_closing_releases_those_who_wait() -> None:
     finder = Finder()
     finder.let.clear()
     with pipeline_of(finder) as [pipeline]:
@@ -331,7 +331,7 @@ def host(cores: int = 2) -> PluginManager:
     return PluginManager(no_engines, lambda name: Observations(), cores=cores)  # type: ignore[arg-type]
 
 
-def test_a_plugin_that_cannot_open_is_closed_and_its_error_told() -> None:
+def test_a_plugin_that_cannot_open_is_closed_and_its_error_reported() -> None:
     plugins = host()
     with pytest.raises(EngineError, match="no such network"):
         plugins.open("finder", Unloadable, PluginConfig(), cameras=1)

@@ -89,7 +89,7 @@ def test_a_worker_whose_camera_is_removed_while_it_waits_for_more_waits_on() -> 
     arrival.join()
 
 
-def test_closing_wakes_the_worker_and_whoever_waits_for_a_ticket() -> None:
+def test_closing_wakes_the_worker_and_those_who_wait_for_a_frame_task() -> None:
     queue = FrameQueue()
     waiting = task()
     queue.put(waiting)

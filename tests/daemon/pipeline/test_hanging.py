@@ -139,7 +139,7 @@ def test_frames_go_on_while_its_thread_is_stuck_and_come_to_it_again_when_it_is_
     eventually(lambda: analysed(a, 5) is not None and supervisor.state is BreakerState.CLOSED, 10)
 
 
-def test_what_waited_for_a_plugin_that_hangs_does_not_wait_for_ever(manager: PluginManager) -> None:
+def test_what_waited_for_a_plugin_that_hangs_does_not_wait_forever(manager: PluginManager) -> None:
     finder = finder_of(manager, "finder")
     finder.let.clear()
     pipelines = [manager.pipeline(name, ["finder"]) for name in "abc"]

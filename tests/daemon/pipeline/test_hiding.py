@@ -50,7 +50,7 @@ def whole() -> list[float]:
     return [0, 0, of.width, of.height]
 
 
-def test_what_it_hides_is_in_the_results() -> None:
+def test_what_it_redacts_is_in_the_results() -> None:
     assert hidden_of(Hider(PluginConfig())).tolist() == FACE.tolist()
 
 
@@ -84,6 +84,6 @@ def test_plug_ins_that_hide_nothing_add_nothing() -> None:
         assert Detections in task.results
 
 
-def test_the_line_says_that_it_hides() -> None:
+def test_the_line_says_that_it_redacts() -> None:
     with pipeline_of(Finder(), Hider(PluginConfig())) as [pipeline]:
         assert pipeline.redacts

@@ -121,7 +121,7 @@ def undecodable(at: float = 0.0) -> Frame:
     return Frame("a", 0, SIZE, decode, captured_at=at, wall_time=0.0)
 
 
-def test_a_picture_that_cannot_be_shown_is_counted_and_told_and_the_next_is_shown(
+def test_a_frame_that_cannot_be_shown_is_counted_and_reported_and_the_next_is_shown(
     running: Bench, player: Player, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
@@ -209,7 +209,7 @@ def test_turns_to_the_slate_when_nothing_comes_and_back_with_the_first_frame() -
     assert bench.told == ["found", (None, 1.4), "found"], "once each, with the age of the last picture"
 
 
-def test_an_outage_that_ends_before_the_slate_comes_is_told_to_nobody() -> None:
+def test_an_outage_that_ends_before_the_slate_comes_is_not_reported() -> None:
     bench = Bench()
     for _ in range(10):
         bench.frame(1.2)
@@ -217,7 +217,7 @@ def test_an_outage_that_ends_before_the_slate_comes_is_told_to_nobody() -> None:
     assert bench.told == ["found"]
 
 
-def test_a_camera_that_was_never_reached_is_not_said_to_be_connecting_for_ever() -> None:
+def test_a_camera_that_was_never_reached_is_not_said_to_be_connecting_forever() -> None:
     bench = Bench(Player())
     bench.wait(1.6)
     connecting = bench.output._slate

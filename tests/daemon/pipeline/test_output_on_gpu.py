@@ -121,7 +121,7 @@ def test_frames_are_shown_with_one_copy_each(kernels: bytes) -> None:
 
 
 @on_stand_in()
-def test_where_the_gpu_cannot_draw_the_cpu_does_and_that_is_told_once(kernels: bytes) -> None:
+def test_if_the_gpu_cannot_draw_the_cpu_does_and_that_is_reported_once(kernels: bytes) -> None:
     log, told, image = logging.getLogger("sightd.daemon.pipeline.output"), RecordedLog(), smooth(*SIZE)
     log.addHandler(told)
 

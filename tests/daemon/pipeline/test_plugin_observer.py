@@ -17,7 +17,7 @@ from tests.daemon.pipeline.plugins import Finder
 from tests.support.event_counts import EventCounts
 
 
-def test_one_that_was_taken_out_and_is_replaced_is_told_to_run_again(tmp_path: Path) -> None:
+def test_one_that_was_disabled_and_is_replaced_is_reported_to_run_again(tmp_path: Path) -> None:
     metrics = Metrics(CollectorRegistry(), "1")
     journal = Journal(tmp_path / "events.db", 86400.0, 1000, EventCounts())
     journal.start()

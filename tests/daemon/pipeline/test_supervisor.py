@@ -58,7 +58,7 @@ def guarded(answer: Any) -> tuple[PluginSupervisor, Observations]:
         ([Results(Tracks.none())], "invalid", "returned Tracks, which `produces` does not declare"),
     ],
 )
-def test_a_fault_is_counted_and_told_and_the_frame_goes_on(answer: Any, kind: str, told: str) -> None:
+def test_a_fault_is_counted_and_reported_and_the_frame_goes_on(answer: Any, kind: str, told: str) -> None:
     supervisor, observations = guarded(answer)
     assert supervisor.process([frame()], [Results()]) is None
     assert told in supervisor.last_fault
@@ -81,7 +81,7 @@ def test_says_nothing_of_frames_while_it_is_out() -> None:
     assert supervisor.faults == 3
 
 
-def test_a_fault_in_carry_counts_too() -> None:
+def test_a_fault_in_predict_counts_too() -> None:
     supervisor, observations = guarded([Results()])
     assert len(supervisor.predict(frame(), Results())) == 0
     assert observations.faults == ["error"]
@@ -121,7 +121,7 @@ class Showing(Finder):
         (Results(Tracks.none()), "predict returned Tracks, which `produces` does not declare"),
     ],
 )
-def test_nonsense_carried_is_a_fault_and_not_passed_on(predicted: Any, told: str) -> None:
+def test_an_invalid_prediction_is_a_fault_and_not_passed_on(predicted: Any, told: str) -> None:
     plugin, observations = Showing(), Observations()
     plugin.predicts = predicted
     supervisor = PluginSupervisor("showing", plugin, observations)
@@ -152,7 +152,7 @@ def test_one_that_fails_on_every_second_frame_does_not_fill_the_log(caplog: pyte
     assert caplog.text.count("odd") == 1
 
 
-def test_tells_no_secret_of_a_fault() -> None:
+def test_a_fault_reveals_no_secret() -> None:
     supervisor, _ = guarded(RuntimeError("cannot reach https://me:hunter2@example.org/hook"))
     supervisor.process([frame()], [Results()])
     assert "hunter2" not in supervisor.last_fault

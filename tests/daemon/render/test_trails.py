@@ -80,7 +80,7 @@ def test_the_number_of_trails_is_bounded() -> None:
     assert not trails.points(0)
 
 
-def test_a_clock_that_goes_back_starts_anew() -> None:
+def test_a_clock_that_goes_back_starts_over() -> None:
     trails = Trails(2.0)
     walked(trails, start=500.0)
     walked(trails, 0.1)

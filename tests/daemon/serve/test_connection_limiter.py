@@ -36,5 +36,5 @@ def test_who_leaves_makes_room() -> None:
         ("::1", "127.0.0.1", False),
     ],
 )
-def test_whoever_has_an_ipv6_address_has_all_of_its_network(one: str, other: str, same: bool) -> None:
+def test_an_ipv6_address_stands_for_all_of_its_network(one: str, other: str, same: bool) -> None:
     assert (client_key(one) == client_key(other)) is same

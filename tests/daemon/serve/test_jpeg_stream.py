@@ -25,7 +25,7 @@ def data(picture: JpegPicture | None) -> bytes | None:
     return None if picture is None else picture.data
 
 
-def test_a_picture_is_wanted_while_somebody_waits_and_for_two_seconds_after(clock: Clock) -> None:
+def test_a_frame_is_requested_while_somebody_waits_and_for_two_seconds_after(clock: Clock) -> None:
     stream = JpegStream(max_fps=1000, clock=clock)
     assert not stream.wanted
 
@@ -44,7 +44,7 @@ def test_a_picture_is_wanted_while_somebody_waits_and_for_two_seconds_after(cloc
     assert not stream.wanted
 
 
-def test_pictures_are_wanted_no_oftener_than_max_fps_on_average(clock: Clock) -> None:
+def test_frames_are_requested_at_max_fps_at_most_on_average(clock: Clock) -> None:
     stream = JpegStream(max_fps=15, clock=clock)
 
     async def second_of_frames() -> int:

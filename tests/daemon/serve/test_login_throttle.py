@@ -53,7 +53,7 @@ def test_the_same_wrong_one_again_is_no_guess(clock: Clock) -> None:
     assert tried.wait("192.0.2.1") > 0
 
 
-def test_guessing_all_the_same_makes_nobody_wait_for_ever(clock: Clock) -> None:
+def test_guessing_all_the_same_makes_nobody_wait_forever(clock: Clock) -> None:
     tried = LoginThrottle(clock)
     fail(tried, "192.0.2.1", 1000)
     clock.now += AT_ONCE * ONE_MORE_AFTER

@@ -10,7 +10,7 @@ from sightd.daemon.serve.limits import RejectionCounter
 from sightd.engines.log_throttle import INTERVAL
 
 
-def test_each_is_counted_and_the_log_tells_of_many_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_is_counted_and_the_log_reports_many_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
     now, counted = 100.0, list[str]()
     rejections = RejectionCounter("RTSP", {"total": "it is full", "slow": "it is slow"}, counted.append, lambda: now)
     with caplog.at_level(logging.WARNING):

@@ -39,7 +39,7 @@ def goes_on(daemon: DaemonProcess) -> None:
     eventually(lambda: captured(daemon) > before + 10, 30, "video goes on")
 
 
-def test_a_full_disk_is_told_and_what_waited_is_written_when_there_is_room(tmp_path: Path, disk: SmallDisk) -> None:
+def test_a_full_disk_is_reported_and_what_waited_is_written_when_there_is_room(tmp_path: Path, disk: SmallDisk) -> None:
     with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
         eventually(lambda: bool(daemon.readiness()["ready"]), 60)
         assert enrol(daemon, "Ada").status_code == 201

@@ -97,7 +97,7 @@ def test_names_that_mix_letters_and_digits_can_be_sorted(tmp_path: Path) -> None
         ("large.gif", hostile_images.gif((50000, 50000), (1, 1)), "larger than 36 million pixels"),
     ],
 )
-def test_a_missing_or_broken_source_is_told(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:
+def test_a_missing_or_broken_source_is_reported(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
@@ -112,12 +112,14 @@ def test_an_address_is_no_file_and_is_not_quoted() -> None:
     assert "geheim" not in str(raised.value)
 
 
-def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no image or video"):
         sequences(tmp_path)
 
 
-def test_a_broken_picture_among_others_is_told_in_its_place_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
+def test_a_broken_picture_among_others_is_reported_in_its_place_and_the_others_keep_their_numbers(
+    tmp_path: Path,
+) -> None:
     write_picture(tmp_path / "1.png")
     (tmp_path / "2.png").write_bytes(b"nonsense")
     write_picture(tmp_path / "3.png")

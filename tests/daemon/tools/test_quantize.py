@@ -71,7 +71,7 @@ def test_too_few_are_refused(tmp_path: Path) -> None:
         list(CalibrationPictures([path], 10, silent))
 
 
-def test_a_source_that_is_not_there_is_told_before_anything_is_done(tmp_path: Path) -> None:
+def test_a_source_that_is_not_there_is_reported_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no such file"):
         CalibrationPictures([tmp_path / "absent.mp4"], 10, silent)
 
@@ -177,7 +177,7 @@ def sightd(*arguments: str) -> int:
     return code
 
 
-def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_told(
+def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for suffix in (".onnx", ".json"):
@@ -225,7 +225,9 @@ def test_a_signal_leaves_nothing_half_done(tmp_path: Path, number: signal.Signal
     assert not list(own.glob(".int8-*"))
 
 
-def test_what_is_not_stored_is_told_with_what_fetches_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_stored_is_reported_with_what_fetches_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert sightd("quantize", "yolox-nano", "--directory", str(tmp_path), "--calibrate", str(tmp_path)) == 1
     assert "Run `sightd models fetch yolox-nano`" in capsys.readouterr().err
 

@@ -158,7 +158,7 @@ def test_host_arrays_that_do_not_fit_are_refused(kernels: bytes) -> None:
 
 
 @on_stand_in()
-def test_kernels_that_cannot_be_had_or_launched_are_kernel_errors(kernels: bytes) -> None:
+def test_kernels_that_cannot_be_built_or_launched_are_kernel_errors(kernels: bytes) -> None:
     with open_device(0) as device:
         stream, buffer = device.stream(), device.allocate(100)
         with pytest.raises(KernelError, match="must be compiled for this device"):

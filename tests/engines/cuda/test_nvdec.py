@@ -115,7 +115,7 @@ def test_it_decodes_in_our_context_and_on_our_stream_without_delay(kernels: byte
 
 
 @on_stand_in()
-def test_what_it_cannot_decode_is_told_with_the_way_out(kernels: bytes) -> None:
+def test_what_it_cannot_decode_is_reported_with_the_way_out(kernels: bytes) -> None:
     device = open_device("cuda:0")
     nvdec = Nvdec(device, Library(PixelFormat.P016))
     with pytest.raises(NvdecError, match="not mjpeg: set `decoder: cpu`"):
@@ -141,7 +141,7 @@ def test_without_a_gpu_nothing_is_loaded() -> None:
         open_nvdec(Gpus(), "cuda:0", loaded)
 
 
-def test_a_missing_library_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightd.engines.cuda.nvdec.no_gpu", lambda: None)
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
     with pytest.raises(NvdecMissingError, match="pip install"):

@@ -77,7 +77,7 @@ def test_idle_blocks_make_room_under_the_limit() -> None:
     assert list(driver.alive.values()) == [4096]
 
 
-def test_the_limit_is_kept_and_told() -> None:
+def test_the_limit_is_kept_and_reported() -> None:
     blocks = pool(driver := Driver(), limit=4096)
     blocks.take(2048)
     with pytest.raises(

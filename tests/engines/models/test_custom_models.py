@@ -84,7 +84,7 @@ def test_without_any_the_catalogue_is_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("note", ["{", "{}", '{"base": "net", "what": 1}'])
-def test_a_note_that_cannot_be_used_is_left_out_and_told(
+def test_a_note_that_cannot_be_used_is_left_out_and_reported(
     own: Model, tmp_path: Path, note: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "own" / "net-int8.json").write_text(note)
@@ -92,7 +92,7 @@ def test_a_note_that_cannot_be_used_is_left_out_and_told(
     assert "net-int8.json" in caplog.text
 
 
-def test_one_whose_base_is_gone_is_left_out_and_told(
+def test_one_whose_base_is_gone_is_left_out_and_reported(
     own: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert list(with_custom_models(Catalog({}), tmp_path)) == []

@@ -44,7 +44,7 @@ def test_over_tls_only_a_server_with_a_trusted_certificate_is_used(
     assert server.requests == ["/net.onnx"]
 
 
-def test_a_pinned_file_arrives_and_its_progress_is_told(server: FileServer, tmp_path: Path) -> None:
+def test_a_pinned_file_arrives_and_its_progress_is_reported(server: FileServer, tmp_path: Path) -> None:
     told: list[tuple[str, int, int | None]] = []
     digest = download(
         server.url("/net.onnx"), tmp_path / "net", sha256=PIN, limit=len(BODY), task="net",
@@ -66,7 +66,7 @@ def test_without_a_pin_any_bytes_are_taken(server: FileServer, tmp_path: Path) -
     assert get(server, tmp_path / "net", sha256="") == PIN
 
 
-def test_a_missing_file_is_told_by_the_servers_answer(server: FileServer, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_the_servers_answer(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="404"):
         get(server, tmp_path / "net", "/other")
 

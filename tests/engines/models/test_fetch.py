@@ -149,7 +149,7 @@ def test_the_summary_says_in_a_few_words_what_was_in_the_way(server: FileServer,
         assert caught.value.summary == summary
 
 
-def test_a_mirror_folder_that_is_not_there_is_told(scratch: Path, tmp_path: Path) -> None:
+def test_a_mirror_folder_that_is_not_there_is_reported(scratch: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match="no such folder"):
         Fetcher(silent, tmp_path / "nowhere").fetch("net", [MIRRORED], scratch)
 

@@ -102,7 +102,7 @@ def test_a_last_layer_without_its_inputs_is_refused(inputs: list[str], tmp_path:
         write_trunk(tmp_path / "cut.onnx", tmp_path / "trunk.onnx")
 
 
-def test_what_has_no_such_layer_is_told(tmp_path: Path) -> None:
+def test_what_has_no_such_layer_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="ends in nothing instead of a fully connected layer"):
         write_trunk(write_double(tmp_path / "a.onnx"), tmp_path / "trunk.onnx")
     (tmp_path / "page.onnx").write_text("<html>")

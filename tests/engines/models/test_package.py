@@ -70,7 +70,7 @@ def test_a_registry_that_is_too_slow_is_given_up(
     assert list(scratch.iterdir()) == []
 
 
-def test_an_unknown_version_is_told_in_pips_own_words(source: PackageSource, scratch: Path) -> None:
+def test_an_unknown_version_is_reported_as_pip_reports_it(source: PackageSource, scratch: Path) -> None:
     with pytest.raises(EngineError, match="No matching distribution found"):
         take(replace(source, version="9.9.9"), scratch)
 
@@ -80,7 +80,7 @@ def test_more_than_the_limit_is_not_even_asked_for(source: PackageSource, scratc
         take(source, scratch, limit=100)
 
 
-def test_a_registry_that_cannot_be_reached_is_told_without_its_password(
+def test_a_registry_that_cannot_be_reached_is_reported_without_its_password(
     source: PackageSource, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")

@@ -37,6 +37,6 @@ def test_a_damaged_sample_is_not_found(tmp_path: Path) -> None:
     assert SampleStore(tmp_path).find(samples()["bikes.mp4"]) is None
 
 
-def test_a_misspelt_sample_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_a_misspelt_sample_is_reported_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r'; did you mean "bikes\.mp4"'):
         SampleStore(tmp_path).ensure("bike.mp4", Fetcher(silent))

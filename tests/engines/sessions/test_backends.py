@@ -56,7 +56,7 @@ def backends(gpus: int = 1, **factories: Maker) -> Backends:
     return Backends({name.replace("_", "-"): factory for name, factory in factories.items()}, RoundRobin(gpus))
 
 
-def test_the_first_of_the_list_runs_with_nothing_to_tell() -> None:
+def test_the_first_of_the_list_runs_without_a_warning() -> None:
     session, passed = backends(openvino=Maker("openvino"), onnxruntime=Maker("onnxruntime")).open(
         REQUEST, Preference(("openvino", "onnxruntime"))
     )
@@ -64,7 +64,7 @@ def test_the_first_of_the_list_runs_with_nothing_to_tell() -> None:
     assert passed == ""
 
 
-def test_those_passed_over_are_told_with_their_reasons() -> None:
+def test_those_passed_over_are_reported_with_their_reasons() -> None:
     session, passed = backends(
         onnxruntime_cuda=Maker("onnxruntime-cuda", on_gpu=True, missing="no CUDA (buy a GPU)"),
         openvino=Maker("openvino", fails=BackendUnavailableError("no such operator")),
@@ -101,14 +101,14 @@ def test_a_device_passes_over_the_backends_of_others() -> None:
     assert session.backend.device == "cuda:3"
 
 
-def test_without_a_wish_networks_are_spread_over_the_gpus() -> None:
+def test_without_a_preference_models_are_spread_over_the_gpus() -> None:
     every = backends(gpus=2, onnxruntime_cuda=Maker("onnxruntime-cuda", on_gpu=True))
     preference = Preference(("onnxruntime-cuda",))
     assert [every.open(REQUEST, preference)[0].backend.device for _ in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
 
 
 @pytest.mark.parametrize("precision", ["auto", "fp16"])
-def test_the_maker_is_told_the_wish_and_the_threads(precision: Precision) -> None:
+def test_the_backend_factory_gets_the_preference_and_the_threads(precision: Precision) -> None:
     session, _ = backends(openvino=Maker("openvino")).open(REQUEST, Preference(("openvino",), precision))
     assert isinstance(session, Made)
     assert (session.request.precision, session.request.threads, session.request.model.name) == (precision, 3, "net")

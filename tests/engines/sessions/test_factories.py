@@ -47,13 +47,13 @@ def test_int8_of_an_fp32_file_is_refused_with_the_command_that_makes_it(double: 
         OnnxRuntimeFactory().make(wishing(double, "int8"))
 
 
-def test_openvino_that_is_not_installed_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openvino_that_is_not_installed_is_reported_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert "pip install 'sightd[openvino]'" in (OpenVinoFactory().missing() or "")
 
 
 @without_cuda
-def test_cuda_that_is_not_there_is_told_and_no_cpu_session_made_in_its_place(double: SessionRequest) -> None:
+def test_absent_cuda_is_reported_and_not_replaced_by_a_cpu_session(double: SessionRequest) -> None:
     assert OnnxCudaFactory().missing()
     with pytest.raises(BackendUnavailableError, match="has no CUDA support"):
         OnnxCudaSession(double.path, 0)

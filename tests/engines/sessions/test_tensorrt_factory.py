@@ -77,7 +77,7 @@ def test_opens_each_gpu_once(opened: Opened, request_for: SessionRequest) -> Non
     assert opened.devices == ["cuda:0", "cuda:1"]
 
 
-def test_shares_the_gpu_with_the_kernels_whoever_comes_first(
+def test_shares_the_gpu_with_the_kernels_in_either_order(
     opened: Opened, request_for: SessionRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SIGHTD_CACHE_DIR", str(tmp_path))
@@ -106,7 +106,7 @@ def test_a_build_that_fails_leaves_the_network_to_the_next_backend(opened: Opene
         TensorRtFactory(verifier_of, Gpus()).make(request_for)
 
 
-def test_a_gpu_that_is_not_there_is_told(opened: Opened, request_for: SessionRequest) -> None:
+def test_a_gpu_that_is_not_there_is_reported(opened: Opened, request_for: SessionRequest) -> None:
     with pytest.raises(BackendUnavailableError, match="no usable GPU: cuda:9 does not exist"):
         TensorRtFactory(verifier_of, Gpus()).make(replace(request_for, device="cuda:9"))
 

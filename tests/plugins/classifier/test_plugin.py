@@ -142,7 +142,7 @@ def test_photographs_know_nothing_of_each_other(opened: Opened, colours: dict[st
     assert [best(one) for one in found] == [["red"], ["blue"]]
 
 
-def test_another_size_or_a_long_pause_begins_anew(opened: Opened, colours: dict[str, Any]) -> None:
+def test_another_size_or_a_long_pause_starts_over(opened: Opened, colours: dict[str, Any]) -> None:
     plugin = opened(model=colours, smoothing_time="10s")
     seen(plugin, plain(RED), 1.0)
     assert best(seen(plugin, plain(BLUE), 1.1)) == ["red"]
@@ -204,7 +204,7 @@ def test_of_many_detections_all_are_looked_at_on_a_photograph_and_in_turns_on_a_
     assert rows == {0, 1, 2, 3, 4}
 
 
-def test_a_chain_in_which_nothing_finds_objects_is_told_of_once(
+def test_a_chain_in_which_nothing_finds_objects_is_reported_once(
     opened: Opened, colours: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     plugin = opened(model=colours, target="objects")
@@ -291,7 +291,7 @@ def problems(**options: Any) -> list[str]:
     return [f"{'.'.join(map(str, one.path))}: {one.message}; {one.hint}" for one in config.problems(Catalog.load())]
 
 
-def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
+def test_what_is_no_classifier_is_reported(tmp_path: Path) -> None:
     assert problems() == []
     (known,) = problems(model="mobilenet")
     assert known.startswith(

@@ -43,7 +43,7 @@ def test_pictures_add_up_and_overlaps_are_averaged() -> None:
     assert got.overlap == pytest.approx((1 + 8 / 12) / 2)
 
 
-def test_it_is_told_in_a_sentence() -> None:
+def test_it_is_described_in_a_sentence() -> None:
     assert str(Agreement(40, 39, 41, 40, 0.953)) == (
         "39 of 40 objects found again (97.5 %), 1 of 41 new, mean box overlap 0.95"
     )

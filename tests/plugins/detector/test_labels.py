@@ -19,12 +19,12 @@ def test_a_label_that_stands_twice_means_both_classes() -> None:
     assert ids_of(["face"], ("face", "mask", "face"), "classes") == [0, 2]
 
 
-def test_an_unknown_label_is_told_with_its_close_ones() -> None:
+def test_an_unknown_label_is_reported_with_its_close_ones() -> None:
     with pytest.raises(PluginError, match="classes: the model has no class 'persn'; did you mean \"person\""):
         ids_of(["persn"], LABELS, "classes")
 
 
-def test_an_unknown_label_that_is_like_none_is_told_with_the_known_ones() -> None:
+def test_an_unknown_label_that_is_like_none_is_reported_with_the_known_ones() -> None:
     with pytest.raises(PluginError, match="its classes are person, bicycle, car, traffic light, Cat"):
         ids_of(["zebra"], LABELS, "classes")
 

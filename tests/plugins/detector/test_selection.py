@@ -86,7 +86,7 @@ def test_a_limit_counts_what_passes_the_filters_only() -> None:
     assert select([PERSON, CAR, DOG], ignore=left_half, max_detections=1).class_ids.tolist() == [2]
 
 
-def test_classes_compete_where_they_are_told_to() -> None:
+def test_classes_compete_if_configured() -> None:
     assert select([PERSON, CAR], agnostic=True).class_ids.tolist() == [1]
 
 

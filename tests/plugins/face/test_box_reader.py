@@ -19,14 +19,14 @@ def test_the_drawn_pictures_show_a_face_detector_enough_to_be_judged_by() -> Non
     assert judged["mean IoU of matched boxes"] == pytest.approx(1)
 
 
-def test_boxes_that_moved_are_told() -> None:
+def test_boxes_that_moved_are_reported() -> None:
     outputs, _ = engine("yunet").run([photo("multi_face.jpg")])
     moved = {name: tensor + 0.3 if name.startswith("bbox") else tensor for name, tensor in outputs.items()}
     with pytest.raises(EngineVerificationError, match="mean IoU"):
         verifier_of(Catalog.load().get("yunet"))(outputs, moved)
 
 
-def test_embeddings_that_point_elsewhere_are_told() -> None:
+def test_embeddings_that_point_elsewhere_are_reported() -> None:
     sface = Catalog.load().get("sface")
     tensor, _ = prepare(reference_pictures(2), sface.input)
     outputs = engine("sface").session.run({sface.input.tensor: tensor})

@@ -101,7 +101,7 @@ def test_a_file_that_is_no_gallery_is_not_touched(sightd: Sightd, content: bytes
     )
 
 
-def test_what_is_refused_is_told_and_the_rest_is_taken(sightd: Sightd) -> None:
+def test_what_is_refused_is_reported_and_the_rest_is_taken(sightd: Sightd) -> None:
     told = sightd("add", "Ada", media.path("coffee.png"), media.path("astronaut.png"), code=1)
     assert told.splitlines()[0].startswith("- coffee.png: no face was found")
     assert told.splitlines()[1] == "+ astronaut.png: enrolled, quality 1.00"

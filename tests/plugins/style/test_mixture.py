@@ -23,7 +23,7 @@ def test_a_mixture_is_of_the_shares_it_states() -> None:
     ("mixture", "told"),
     [({"stary": 1.0}, 'did you mean "starry"'), ({}, "greater than zero"), ({"ember": -1.0}, "greater than zero")],
 )
-def test_what_is_no_style_is_told(mixture: dict[str, float], told: str) -> None:
+def test_what_is_no_style_is_reported(mixture: dict[str, float], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         weights_of(mixture, STYLES)
 

@@ -217,7 +217,7 @@ def own_problems(file: Path, **options: Any) -> list[str]:
     return [f"{'.'.join(map(str, problem.path))}: {problem.message}" for problem in config.problems(Catalog.load())]
 
 
-def test_files_that_are_no_style_network_are_told(tmp_path: Path) -> None:
+def test_files_that_are_no_style_network_are_reported(tmp_path: Path) -> None:
     (tmp_path / "page.onnx").write_text("<html>")
     (missing,), (page,) = own_problems(tmp_path / "none.onnx"), own_problems(tmp_path / "page.onnx")
     assert missing.startswith("model.file: ")
@@ -334,7 +334,7 @@ def test_a_style_that_was_learnt_here_is_named_like_the_others(tmp_path: Path) -
     published.close()
 
 
-def test_a_style_that_nobody_learnt_is_told_with_all_there_are(tmp_path: Path) -> None:
+def test_a_style_that_nobody_learnt_is_reported_with_all_there_are(tmp_path: Path) -> None:
     (without,) = StyleConfig(style="mine").problems(Catalog.load())
     assert without.message == 'unknown style "mine"'
     (near,) = StyleConfig(style="myne").problems(taught(tmp_path, "mine"))

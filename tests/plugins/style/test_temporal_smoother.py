@@ -50,14 +50,14 @@ def test_paint_moves_with_the_picture() -> None:
     assert abs(np.corrcoef(inside.ravel(), stayed.ravel())[0, 1]) < 0.3
 
 
-def test_what_is_new_is_painted_anew() -> None:
+def test_what_is_new_is_painted_from_scratch() -> None:
     other = np.zeros_like(scene())
     fresh = run([scene(), other])[-1]
     assert np.mean(np.abs(fresh - paint(1)) < 1) > 0.8
     assert np.abs(fresh - paint(1)).mean() < 12
 
 
-def test_another_size_begins_anew() -> None:
+def test_another_size_starts_over() -> None:
     last = Painted(np.zeros((48, 64), np.uint8), np.zeros((48, 64, 3), np.float32))
     assert np.array_equal(TemporalSmoother().steadied(last, scene(), paint(5)).paint, paint(5))
 

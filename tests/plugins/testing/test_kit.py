@@ -307,7 +307,7 @@ def test_each_fault_is_found_and_said(plugin: type[AnyPlugin], rule: str, detail
     assert detail in faults(plugin).get(rule, "")
 
 
-def test_a_plug_in_that_raises_is_told_with_its_line_and_once() -> None:
+def test_a_plug_in_that_raises_is_reported_once_with_its_line() -> None:
     class Failing(Sound):
         """Always raises."""
 
@@ -346,7 +346,7 @@ def test_networks_are_loaded_once_and_closed_at_the_end() -> None:
     assert events == ["loaded network", "closed"]
 
 
-def test_a_network_that_cannot_be_had_is_a_finding_not_a_crash() -> None:
+def test_a_model_that_is_not_available_is_a_finding_not_a_crash() -> None:
     class Networked(Sound):
         """Requests a model that does not exist."""
 

@@ -151,7 +151,7 @@ def test_a_doubtful_detection_keeps_a_track_and_begins_none() -> None:
     np.testing.assert_allclose(tracks.scores, [0.2])
 
 
-def test_a_track_keeps_its_class_unless_told_otherwise() -> None:
+def test_a_track_keeps_its_class_unless_configured_otherwise() -> None:
     for match, ids in ((True, [1, 2]), (False, [1])):
         one = tracker(match_classes=match, min_hits=1)
         look(one, 0.0, detections([box(200, 300)], class_ids=[0]))
@@ -218,7 +218,7 @@ def test_a_frame_that_is_not_later_than_the_last_does_no_harm() -> None:
         assert np.isfinite(tracks.boxes).all()
 
 
-def test_a_clock_set_back_or_a_picture_of_another_size_begins_anew_with_new_ids() -> None:
+def test_a_clock_set_back_or_a_frame_of_another_size_starts_over_with_new_ids() -> None:
     one = tracker()
     walk(one, until=5.0)
     assert look(one, 0.0, detections([box(200, 300)])).ids.tolist() == [2]
@@ -232,7 +232,7 @@ def test_objects_seen_before_an_outage_are_not_those_seen_after_it() -> None:
     assert look(one, 64.0, detections([box(200, 300)])).ids.tolist() == [2]
 
 
-def test_a_forgotten_camera_begins_anew_and_gives_no_id_twice() -> None:
+def test_a_forgotten_camera_starts_over_and_gives_no_id_twice() -> None:
     one = tracker()
     walk(one, until=1.0)
     one.forget("camera")
@@ -269,7 +269,7 @@ steps = st.lists(st.tuples(st.floats(-2, 2) | st.floats(5.01, 9), anything, st.b
 
 @settings(max_examples=60, deadline=None)
 @given(steps)
-def test_whatever_comes_ids_are_new_tracks_bounded_and_boxes_in_the_picture(
+def test_for_any_input_ids_are_new_tracks_bounded_and_boxes_in_the_frame(
     story: list[tuple[float, list[tuple[float, float, float, float, float, int]], bool]],
 ) -> None:
     one, now, analysed_at = tracker(max_tracks=5), 100.0, 100.0

@@ -150,7 +150,7 @@ def test_an_unknown_camera_is_answered_with_those_there_are(service: Service, pa
     assert answer.json() == {"error": "There is no camera 'back'.", "cameras": ["front"]}
 
 
-def test_one_viewer_too_many_is_told_so_and_may_come_later(service: Service) -> None:
+def test_one_viewer_too_many_is_rejected_and_may_come_later(service: Service) -> None:
     with ThreadPoolExecutor(3) as pool:
         leave = threading.Event()
 
@@ -263,7 +263,7 @@ def test_the_api_is_described(service: Service) -> None:
     assert {"/", "/{camera}.mjpg", "/{camera}.jpg", "/metrics", "/healthz", "/readyz"} <= set(paths)
 
 
-def test_a_port_in_use_is_told_with_what_to_do(service: Service) -> None:
+def test_a_port_in_use_is_reported_with_what_to_do(service: Service) -> None:
     port = service.server.port
     other = HttpServer(Http(port=port), create_app(View(), service.metrics.exposition, 1, NO_TOKENS))
     with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port}.*http\.port"):
@@ -271,7 +271,7 @@ def test_a_port_in_use_is_told_with_what_to_do(service: Service) -> None:
     other.close()
 
 
-def test_https_speaks_tls_alone(tmp_path: Path) -> None:
+def test_https_accepts_only_tls(tmp_path: Path) -> None:
     pair = self_signed(tmp_path)
     metrics = Metrics(CollectorRegistry(), "1.2.3")
     options = Http.model_validate({"port": 0, "tls": pair})
@@ -294,7 +294,7 @@ def test_who_opens_a_connection_and_speaks_no_tls_is_cut_off(tmp_path: Path, mon
     server.close()
 
 
-def test_a_key_that_is_not_the_certificates_is_told(tmp_path: Path) -> None:
+def test_a_key_that_is_not_the_certificates_is_reported(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
     pair = self_signed(tmp_path / "one") | {"key": self_signed(tmp_path / "other")["key"]}

@@ -93,7 +93,7 @@ ADMINISTERED = [
 @pytest.mark.parametrize(
     "path", [*VIEWED, "/front.mjpg", "/api/faces", "/api/reload", "/nothing/here", "//healthz", "/heal%09thz"]
 )
-def test_without_a_token_nothing_is_told(shared: httpx.Client, path: str) -> None:
+def test_without_a_token_nothing_is_revealed(shared: httpx.Client, path: str) -> None:
     answer = shared.get(path)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith('Basic realm="sightd"')
@@ -132,7 +132,7 @@ def test_each_role_reaches_so_far(guarded: httpx.Client) -> None:
     assert rejections(guarded, "role") == len(OPERATED) + 2 * len(ADMINISTERED)
 
 
-def test_a_role_that_does_not_reach_is_told(shared: httpx.Client) -> None:
+def test_a_role_that_does_not_reach_is_reported(shared: httpx.Client) -> None:
     answer = shared.post("/api/reload", headers=bearer(TOKENS["view"]))
     assert answer.json()["detail"] == 'This requires the role "admin"; view has the role "view".'
 
@@ -198,14 +198,14 @@ def test_no_token_is_in_the_log(guarded: httpx.Client, caplog: pytest.LogCapture
     assert not [token for token in (*TOKENS.values(), "a-guess-4711") if token in caplog.text]
 
 
-def test_a_body_of_whoever_is_not_let_in_is_not_waited_for(shared: httpx.Client) -> None:
+def test_the_body_of_a_rejected_client_is_not_waited_for(shared: httpx.Client) -> None:
     with socket.create_connection(("127.0.0.1", shared.base_url.port or 0), timeout=10) as connection:
         connection.sendall(b"POST /api/compare-faces HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{")
         assert connection.recv(4096).startswith(b"HTTP/1.1 401")
 
 
 @pytest.mark.parametrize("path", ["/api/compare-faces", "/api/reload", "/api/unknown-faces/1/name"])
-def test_a_body_of_whoever_has_too_small_a_role_is_not_waited_for(shared: httpx.Client, path: str) -> None:
+def test_the_body_of_a_client_with_too_low_a_role_is_not_waited_for(shared: httpx.Client, path: str) -> None:
     with socket.create_connection(("127.0.0.1", shared.base_url.port or 0), timeout=10) as connection:
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKENS['view']}\r\n"
         connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 900000\r\n\r\n{{".encode())

@@ -109,7 +109,7 @@ HEAD = b"POST /measure HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"POST /measure HTTP/1.1\r\nHost: x\r\nX: "])
-def test_a_head_that_does_not_come_is_told_408(serve: Serve, sent: bytes) -> None:
+def test_a_head_that_does_not_come_is_answered_with_408(serve: Serve, sent: bytes) -> None:
     service = serve()
     with service.connect() as connection, ends_within(8 * PATIENCE):
         connection.sendall(sent)
@@ -117,7 +117,7 @@ def test_a_head_that_does_not_come_is_told_408(serve: Serve, sent: bytes) -> Non
     assert service.refused == {"slow": 1}
 
 
-def test_a_head_that_trickles_is_told_408(serve: Serve) -> None:
+def test_a_head_that_trickles_is_answered_with_408(serve: Serve) -> None:
     service = serve()
     with service.connect() as connection, ends_within(8 * PATIENCE):
         connection.settimeout(0.2)
@@ -178,7 +178,7 @@ def test_a_second_request_has_its_own_time(serve: Serve) -> None:
     assert not service.refused
 
 
-def test_what_is_not_http_is_told_400_and_counted_without_a_line_for_each(
+def test_what_is_not_http_is_answered_with_400_and_counted_without_a_line_for_each(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = serve()

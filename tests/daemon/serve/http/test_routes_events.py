@@ -120,7 +120,7 @@ def test_a_client_that_comes_back_misses_nothing(journal: Journal, base: str) ->
     assert [one["camera"] for one in second.wait()] == ["b", "c", "d"]
 
 
-def test_one_who_was_away_for_too_long_is_told_of_a_gap(journal: Journal, base: str) -> None:
+def test_a_client_that_was_away_for_too_long_is_notified_of_a_gap(journal: Journal, base: str) -> None:
     note(journal, *("a" for _ in range(150)))
     listener = Listener(f"{base}/stream", 3, {"Last-Event-ID": "7"})
     assert listener.wait()[0] == {"oldest": 51}
@@ -128,7 +128,7 @@ def test_one_who_was_away_for_too_long_is_told_of_a_gap(journal: Journal, base: 
     assert [message["id"] for message in listener.messages[1:]] == ["51", "52"]
 
 
-def test_one_who_knows_ids_of_another_journal_is_told_and_gets_all(journal: Journal, base: str) -> None:
+def test_a_client_that_knows_ids_of_another_journal_is_notified_and_gets_all(journal: Journal, base: str) -> None:
     note(journal, "a")
     listener = Listener(f"{base}/stream", 2, {"Last-Event-ID": "4711"})
     assert listener.wait()[0] == {"oldest": 1}

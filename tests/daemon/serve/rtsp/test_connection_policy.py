@@ -20,7 +20,7 @@ def test_who_plays_or_pauses_may_stay() -> None:
     assert policy.fault(LATE, 300) is None
 
 
-def test_after_the_end_of_a_session_the_time_begins_anew() -> None:
+def test_after_the_end_of_a_session_the_time_starts_over() -> None:
     policy = ConnectionPolicy(START)
     policy.plays()
     policy.stops(START + 100)

@@ -55,7 +55,7 @@ def test_only_those_who_know_the_password_watch(serve: Serve, method: str) -> No
             watch(stranger, 1)
 
 
-def test_whoever_has_a_token_watches_by_its_name(serve: Serve) -> None:
+def test_the_owner_of_a_token_watches_by_its_name(serve: Serve) -> None:
     service = serve(access=Access(TOKENS))
     assert watch(service.url_for("wall", WALL), 2)
     for stranger in (service.url, service.url_for("wall", "wrong"), service.url_for("other", WALL)):
@@ -129,7 +129,7 @@ def test_the_same_wrong_password_again_is_no_guess(serve: Serve) -> None:
         ("ANNOUNCE", ("Content-Type: application/sdp", "Content-Length: 5"), "v=0\r\n"),
     ],
 )
-def test_who_has_no_password_is_not_told_which_cameras_there_are(
+def test_clients_without_a_password_do_not_learn_which_cameras_there_are(
     serve: Serve, method: str, headers: tuple[str, ...], content: str
 ) -> None:
     service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
@@ -158,7 +158,7 @@ def test_a_malformed_login_is_refused_as_a_wrong_one_and_raises_nothing(
 
 
 @pytest.mark.parametrize("method", ["basic", "digest"])
-def test_a_request_without_a_password_is_told_which_method_is_asked(serve: Serve, method: str) -> None:
+def test_a_request_without_a_password_is_answered_with_the_login_method(serve: Serve, method: str) -> None:
     service = serve(auth={**AUTH, "method": method})
     with socket.create_connection(("127.0.0.1", service.server.port), timeout=5) as connection:
         connection.sendall(f"DESCRIBE {service.url} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
@@ -268,7 +268,7 @@ def test_an_unknown_camera_is_not_found(serve: Serve) -> None:
         watch(serve().url.replace("front", "nowhere"), 1)
 
 
-def test_a_port_in_use_is_told_with_what_to_do(serve: Serve) -> None:
+def test_a_port_in_use_is_reported_with_what_to_do(serve: Serve) -> None:
     port = serve().server.port
     with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port}.*rtsp\.port"):
         RtspServer(Rtsp(port=port), NO_TOKENS).start()

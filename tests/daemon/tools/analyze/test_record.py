@@ -146,7 +146,7 @@ def test_is_one_line_of_json() -> None:
     assert json.loads(text) == record(ITEM, Results(FOUND))
 
 
-def test_a_name_that_is_not_utf_8_is_escaped_and_can_be_had_again() -> None:
+def test_a_name_that_is_not_utf_8_is_escaped_and_can_be_restored() -> None:
     name = os.fsdecode(b"caf\xe9 \xc3\xa4.jpg")
     written = line(Item(name, ITEM.frame), Results())
     assert r"caf\udce9 ä.jpg" in written
@@ -183,7 +183,7 @@ def test_a_result_without_a_json_form_adds_nothing() -> None:
     assert list(record(ITEM, Results(PrivacyMask(FOUND.boxes), TRACK))) == list(FRAME_KEYS)
 
 
-def test_a_key_that_is_in_use_is_left_out_and_told() -> None:
+def test_a_key_that_is_in_use_is_left_out_and_reported() -> None:
     ours = Record.of(ITEM, Results(Queue("frame")), JsonOptions())
     assert (ours.values["frame"], ours.values["waiting"]) == (7, True)
     assert ours.problems == ('the key "frame" of Queue.to_json is left out: it is already used by the frame itself',)

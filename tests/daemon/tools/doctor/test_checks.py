@@ -112,7 +112,7 @@ def test_a_machine_with_everything_is_well(system: System) -> None:
         ({"can_listen": lambda host, port: "in use" if port == 8080 else ""}, "http port", "another address", 1),
     ],
 )
-def test_what_is_needed_and_missing_is_told_with_what_to_do(
+def test_what_is_needed_and_missing_is_reported_with_what_to_do(
     system: System, change: dict[str, Any], name: str, fix: str, code: int
 ) -> None:
     findings = examined(replace(system, **change))
@@ -121,7 +121,7 @@ def test_what_is_needed_and_missing_is_told_with_what_to_do(
     assert exit_code(findings) == code
 
 
-def test_an_encoder_or_an_element_that_is_missing_is_told(system: System) -> None:
+def test_an_encoder_or_an_element_that_is_missing_is_reported(system: System) -> None:
     def no_codec(*_: str) -> None:
         raise ValueError("libx264")
 
@@ -185,7 +185,7 @@ def test_a_port_that_the_examined_daemon_serves_itself_is_no_fault(system: Syste
     assert found(examined(running), "http port").state == "in use"
 
 
-def test_only_devices_that_networks_run_on_are_told_and_in_plain_words(system: System) -> None:
+def test_only_devices_that_models_run_on_are_reported_and_in_plain_words(system: System) -> None:
     providers = ["AzureExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     runtime = SimpleNamespace(__version__="1.32", get_available_providers=lambda: providers)
     findings = examined(replace(system, import_module=importer(onnxruntime=runtime)))
@@ -207,7 +207,7 @@ def test_this_machine_can_be_examined() -> None:
     assert {"python", "rtsp server", "cores"} <= {finding.name for finding in examined(system)}
 
 
-def test_the_backend_that_networks_run_on_is_told_with_those_that_are_missing(system: System) -> None:
+def test_the_backend_that_networks_run_on_is_reported_with_those_that_are_missing(system: System) -> None:
     finding = found(examined(system), "backend")
     assert (finding.state, finding.found) == ("ok", "onnxruntime, not tensorrt: not here; onnxruntime-cuda: not here")
 
@@ -264,7 +264,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("gpu")
-def test_with_a_gpu_what_nvdec_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_gpu_what_nvdec_lacks_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
     assert "nvdec requires PyNvVideoCodec: pip install 'sightd[gpu]'" in str(nvdec_problem())
 

@@ -35,7 +35,7 @@ def test_each_folder_is_a_class_with_all_pictures_below_it(tmp_path: Path) -> No
     assert found.left_out == ()
 
 
-def test_what_cannot_be_used_is_left_out_and_told(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_left_out_and_reported(tmp_path: Path) -> None:
     root = folder_of(tmp_path, {"wren": 6, "robin": 6})
     (root / "wren" / "broken.jpg").write_bytes(b"no picture")
     (root / "wren" / "notes.txt").write_text("no picture, and not called one")
@@ -139,7 +139,7 @@ def test_many_pictures_are_taken_evenly_from_all_sources(tmp_path: Path) -> None
     assert abs(sum(one.mean() > 100 for one in found) - MOST_IN_MEMORY / 2) <= 1
 
 
-def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_left_out_and_reported(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "good.png"), np.zeros((80, 80, 3), np.uint8))
     (tmp_path / "broken.jpg").write_bytes(b"broken")
     (tmp_path / "being-written.mp4").write_bytes(media.path("bikes.mp4").read_bytes()[:9000])
@@ -160,7 +160,7 @@ def test_what_cannot_be_read_does_not_count_if_the_source_does_not_say_how_much_
     assert (len(found), len(left_out)) == (2, 2)
 
 
-def test_sources_without_pictures_are_told(tmp_path: Path) -> None:
+def test_sources_without_pictures_are_reported(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "tiny.png"), np.zeros((20, 20, 3), np.uint8))
     (tmp_path / "broken.jpg").write_bytes(b"broken")
     with pytest.raises(

@@ -86,7 +86,7 @@ def test_each_class_is_spread_evenly_over_the_folds() -> None:
     np.testing.assert_array_equal(fold, folds(classes))
 
 
-def test_noise_is_told_to_be_noise() -> None:
+def test_noise_is_recognised_as_noise() -> None:
     """A head that memorised the examples would always be right."""
     random = np.random.default_rng(0)
     features, classes = random.normal(size=(200, 2, 300)), np.arange(200) % 2
@@ -104,7 +104,7 @@ def test_all_views_of_a_picture_are_on_one_side() -> None:
     assert found.accuracy == pytest.approx(0.5, abs=0.15)
 
 
-def test_what_can_be_told_apart_is() -> None:
+def test_different_classes_are_distinguished() -> None:
     classes = np.arange(60) % 3
     features = np.random.default_rng(0).normal(size=(60, 2, 20)) + 4 * np.eye(20)[classes][:, None]
     rounds: list[tuple[int, int]] = []

@@ -53,13 +53,13 @@ def test_one_number_may_stand_for_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not a graph</html>", EXAMPLE[:-7]])
-def test_what_is_no_whole_graph_is_told(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_whole_graph_is_reported(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ConversionError, match=r"graph\.pb is not a"):
         read(tmp_path, content)
 
 
 @given(st.integers(0, len(EXAMPLE) - 1), st.integers(0, 255))
-def test_a_damaged_graph_is_read_or_told_and_nothing_else(
+def test_a_damaged_graph_is_either_read_or_reported(
     tmp_path_factory: pytest.TempPathFactory, at: int, byte: int
 ) -> None:
     damaged = bytearray(EXAMPLE)

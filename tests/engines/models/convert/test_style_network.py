@@ -63,7 +63,7 @@ def test_a_style_can_be_replaced() -> None:
     np.testing.assert_array_equal(np.delete(replaced.scale, 5, 0), np.delete(layer.scale, 5, 0))
 
 
-def test_another_file_is_told(tmp_path: Path) -> None:
+def test_another_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="not a style model written by sightd"):
         read(write_double(tmp_path / "double.onnx"))
     (tmp_path / "page.onnx").write_text("<html>")

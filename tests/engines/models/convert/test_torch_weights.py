@@ -132,7 +132,7 @@ class Evil:
         Named("torch", "FloatStorage"),
     ],
 )
-def test_what_does_not_fit_its_storage_is_told(one: Any, tmp_path: Path) -> None:
+def test_what_does_not_fit_its_storage_is_reported(one: Any, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"w.pth cannot be read as PyTorch weights"):
         read_weights(written(tmp_path / "w.pth", OrderedDict(a=one), of_numbers()))
 
@@ -145,7 +145,7 @@ def test_a_tensor_cannot_be_changed_past_its_checks(tmp_path: Path) -> None:
             read_weights(written(tmp_path / "w.pth", changed, of_numbers()))
 
 
-def test_a_file_that_ends_anywhere_is_told(tmp_path: Path) -> None:
+def test_a_file_that_ends_anywhere_is_reported(tmp_path: Path) -> None:
     whole = written(tmp_path / "w.pth", OrderedDict(a=tensor(Storage("0", 6))), of_numbers()).read_bytes()
     for length in range(len(whole)):
         (tmp_path / "cut.pth").write_bytes(whole[:length])
@@ -154,13 +154,13 @@ def test_a_file_that_ends_anywhere_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [7, -1, 2**62])
-def test_a_file_that_was_cut_short_is_told(count: int, tmp_path: Path) -> None:
+def test_a_file_that_was_cut_short_is_reported(count: int, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="truncated"):
         read_weights(written(tmp_path / "w.pth", OrderedDict(a=tensor(Storage("0", 6))), of_numbers(count)))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a newer file", b"<html>", b"\x80\x02"])
-def test_other_files_are_told(content: bytes, tmp_path: Path) -> None:
+def test_other_files_are_reported(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(ConversionError, match=r"w\.pth cannot be read as PyTorch weights in the legacy format"):
         read_weights(tmp_path / "w.pth")
@@ -168,6 +168,6 @@ def test_other_files_are_told(content: bytes, tmp_path: Path) -> None:
         read_weights(tmp_path / "none.pth")
 
 
-def test_another_magic_number_is_told(tmp_path: Path) -> None:
+def test_another_magic_number_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="wrong magic number"):
         read_weights(written(tmp_path / "w.pth", OrderedDict(a=tensor(Storage("0", 6))), of_numbers(), magic=1))

@@ -60,7 +60,7 @@ def test_each_block_gives_what_its_last_layer_gives(tmp_path: Path) -> None:
     np.testing.assert_array_equal(shift, model["model/block3_conv2/b"])
 
 
-def test_other_networks_are_told(tmp_path: Path) -> None:
+def test_other_networks_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="is not VGG16: it has no block3_conv2"):
         vgg.convert(exported(tmp_path / "vgg.onnx", without="block3_conv2"), tmp_path / "out.onnx")
     (tmp_path / "page.onnx").write_text("<html>")

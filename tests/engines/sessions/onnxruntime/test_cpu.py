@@ -19,7 +19,7 @@ def session(tmp_path: Path) -> OnnxRuntimeSession:
     return OnnxRuntimeSession(write_double(tmp_path / "double.onnx"), threads=1)
 
 
-def test_it_tells_what_it_takes_gives_and_runs_on(session: OnnxRuntimeSession) -> None:
+def test_it_describes_inputs_outputs_and_device(session: OnnxRuntimeSession) -> None:
     assert session.inputs["images"].shape == (None, 3, 8, 8)
     assert session.inputs["images"].dtype == np.float32
     assert list(session.outputs) == ["output"]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_without_the_provider_what_has_it_is_told(tmp_path: Path) -> None:
+def test_without_the_provider_what_has_it_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BackendUnavailableError, match="onnxruntime-gpu"):
         OnnxCudaSession(write_double(tmp_path / "double.onnx"), 0)
 

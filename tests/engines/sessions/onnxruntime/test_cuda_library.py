@@ -11,7 +11,7 @@ from sightd.engines.sessions.onnxruntime.cuda import PROVIDER, missing, preload,
 
 
 @pytest.mark.skipif(PROVIDER in onnxruntime.get_available_providers(), reason="ONNX Runtime has CUDA here")
-def test_an_onnx_runtime_without_cuda_is_told_with_what_has_it() -> None:
+def test_an_onnx_runtime_without_cuda_is_reported_with_what_has_it() -> None:
     assert "onnxruntime-gpu" in (missing() or "")
 
 

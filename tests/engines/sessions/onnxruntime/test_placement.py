@@ -20,7 +20,7 @@ def test_a_session_that_runs_on_the_cpu_is_seen_to_do_so(tmp_path: Path) -> None
     assert operators_by_provider(session) == {"CPUExecutionProvider": Counter({"Add": 1})}
 
 
-def test_a_convolution_on_another_provider_is_told() -> None:
+def test_a_convolution_on_another_provider_is_reported() -> None:
     operators = {"CUDAExecutionProvider": Counter(Conv=40), "CPUExecutionProvider": Counter(Conv=2, Resize=1, Shape=3)}
     left = ["2 Conv on CPUExecutionProvider", "1 Resize on CPUExecutionProvider"]
     assert stray(operators, "CUDAExecutionProvider") == left

@@ -59,7 +59,7 @@ def test_a_file_is_tried_again_only_if_it_changed(tmp_path: Path, monkeypatch: p
         require_bounded(model_of(path))
 
 
-def test_a_file_that_no_library_can_load_is_left_to_whoever_opens_it(tmp_path: Path) -> None:
+def test_a_file_that_no_library_can_load_is_left_to_the_code_that_opens_it(tmp_path: Path) -> None:
     assert refusal(model_of(classifier(tmp_path / "odd.onnx", [node("NoSuchOperator", "x")]))) is None
 
 

@@ -44,7 +44,7 @@ def test_other_open_axes_are_what_was_stated() -> None:
     ("sizes", "told"),
     [({}, "give its size"), ({"images": (3, 64)}, "give its size"), ({"images": (4, 64, 64)}, "does not accept")],
 )
-def test_an_open_axis_that_nobody_states_is_told(sizes: dict[str, tuple[int, ...]], told: str) -> None:
+def test_an_open_axis_that_nobody_states_is_reported(sizes: dict[str, tuple[int, ...]], told: str) -> None:
     with pytest.raises(EngineBuildError, match=told):
         shapes_for("images", (-1, 3, -1, -1), BATCH, sizes)
 

@@ -86,12 +86,12 @@ def test_an_engine_of_anything_else_is_never_read(cache: EngineCache, other: Eng
         )
     ),
 )
-def test_why_an_engine_is_not_used_is_told(cache: EngineCache, other: EngineIdentity, told: str) -> None:
+def test_the_reason_why_an_engine_is_not_used_is_reported(cache: EngineCache, other: EngineIdentity, told: str) -> None:
     built(cache, other)
     assert told in cache.problem(IDENTITY)
 
 
-def test_where_none_was_built_that_is_told(cache: EngineCache) -> None:
+def test_a_missing_build_is_reported(cache: EngineCache) -> None:
     assert cache.problem(IDENTITY) == "no engine has been built yet"
 
 

@@ -154,7 +154,7 @@ def test_a_tensorrt_that_is_too_old_is_refused() -> None:
         (RuntimeError(), "cannot be imported: RuntimeError"),
     ],
 )
-def test_a_tensorrt_that_is_broken_is_told_from_one_that_is_absent(fault: Exception, told: str) -> None:
+def test_a_broken_tensorrt_is_distinguished_from_an_absent_one(fault: Exception, told: str) -> None:
     with pytest.raises(TensorRtUnavailableError, match=told):
         names.load([names.Flavour.TENSORRT], importer(tensorrt=fault))
 

@@ -184,7 +184,7 @@ def test_addresses_that_never_come_again_do_not_pile_up(device: FakeDevice) -> N
         {},
     ],
 )
-def test_input_that_does_not_fit_is_refused_and_told(
+def test_input_that_does_not_fit_is_refused_and_reported(
     session: TensorRTSession, wrong: dict[str, NDArray[np.float32]]
 ) -> None:
     with pytest.raises(EngineError, match=r"It expects images float32 \[None, 2, 3\]"):
@@ -227,7 +227,7 @@ def test_closing_waits_for_a_run_under_way(device: FakeDevice) -> None:
     stream.close()
 
 
-def test_a_plan_that_tensorrt_refuses_is_told_with_its_reason_and_leaves_nothing(device: FakeDevice) -> None:
+def test_a_plan_that_tensorrt_refuses_is_reported_with_its_reason_and_leaves_nothing(device: FakeDevice) -> None:
     with pytest.raises(EngineError, match="rejects the engine on Stand-in: the plan is of another version"):
         opened(device, b"rubbish")
     assert not device.live
@@ -245,7 +245,7 @@ def test_an_engine_of_types_that_hosts_do_not_know_is_refused(device: FakeDevice
         opened(device, plan(dtype="bfloat16"))
 
 
-def test_a_capture_that_fails_is_told_and_runs_go_on(
+def test_a_capture_that_fails_is_reported_and_runs_go_on(
     device: FakeDevice, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.support.fake_device import FakeStream

@@ -58,7 +58,7 @@ def test_centres_count_from_the_cell_and_sizes_are_exponents_both_in_strides(see
     np.testing.assert_array_equal(raw, before)
 
 
-def test_a_fourth_grid_is_told_by_the_number_of_rows() -> None:
+def test_a_fourth_grid_is_reported_by_the_number_of_rows() -> None:
     raw = output(cells=CELLS + 2 * 1)
     expected = by_loops(raw[0], (8, 16, 32, 64))
     candidates = yolox.decode({"output": raw}, SPEC, LEAST)[0]

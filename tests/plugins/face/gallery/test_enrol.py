@@ -67,7 +67,7 @@ def test_one_photograph_suffices_and_more_are_added(gallery: Gallery) -> None:
     assert kept.source == "astronaut.png"
 
 
-def test_no_face_and_several_are_told(gallery: Gallery) -> None:
+def test_no_face_and_several_are_reported(gallery: Gallery) -> None:
     enrolment = enrolled(gallery, "Ada", "coffee.png", "multi_face.jpg")
     assert enrolment.person is None
     nothing, several = messages_of(enrolment)
@@ -83,7 +83,7 @@ def test_a_small_face_in_the_background_does_not_count(gallery: Gallery) -> None
     assert enrolled(gallery, "Ada", ("both", large)).person is not None
 
 
-def test_what_is_bad_about_a_face_is_told(gallery: Gallery) -> None:
+def test_what_is_bad_about_a_face_is_reported(gallery: Gallery) -> None:
     image = photo("astronaut.png")
     blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), 5), np.uint8)
     small = np.asarray(cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.uint8)
@@ -116,7 +116,7 @@ def test_the_picture_of_another_person_among_several_is_found(gallery: Gallery) 
     assert "does not look like the other photos" in messages_of(enrolment)[3]
 
 
-def test_a_face_unlike_the_enrolled_ones_is_told(gallery: Gallery) -> None:
+def test_a_face_unlike_the_enrolled_ones_is_reported(gallery: Gallery) -> None:
     enrolled(gallery, "Ada", "astronaut.png")
     (message,) = messages_of(enrolled(gallery, "Ada", "single_face.jpg"))
     assert message.startswith("does not look like the 1 enrolled (0.")

@@ -29,7 +29,7 @@ def test_back_and_forth_is_the_same(fmr: float) -> None:
     assert TABLE.fmr(TABLE.cosine(fmr)) == pytest.approx(fmr, rel=1e-6)
 
 
-def test_nothing_is_told_beyond_what_could_ever_be_known() -> None:
+def test_the_false_match_rate_is_bounded_outside_the_table() -> None:
     assert TABLE is not None
     assert TABLE.fmr(0.999) == 1e-9
     assert TABLE.fmr(-1.0) == 1.0

@@ -38,14 +38,14 @@ def test_people_who_look_more_alike_ask_for_more_and_the_more_so_the_more_there_
     assert 0 < few < many <= 0.15
 
 
-def test_nothing_is_known_of_one_person_alone() -> None:
+def test_nothing_is_known_from_only_one_person() -> None:
     assert TABLE is not None
     found = refinement(TABLE, *gallery(1, 1), 1e-3)
     assert (found.shift, found.missed, found.impostor_pairs) == (0.0, None, 0)
     assert refinement(TABLE, np.zeros((0, 128), np.float32), np.zeros(0, np.int64), 1e-3).persons == 0
 
 
-def test_one_person_under_two_names_and_two_under_one_are_told() -> None:
+def test_one_person_under_two_names_and_two_under_one_are_reported() -> None:
     assert TABLE is not None
     embeddings, owners = gallery(5, 3)
     owners = owners.copy()

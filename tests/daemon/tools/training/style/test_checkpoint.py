@@ -36,7 +36,7 @@ def test_one_of_another_training_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 100, -40])
-def test_a_broken_one_is_told(length: int, tmp_path: Path) -> None:
+def test_a_broken_one_is_reported(length: int, tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path, {})
     checkpoint.save(STATE)
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:length])

@@ -209,7 +209,8 @@ class CameraRun:
             for count in counts:
                 self._metrics.count(count)
         for plugin, event in task.events:
-            self._journal.record(PendingEvent(event.kind, task.frame.wall_time, self.name, plugin, event.facts))
+            at = task.frame.wall_time
+            self._journal.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about))
 
 
 def _longest_interval(options: Camera, kind: SourceKind) -> float:

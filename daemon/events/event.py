@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from sightd.daemon.capture.reasons import words_of
+from sightd.plugins.api import EventRef
 
 
 class EventKind(StrEnum):
@@ -39,13 +40,14 @@ class EventKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
     """An event that is not stored yet. `kind` is an `EventKind` or one that a plug-in declares, `at` seconds since the
-    epoch; `facts` can be written as JSON."""
+    epoch; `facts` can be written as JSON. The id of the event that `about` names is added to them as `event`."""
 
     kind: str
     at: float
     camera: str | None = None
     plugin: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    about: EventRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from sightd.daemon.events.event import Event, EventKind, PendingEvent, describe
 from sightd.daemon.events.journal_reader import JournalError, JournalReader
 from sightd.engines.files import make_private
 from sightd.engines.log_throttle import LogThrottle
+from sightd.plugins.api import EventRef
 from sightd.plugins.storage.sqlite import NotOursError, require_ours
 from sightd.plugins.storage.trusted_clock import TrustedClock
 
@@ -130,16 +131,30 @@ class EventStore:
             raise JournalError(f"journal {self._path} was created by a newer sightd (format {version}): update sightd")
 
     def _inserted(self, one: PendingEvent) -> Event:
-        facts = json.dumps(dict(one.facts), ensure_ascii=False)
-        values = str(one.kind), one.at, one.camera, one.plugin, facts
+        facts = dict(one.facts)
+        if one.about is not None:
+            facts["event"] = self._id_of(one.about, one.camera)
+        values = str(one.kind), one.at, one.camera, one.plugin, _as_text(facts)
         number = self._connection.execute(
             "INSERT INTO events (kind, at, camera, plugin, facts) VALUES (?, ?, ?, ?, ?)", values
         ).lastrowid
         assert number is not None
-        return Event(number, str(one.kind), one.at, one.camera, one.plugin, one.facts)
+        return Event(number, str(one.kind), one.at, one.camera, one.plugin, facts)
+
+    def _id_of(self, about: EventRef, camera: str | None) -> int | None:
+        """Returns the id of a stored event; None if there is none: it was lost, or is older than the journal keeps."""
+        row = self._connection.execute(
+            "SELECT id FROM events WHERE at = ? AND kind = ? AND camera IS ? AND facts = ?",
+            (about.at, about.kind, camera, _as_text(about.facts)),
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def _journal_error(self, error: Exception) -> JournalError:
         return JournalError(f"journal {self._path}: {_reason(error)}")
+
+
+def _as_text(facts: Mapping[str, Any]) -> str:
+    return json.dumps(dict(facts), ensure_ascii=False)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -233,7 +248,8 @@ class Journal:
 
     def record(self, event: PendingEvent) -> None:
         """Records an event, without the secrets of addresses in its facts. Never waits for the disk."""
-        pending = replace(event, facts={name: _redacted(value) for name, value in event.facts.items()})
+        about = event.about and replace(event.about, facts=_redacted(dict(event.about.facts)))
+        pending = replace(event, facts=_redacted(dict(event.facts)), about=about)
         log.info("%s", describe(pending), extra={} if event.camera is None else {"camera": event.camera})
         self._observer.noted(event.kind)
         with self._changed:

@@ -133,6 +133,9 @@ class Plugin(Generic[C]):
     Config: ClassVar[type[PluginConfig]] = PluginConfig
     requires: ClassVar[frozenset[type]] = frozenset()
     """Result types that an earlier plug-in of the chain must produce."""
+    uses: ClassVar[frozenset[type]] = frozenset()
+    """Result types that the plug-in takes into account if the chain produces them: plug-ins that do must come before
+    it. One that passes images on, to a file or over the network, uses `PrivacyMask`."""
     produces: ClassVar[frozenset[type]] = frozenset()
     """Result types that `process` produces. A `JsonResult` adds to the lines of `sightd analyze`, a `CountedResult` to
     the metrics."""

@@ -97,12 +97,24 @@ class EventSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class EventRef:
+    """Names an earlier event of the same camera: its kind, the `wall_time` of its frame, and its facts. Its id is not
+    known to plug-ins, because the journal assigns it when it stores the event."""
+
+    kind: str
+    at: float
+    facts: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened on a frame. The daemon adds camera, plug-in and the time of the frame's capture.
 
     `kind` is one that the plug-in's class declares. `facts` can be written as JSON, in 4 KiB at most, and contain no
-    secret.
+    secret. If the event adds to an earlier one, `about` names that: the daemon then adds its id to the facts, as
+    `event`; null if the journal does not have it any more.
     """
 
     kind: str
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
+    about: EventRef | None = None

@@ -15,8 +15,10 @@ from sightd.plugins.api import (
     CountedResult,
     CounterSpec,
     Event,
+    EventRef,
     Events,
     EventSpec,
+    JsonValue,
     PluginError,
     Results,
 )
@@ -81,15 +83,29 @@ class Declarations:
             raise UndeclaredError(f"Events holds {type(event).__name__}, expected Event")
         if event.kind not in self.kinds:
             raise UndeclaredError(f"the event kind {event.kind!r} is not declared in `events`")
-        if not isinstance(event.facts, Mapping):
-            raise UndeclaredError(f"{event.kind}: facts is {type(event.facts).__name__}, expected a mapping")
-        try:
-            facts = json.dumps(dict(event.facts), ensure_ascii=False, allow_nan=False).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise UndeclaredError(f"{event.kind}: facts cannot be written as JSON: {error}") from None
-        if len(facts) > MAX_FACTS:
-            raise UndeclaredError(f"{event.kind}: facts take {len(facts)} bytes as JSON; at most {MAX_FACTS}")
-        return Event(event.kind, json.loads(facts))
+        facts = _copied(event.kind, event.facts)
+        if event.about is None:
+            return Event(event.kind, facts)
+        if not isinstance(event.about, EventRef):
+            raise UndeclaredError(f"{event.kind}: about is {type(event.about).__name__}, expected EventRef")
+        if "event" in facts:
+            raise UndeclaredError(f"{event.kind}: the fact event is added by the daemon, because about is set")
+        about = event.about
+        return Event(event.kind, facts, EventRef(str(about.kind), float(about.at), _copied(about.kind, about.facts)))
+
+
+def _copied(kind: str, facts: object) -> dict[str, JsonValue]:
+    """Returns a copy of an event's facts, as they are after being written as JSON. Raises UndeclaredError."""
+    if not isinstance(facts, Mapping):
+        raise UndeclaredError(f"{kind}: facts is {type(facts).__name__}, expected a mapping")
+    try:
+        written = json.dumps(dict(facts), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UndeclaredError(f"{kind}: facts cannot be written as JSON: {error}") from None
+    if len(written) > MAX_FACTS:
+        raise UndeclaredError(f"{kind}: facts take {len(written)} bytes as JSON; at most {MAX_FACTS}")
+    copied: dict[str, JsonValue] = json.loads(written)
+    return copied
 
 
 def _counters(plugin: type[AnyPlugin]) -> dict[str, CounterSpec]:

@@ -147,7 +147,8 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 
 def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) -> None:
-    """Raises PluginError, with one line per problem, if the instances `names` cannot run in this order.
+    """Raises PluginError, with one line per problem, if the instances `names` cannot run in this order, or if one uses
+    what a later one produces.
 
     `classes` maps every configured instance to its class, including instances outside the chain.
     """
@@ -161,6 +162,7 @@ def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) ->
             faults.append(f"{name} is in the chain twice; remove one of them")
             continue
         faults += [_missing(name, kind, classes) for kind in _sorted(classes[name].requires - given)]
+        faults += _too_late(name, names[position + 1 :], classes)
         given |= classes[name].produces
     if faults:
         raise PluginError("\n".join(faults))
@@ -179,6 +181,16 @@ def _missing(name: str, kind: type, classes: Mapping[str, type[AnyPlugin]]) -> s
         f"{name} requires {kind.__name__}, which no configured plug-in produces; "
         "configure one that does, and put it earlier in the chain"
     )
+
+
+def _too_late(name: str, later: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) -> list[str]:
+    """Returns a message for each later instance that produces what `name` uses."""
+    used = {other: classes[name].uses & classes[other].produces for other in later if other in classes}
+    return [
+        f"{name} uses {', '.join(kind.__name__ for kind in _sorted(kinds))}; put {other} before it"
+        for other, kinds in used.items()
+        if kinds
+    ]
 
 
 def _sorted(kinds: frozenset[type]) -> list[type]:

@@ -61,7 +61,7 @@ def _describes_its_options(subject: Subject) -> None:
 
 
 def _declares_needs_and_gives(subject: Subject) -> None:
-    for name in ("requires", "produces"):
+    for name in ("requires", "uses", "produces"):
         kinds = getattr(subject.plugin, name)
         if not isinstance(kinds, frozenset) or not all(isinstance(kind, type) for kind in kinds):
             raise BrokenRuleError(f"{name} is not a frozenset of result types")

@@ -140,9 +140,7 @@ class ChatEndpoint:
         timer.start()
         try:
             return text_in(self._body(exchange, jpeg))
-        except ValueError as error:
-            raise EndpointError(Outcome.INVALID, f"the answer cannot be used: {error}") from None
-        except (OSError, http.client.HTTPException) as error:
+        except (ValueError, OSError, http.client.HTTPException) as error:
             raise self._failure(error, exchange) from None
         finally:
             timer.cancel()
@@ -164,6 +162,8 @@ class ChatEndpoint:
             body: bytes = response.read(self._config.max_answer + 1)
         if len(body) > self._config.max_answer:
             raise ValueError(f"it is larger than max_answer ({self._config.max_answer:,} bytes)")
+        if response.length:
+            raise http.client.IncompleteRead(body, response.length)
         return body
 
     def _request(self, jpeg: bytes) -> urllib.request.Request:
@@ -194,6 +194,8 @@ class ChatEndpoint:
         if isinstance(reason, ssl.SSLCertVerificationError):
             message = f"its certificate is not trusted: {reason.verify_message}; name its authority in ca_file"
             return EndpointError(Outcome.UNREACHABLE, message)
+        if isinstance(error, ValueError):
+            return EndpointError(Outcome.INVALID, f"the answer cannot be used: {error}")
         return EndpointError(Outcome.UNREACHABLE, f"the connection failed: {reason or error or type(error).__name__}")
 
     def _status(self, error: urllib.error.HTTPError) -> EndpointError:

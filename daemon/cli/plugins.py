@@ -85,7 +85,8 @@ def _list() -> int:
             print(f"    BROKEN: {error}")
             continue
         print(f"    {_summary(plugin)}")
-        print(f"    requires {_names(plugin.requires)}; produces {_names(plugin.produces)}")
+        used = f"; uses {_names(plugin.uses)}" if plugin.uses else ""
+        print(f"    requires {_names(plugin.requires)}{used}; produces {_names(plugin.produces)}")
         for line in _offers(plugin):
             print(f"    {line}")
     return 1 if broken else 0
@@ -121,6 +122,7 @@ def _form(name: str, entry: EntryPoint) -> dict[str, object]:
         **form,
         "description": _summary(plugin),
         "requires": sorted(kind.__name__ for kind in plugin.requires),
+        "uses": sorted(kind.__name__ for kind in plugin.uses),
         "produces": sorted(kind.__name__ for kind in plugin.produces),
         "metrics": [_metric(spec) for spec in declared.counters.values()],
         "events": sorted(declared.kinds),

@@ -18,6 +18,7 @@ from sightd.daemon.events import journal as journal_module
 from sightd.daemon.events.event import EventKind, PendingEvent
 from sightd.daemon.events.journal import ROOM, EventStore, Journal
 from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader
+from sightd.plugins.api import EventRef, JsonValue
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
 
@@ -140,6 +141,52 @@ def test_an_event_of_a_plug_in_has_its_own_time_and_no_secrets(opened: Opened, c
     assert event.facts["seen"][0]["score"] == 0.5
     assert "hunter2" not in str(event)
     assert counts.kinds == {"dwell.long": 1}
+
+
+def test_an_event_about_an_earlier_one_has_its_id_and_changes_nothing_of_it(opened: Opened) -> None:
+    journal = opened()
+    seen: dict[str, JsonValue] = {"by": "rtsp://me:hunter2@camera/1", "box": [1, 2.5]}
+    other: dict[str, JsonValue] = {"box": [0, 2.5]}
+    doors = [("door", other), ("yard", seen), ("door", seen)]
+    for camera, facts in doors:
+        journal.record(PendingEvent("door.opened", 1000.25, camera, "door", facts))
+    kept(journal, 3)
+    before = journal.reader.after(0, 10)
+    about = EventRef("door.opened", 1000.25, seen)
+    journal.record(PendingEvent("door.described", 1010.0, "door", "describe", {"text": "A door."}, about))
+    kept(journal, 4)
+    *earlier, event = journal.reader.after(0, 10)
+    assert event.facts == {"text": "A door.", "event": 3}
+    assert earlier == before
+    assert "hunter2" not in str(event)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        EventRef("door.shut", 1000.25, {"by": "hand"}),
+        EventRef("door.opened", 1000.5, {"by": "hand"}),
+        EventRef("door.opened", 1000.25, {}),
+    ],
+    ids=["kind", "time", "facts"],
+)
+def test_an_event_about_one_that_is_not_stored_says_so(about: EventRef, opened: Opened) -> None:
+    journal = opened()
+    journal.record(PendingEvent("door.opened", 1000.25, "door", "door", {"by": "hand"}))
+    journal.record(PendingEvent("door.described", 1010.0, "door", "describe", {}, about))
+    kept(journal, 2)
+    assert journal.reader.latest(1)[0].facts == {"event": None}
+
+
+def test_an_event_finds_the_one_that_it_is_about_after_a_restart(opened: Opened) -> None:
+    first = opened()
+    first.record(PendingEvent("door.opened", 1000.25, "door", "door"))
+    kept(first, 1)
+    first.close()
+    second = opened()
+    second.record(PendingEvent("door.described", 1010.0, "door", "describe", {}, EventRef("door.opened", 1000.25)))
+    kept(second, 2)
+    assert second.reader.latest(1)[0].facts == {"event": 1}
 
 
 def test_events_wait_in_memory_until_the_journal_can_be_written(

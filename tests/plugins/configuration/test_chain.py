@@ -19,7 +19,16 @@ class Painter(Plugin[PluginConfig]):
     produces: ClassVar[frozenset[type]] = frozenset({FrameOverride})
 
 
-CONFIGURED: dict[str, type[AnyPlugin]] = {"detector": Detector, "tracker": Tracker, "style": Painter}
+class Recorder(Plugin[PluginConfig]):
+    uses: ClassVar[frozenset[type]] = frozenset({FrameOverride, Detections})
+
+
+CONFIGURED: dict[str, type[AnyPlugin]] = {
+    "detector": Detector,
+    "tracker": Tracker,
+    "style": Painter,
+    "recorder": Recorder,
+}
 
 
 def fault_of(names: list[str]) -> str:
@@ -55,3 +64,15 @@ def test_all_faults_are_said_at_once() -> None:
     with pytest.raises(PluginError) as refused:
         check_chain(["tracker", "style", "style", "absent"], CONFIGURED)
     assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "names", [["recorder"], ["detector", "recorder"], ["style", "detector", "recorder", "tracker"]]
+)
+def test_what_a_plug_in_uses_may_be_missing(names: list[str]) -> None:
+    assert fault_of(names) == ""
+
+
+def test_what_a_plug_in_uses_must_not_come_after_it() -> None:
+    expected = ["recorder uses Detections; put detector before it", "recorder uses FrameOverride; put style before it"]
+    assert fault_of(["recorder", "detector", "style"]).splitlines() == expected

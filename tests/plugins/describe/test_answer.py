@@ -62,9 +62,21 @@ def test_whatever_is_answered_becomes_one_printable_line(text: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"\xff", b"[]", b'"text"', b"{}", b'{"choices": {}}', b'{"choices": []}', b'{"choices": [1]}']
-    + [b'{"choices": [{"message": []}]}', b"[" * 100_000, b"1" * 10_000]
-    + [completion(one) for one in (None, 7, "", " \n\x00", [], {"text": "x"})],
+    [
+        b"",
+        b"<html>",
+        b"\xff",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"choices": {}}',
+        b'{"choices": []}',
+        b'{"choices": [1]}',
+        b'{"choices": [{"message": []}]}',
+        b"[" * 100_000,
+        b"1" * 10_000,
+        *map(completion, (None, 7, "", " \n\x00", [], {"text": "x"})),
+    ],
 )
 def test_anything_else_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"^it is not JSON|^it has no text"):

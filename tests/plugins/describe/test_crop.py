@@ -81,4 +81,4 @@ def test_a_jpeg_has_no_metadata_and_is_smaller_with_less_quality() -> None:
     fine, coarse = jpeg_of(image, 95), jpeg_of(image, 30)
     assert len(coarse) < len(fine)
     assert b"Exif" not in fine
-    assert cv2.imdecode(np.frombuffer(fine, np.uint8), cv2.IMREAD_COLOR).shape == (64, 64, 3)
+    assert np.asarray(cv2.imdecode(np.frombuffer(fine, np.uint8), cv2.IMREAD_COLOR)).shape == (64, 64, 3)

@@ -6,7 +6,6 @@ import base64
 import json
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,14 +80,10 @@ def hanging(handler: Handler) -> None:
 
 
 def trickling(handler: Handler) -> None:
-    """Sends a header line every few milliseconds, without an end."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
-    number = 0
-    while not handler.released.is_set():
-        number += 1
-        handler.wfile.write(f"X-{number % 50}: 1\r\n".encode() if number < 50 else b"")
-        handler.wfile.flush()
-        time.sleep(0.01)
+    """Sends a header line byte by byte, a few milliseconds apart, without an end."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Padding: ")
+    while not handler.released.wait(0.01):
+        handler.wfile.write(b"x")
 
 
 def breaking_off(handler: Handler) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from tests.support.chat_endpoint import ChatServer, chat_server, hanging, saying
 from tests.support.daemon import DaemonProcess
@@ -121,7 +123,7 @@ def test_requests_have_the_token_and_are_counted(described: tuple[DaemonProcess,
 
 
 @pytest.mark.parametrize("isolate", [False, True], ids=["within", "isolated"])
-def test_an_endpoint_that_hangs_delays_neither_frames_nor_the_stop(
+def test_an_endpoint_that_hangs_delays_neither_frames_nor_a_reload_nor_the_stop(
     isolate: bool, film: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
     with chat_server(hanging) as chat:
@@ -130,6 +132,11 @@ def test_an_endpoint_that_hangs_delays_neither_frames_nor_the_stop(
             eventually(lambda: bool(chat.received), 30, "a request")
             before = daemon.metric("sightd_motion_frames_total", camera="yard")
             eventually(lambda: daemon.metric("sightd_motion_frames_total", camera="yard") > before + 5, 30, "frames")
+            changed = yaml.safe_load(daemon.path.read_text())
+            changed["plugins"]["describe"]["prompt"] = "What is this?"
+            daemon.path.write_text(yaml.safe_dump(changed))
+            daemon.signal(signal.SIGHUP)
+            eventually(lambda: chat.received[-1].text == "What is this?", 30, f"a new request\n{daemon.log}")
             code, seconds = daemon.terminate()
     assert code == 0
     assert seconds < 15

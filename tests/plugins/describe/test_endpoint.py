@@ -131,7 +131,7 @@ def test_without_a_time_there_is_none() -> None:
     assert failure(with_status(429)).retry_after is None
 
 
-@pytest.mark.parametrize("reply", [hanging, trickling], ids=["silent", "header after header"])
+@pytest.mark.parametrize("reply", [hanging, trickling], ids=["silent", "byte by byte"])
 def test_a_request_ends_at_its_time_limit(reply: Reply) -> None:
     error = failure(reply, timeout="300ms")
     assert error.outcome is Outcome.TIMEOUT

@@ -104,6 +104,16 @@ def test_an_object_is_described_once_and_the_answer_comes_with_a_later_frame(ser
     assert server.received[0].image.shape == (84, 64, 3)
 
 
+def test_an_object_that_stays_is_not_described_again_during_its_cool_down(server: ChatServer) -> None:
+    plugin = opened(server.url, cooldown="1h")
+    for number in range(3):
+        processed(plugin, number, OBJECTS)
+    processed(plugin, 3, OBJECTS, Events((Event("door.opened"),)))  # its image is the last one in the queue
+    eventually(lambda: any("kind" in event.facts for event in answers(processed(plugin, 4, OBJECTS))))
+    plugin.close()
+    assert len(server.received) == 2
+
+
 def test_an_answer_about_an_event_names_it_by_kind_time_and_facts(server: ChatServer) -> None:
     plugin = opened(server.url, classes=[])
     processed(plugin, 3, Events((Event("door.opened", {"by": "hand"}), Event("door.shut"))), OBJECTS)

@@ -70,7 +70,7 @@ def test_without_a_tracker_the_most_certain_object_of_a_class_comes_first() -> N
         ({"track": 99, "box": [1, 2, 3, 4.5]}, [1, 2, 3, 4.5], 99),
         ({"track": True, "box": [3, 2, 1, 4]}, [0, 0, 200, 100], None),
         ({"track": "8", "box": [1, 2, 3, "4"]}, [0, 0, 200, 100], None),
-        ({"box": [1, 2, float("nan"), 4]}, [0, 0, 200, 100], None),
+        ({"box": [1, 2, float("inf"), 4]}, [0, 0, 200, 100], None),
     ],
     ids=["nothing", "track", "unknown track", "box", "no box", "no numbers", "not finite"],
 )

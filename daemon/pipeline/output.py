@@ -24,7 +24,7 @@ from sightd.daemon.render.slate import SlateReason, SlateWords, slate
 from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.errors import EngineError
 from sightd.engines.log_throttle import LogThrottle
-from sightd.plugins.api import Frame, Image, PrivacyMask, Results
+from sightd.plugins.api import Frame, Image, Results
 
 log = logging.getLogger(__name__)
 
@@ -210,10 +210,8 @@ class CameraOutput:
     def _drawn(self, frame: Frame, results: Results) -> Image | DeviceImage:
         """Returns the image to show. If the GPU that holds the frame cannot draw on it, the CPU does; that is
         logged."""
-        if (
-            self._pipeline.redacts and results.get(PrivacyMask) is None
-        ):  # fail closed: never show a frame that was not redacted
-            results = results.merged(Results(PrivacyMask.all_of(frame)))
+        if self._pipeline.redacts:  # fail closed: never show a frame that was not redacted
+            results = results.redacted(frame)
         try:
             return self._drawn_by(frame, results, on_host=False)
         except EngineError as error:

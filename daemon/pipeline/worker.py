@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from sightd.daemon.common.process import lower_thread_priority
 from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
 from sightd.daemon.pipeline.supervisor import Answer, PluginSupervisor
@@ -322,12 +320,5 @@ class Worker:
         return self._added(results, predicted, frame)
 
     def _added(self, earlier: Results, found: Results, frame: Frame) -> Results:
-        """Merges results. What one plug-in redacts stays redacted; if a redacting plug-in returns no regions, the whole
-        frame is."""
-        hidden, before = found.get(PrivacyMask), earlier.get(PrivacyMask)
-        if hidden is None and self.supervisor.redacts:
-            hidden = PrivacyMask.all_of(frame)
-        if hidden is None:
-            return earlier.merged(found)
-        both = hidden if before is None else PrivacyMask(np.concatenate((before.boxes, hidden.boxes)))
-        return earlier.merged(found).merged(Results(both))
+        """Merges results. If a redacting plug-in returns no regions, the whole frame is redacted."""
+        return earlier.merged(found.redacted(frame) if self.supervisor.redacts else found)

@@ -349,14 +349,22 @@ class Results:
         return item if isinstance(item, kind) else None
 
     def merged(self, later: Results) -> Results:
-        """Returns these results combined with `later`, which wins if both contain the same type; `Events` are
-        joined."""
+        """Returns these results combined with `later`, which wins if both contain the same type. `Events` are joined,
+        and so are the regions of `PrivacyMask`: what one plug-in redacts stays redacted."""
         both = Results()
         both._found = {**self._found, **later._found}
         before, after = self.get(Events), later.get(Events)
         if before is not None and after is not None:
             both._found[Events] = Events(before.items + after.items)
+        hidden, more = self.get(PrivacyMask), later.get(PrivacyMask)
+        if hidden is not None and more is not None:
+            both._found[PrivacyMask] = PrivacyMask(np.concatenate((hidden.boxes, more.boxes)))
         return both
+
+    def redacted(self, frame: Frame) -> Results:
+        """Returns these results of a plug-in that redacts: with the whole frame redacted if it did not say which
+        regions are."""
+        return self if PrivacyMask in self else self.merged(Results(PrivacyMask.all_of(frame)))
 
     def __contains__(self, kind: type) -> bool:
         return kind in self._found

@@ -116,7 +116,8 @@ class OfflineChain:
         """Returns what all plug-ins find on a frame."""
         results = Results()
         for plugin in self.plugins:
-            results = results.merged(plugin.process([frame], [results])[0])
+            found = plugin.process([frame], [results])[0]
+            results = results.merged(found.redacted(frame) if plugin.redacts else found)
         return results
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:

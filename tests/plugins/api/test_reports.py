@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from sightd.daemon.events.event import EventKind
-from sightd.plugins.api import MAX_VALUES, RESERVED_KINDS, CounterSpec, Event, Events, EventSpec, Results
+from sightd.plugins.api import (
+    MAX_VALUES,
+    RESERVED_KINDS,
+    CounterSpec,
+    Event,
+    Events,
+    EventSpec,
+    Frame,
+    PrivacyMask,
+    Results,
+)
 from tests.daemon.pipeline.plugins import found
 
 
@@ -68,3 +79,24 @@ def test_events_of_several_plug_ins_are_joined_and_other_results_replaced() -> N
     assert detections is not None
     assert len(detections) == 2
     assert first.merged(Results()).get(Events) == Events((one, two))
+
+
+def test_what_one_plug_in_redacts_stays_redacted_after_another() -> None:
+    first = PrivacyMask(np.array([[0, 0, 10, 10]], np.float32))
+    second = PrivacyMask(np.array([[20, 20, 30, 30]], np.float32))
+    for earlier, later, expected in (
+        (Results(first), Results(second), [[0, 0, 10, 10], [20, 20, 30, 30]]),
+        (Results(first), Results(), [[0, 0, 10, 10]]),
+        (Results(), Results(second), [[20, 20, 30, 30]]),
+    ):
+        mask = earlier.merged(later).get(PrivacyMask)
+        assert mask is not None
+        assert mask.boxes.tolist() == expected
+
+
+def test_the_whole_frame_is_redacted_if_no_region_is_given() -> None:
+    frame = Frame.of(np.zeros((4, 8, 3), np.uint8))
+    for results, expected in ((Results(), [[0, 0, 8, 4]]), (Results(PrivacyMask(np.zeros((0, 4), np.float32))), [])):
+        mask = results.redacted(frame).get(PrivacyMask)
+        assert mask is not None
+        assert mask.boxes.tolist() == expected

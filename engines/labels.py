@@ -23,6 +23,19 @@ COCO_IDENTIFIERS: tuple[int, ...] = tuple(i for i in range(1, 91) if i not in _C
 """The category id in COCO's annotation files (1 to 90, with gaps) of each of the 80 classes."""
 
 
+COCO_IDENTIFIER_LABELS: tuple[str, ...] = tuple(
+    dict(zip(COCO_IDENTIFIERS, COCO_LABELS, strict=True)).get(i, "") for i in range(91)
+)
+"""Indexed by COCO's category id, 0 to 90. Ids without a category are "": no object has them."""
+
+_BACKGROUND = frozenset({"", "background", "__background__"})
+
+
+def is_unnamed(label: str) -> bool:
+    """Returns whether a class is no object: the background, or a gap in the numbering."""
+    return label.casefold() in _BACKGROUND
+
+
 IMAGENET_LABELS: tuple[str, ...] = tuple(
     resources.files("sightd.engines").joinpath("imagenet.txt").read_text(encoding="utf-8").splitlines()
 )

@@ -27,10 +27,13 @@ class Resize(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One image input as float32 NCHW: `(pixel * scale - mean) / std` for each channel, in `colour` order.
+    """One image input, NCHW if `nhwc` is False: `(pixel * scale - mean) / std` for each channel, in `colour` order.
 
-    `width` and `height` are in pixels; `pad` is the pixel value of the padding (0-255, before scaling); `mean` and
-    `std` are in the units of `pixel * scale` and in the order of `colour`.
+    Its element type (float32, float16 or uint8) is what the session reports; a uint8 input is given the pixels as they
+    are. `width` and `height` are in pixels; `pad` is the pixel value of the padding (0-255, before scaling); `mean` and
+    `std` are in the units of `pixel * scale` and in the order of `colour`. `nhwc` is True if the tensor is [batch,
+    height, width, 3]. `size_tensor` names a second input, int64 or int32 [batch, 2], that is filled with (width,
+    height) of the model's input, so that boxes come back in its pixels.
     """
 
     tensor: str
@@ -42,6 +45,14 @@ class InputSpec:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     pad: int = 114
+    nhwc: bool = False
+    size_tensor: str = ""
+
+    def shape(self, batch: int) -> tuple[int, int, int, int]:
+        """Returns the shape of the image input for `batch` images."""
+        if self.nhwc:
+            return batch, self.height, self.width, 3
+        return batch, 3, self.height, self.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +105,10 @@ Source = UrlSource | PackageSource | MirrorSource
 class Model:
     """A model of the catalogue, or a user's own file.
 
-    `head` names the decoder of its output ("ssd", "yolox", "nanodet", …). `labels[class_id]` is the name of a class.
-    `convert` names the converter that turns the fetched file into ONNX ("" if it already is ONNX). `path` is set only
-    for a user's own file, which has no sources.
+    `head` names the decoder of its output (`engines.heads`). `labels[class_id]` is the name of a class; a class
+    without a name is never reported. `convert` names the converter that turns the fetched file into ONNX ("" if it
+    already is ONNX). `path` is set only for a user's own file, which has no sources. `ignored_columns` is the number
+    of values per box after the class scores that are not read, such as mask coefficients.
     """
 
     name: str
@@ -110,3 +122,4 @@ class Model:
     sources: tuple[Source, ...] = ()
     convert: str = ""
     path: Path | None = None
+    ignored_columns: int = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.model import ColourOrder, InputSpec, Resize
+from sightd.engines.session import Specs, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,37 @@ class Geometry:
         return np.clip(placed, 0, limit, out=placed)
 
 
-def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArray[np.float32], list[Geometry]]:
-    """Converts BGR uint8 [h, w, 3] images of any sizes to one float32 tensor [n, 3, spec.height, spec.width].
+def feed(
+    images: Sequence[NDArray[np.uint8]], spec: InputSpec, inputs: Specs
+) -> tuple[dict[str, Tensor], list[Geometry]]:
+    """Returns the inputs that `spec` describes for a batch of images, in the element types of a session's `inputs`: the
+    images, and the size of the model's input if it has an input for it. See `prepare`."""
+    tensor, geometries = prepare(images, spec, inputs[spec.tensor].dtype)
+    fed: dict[str, Tensor] = {spec.tensor: tensor}
+    if spec.size_tensor:
+        size = np.array([spec.width, spec.height], inputs[spec.size_tensor].dtype)
+        fed[spec.size_tensor] = np.tile(size, (len(images), 1))
+    return fed, geometries
+
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+def prepare(
+    images: Sequence[NDArray[np.uint8]], spec: InputSpec, dtype: np.dtype[Any] = _FLOAT32
+) -> tuple[NDArray[Any], list[Geometry]]:
+    """Converts BGR uint8 [h, w, 3] images of any sizes to one tensor `spec.shape(n)` of `dtype`: float32, float16, or
+    uint8 for the pixels as they are.
 
     The tensor is contiguous and owned by the caller. Images are resized bilinearly in uint8, which is several times
     faster than in float and costs less than one grey level of accuracy. Raises ValueError if an image has another form.
     """
-    tensor = np.empty((len(images), 3, spec.height, spec.width), np.float32)
-    factor, summand = affine(spec)
+    raw = dtype == np.uint8
+    tensor = np.empty(spec.shape(len(images)), np.uint8 if raw else np.float32)
+    factor, summand = (np.ones(3, np.float32), np.zeros(3, np.float32)) if raw else affine(spec)
     geometries = []
-    for image, planes in zip(images, tensor, strict=True):
+    for image, place in zip(images, tensor, strict=True):
+        planes = place.transpose(2, 0, 1) if spec.nhwc else place
         height, width = size_of(image)
         left, top, inner_width, inner_height = letterbox(width, height, spec)
         resized = image
@@ -51,7 +74,7 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArr
         _pad(planes, *inside, (spec.pad * factor + summand)[:, None, None])
         _fill(planes[:, inside[0], inside[1]], resized, spec.colour, factor, summand)
         geometries.append(Geometry(inner_width / width, inner_height / height, left, top, width, height))
-    return tensor, geometries
+    return tensor.astype(dtype, copy=False), geometries
 
 
 def affine(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -81,7 +104,7 @@ def letterbox(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, 
     return (spec.width - inner_width) // 2, (spec.height - inner_height) // 2, inner_width, inner_height
 
 
-def _pad(planes: NDArray[np.float32], rows: slice, columns: slice, value: NDArray[np.float32]) -> None:
+def _pad(planes: NDArray[Any], rows: slice, columns: slice, value: NDArray[np.float32]) -> None:
     """Fills the padding around the image, but not the image area."""
     planes[:, : rows.start] = value
     planes[:, rows.stop :] = value
@@ -90,13 +113,13 @@ def _pad(planes: NDArray[np.float32], rows: slice, columns: slice, value: NDArra
 
 
 def _fill(
-    planes: NDArray[np.float32],
+    planes: NDArray[Any],
     image: NDArray[np.uint8],
     colour: ColourOrder,
     factor: NDArray[np.float32],
     summand: NDArray[np.float32],
 ) -> None:
-    """Writes an interleaved BGR image into planes [3, h, w]. This is the only pass over float data."""
+    """Writes an interleaved BGR image into planes [3, h, w]. This is the only pass over float32 data."""
     channels = cv2.split(image)
     if colour is ColourOrder.RGB:
         channels = channels[::-1]

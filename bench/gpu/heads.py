@@ -16,7 +16,7 @@ from sightd.engines.model import ColourOrder, InputSpec, Resize
 from sightd.engines.preprocess import Geometry
 from sightd.plugins.api import Detections
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads.registry import head_named
+from sightd.plugins.detector.heads.registry import HEADS
 from sightd.plugins.detector.selection import Selection
 from sightd.plugins.face.yunet import decode
 from sightd.plugins.geometry.nms import nms
@@ -59,7 +59,7 @@ def _cases() -> Mapping[str, Outputs]:
 
 def _check(desk: Desk, head: str, outputs: Outputs) -> Row:
     selection = Selection(DetectorConfig(min_score=0.5), _LABELS)
-    candidates = head_named(head, "bench")(outputs, _SPEC, selection.min_score)
+    candidates = HEADS[head](outputs, _SPEC, selection.min_score)
     expected = [selection.detections(of_picture, _GEOMETRY) for of_picture in candidates]
     tensors = {name: DeviceTensor(desk.put(v).address, v.shape, v.dtype) for name, v in outputs.items()}
     detect = Detect(desk.device, desk.kernels, head, _SPEC, selection.min_score, selection.choice, 2)

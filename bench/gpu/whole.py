@@ -21,7 +21,7 @@ from sightd.engines.session import DeviceSession
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Detections, Frame
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads.registry import head_named
+from sightd.plugins.detector.heads.registry import head_of
 from sightd.plugins.detector.plugin import DeviceObjectDetector, HostObjectDetector
 from sightd.plugins.detector.selection import Selection
 
@@ -57,7 +57,7 @@ def _agreement(subject: Subject, name: str) -> list[Row]:
     what = f"{name}: boxes of GPU and CPU path"
     model = subject.engine.model
     selection = Selection(DetectorConfig(min_score=0.1), model.labels)
-    host = HostObjectDetector(subject.engine, head_named(model.head, model.name), selection)
+    host = HostObjectDetector(subject.engine, head_of(model), selection)
     pipelines = subject.engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
     if pipelines is None:
         return [not_run(what, subject.engine.reason)]

@@ -30,7 +30,7 @@ from sightd.engines.preprocess import prepare
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Detections, Image, PluginConfig
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads.registry import head_named
+from sightd.plugins.detector.heads.registry import head_of
 from sightd.plugins.detector.selection import Selection
 
 _WARM_UP = 25
@@ -65,7 +65,7 @@ class Loop:
 
     def __init__(self, engine: Engine, analysed_share: float) -> None:
         self._engine = engine
-        self._head = head_named(engine.model.head, engine.model.name)
+        self._head = head_of(engine.model)
         self._selection = Selection(DetectorConfig(), engine.model.labels)
         self._share, self._due = analysed_share, 1.0
         self._found = Detections.none()

@@ -22,7 +22,7 @@ from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.store import ModelStore, default_directory
 from sightd.engines.preprocess import prepare
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads.registry import head_named
+from sightd.plugins.detector.heads.registry import head_of
 from sightd.plugins.detector.selection import Selection
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     path = ModelStore(default_directory(os.environ)).verify(model)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
-    head, selection = head_named(model.head, model.name), Selection(DetectorConfig(), model.labels)
+    head, selection = head_of(model), Selection(DetectorConfig(), model.labels)
     capture = cv2.VideoCapture(args.source)
     size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
     with subprocess.Popen(ffmpeg_command(*size, args.target), stdin=subprocess.PIPE) as encoder:

@@ -14,7 +14,7 @@ from sightd.engines.cuda.pipelines.faces import FacePipeline
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines, FacePipelines, StylePipelines
 from sightd.engines.cuda.pipelines.style import StyleInput, StylePipeline
 from sightd.engines.model import Model
-from sightd.engines.preprocess import Geometry, prepare
+from sightd.engines.preprocess import Geometry, feed
 from sightd.engines.session import DeviceSession, Session, Tensor
 
 
@@ -37,8 +37,8 @@ class Engine:
         Returns the model's raw outputs (the first axis is the batch) and, for each image, the geometry that maps model
         pixels back to image pixels.
         """
-        tensor, geometries = prepare(images, self.model.input)
-        return self.session.run({self.model.input.tensor: tensor}), geometries
+        inputs, geometries = feed(images, self.model.input, self.session.inputs)
+        return self.session.run(inputs), geometries
 
     def detection_pipelines(self, reading: HeadParameters) -> DetectionPipelines | None:
         """Returns detection pipelines that keep images, tensors and outputs on the GPU, or None if the model runs on

@@ -8,21 +8,20 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from sightd.engines.labels import is_unnamed
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, FloatArray, PluginConfig, PluginError
 from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.geometry.regions import Polygon
 
-_BACKGROUND = frozenset({"background", "__background__"})
-
 
 def least_scores(labels: Sequence[str], min_score: float, of_classes: dict[str, float]) -> FloatArray:
-    """Returns the least score of each class, float32 [c]; infinite for the background, which is not an object."""
+    """Returns the least score of each class, float32 [c]; infinite for classes that are no objects."""
     scores = np.full(len(labels), min_score, np.float32)
     for name, score in of_classes.items():
         scores[ids_of([name], labels, "class_min_score")] = score
-    scores[[label.casefold() in _BACKGROUND for label in labels]] = np.inf
+    scores[[is_unnamed(label) for label in labels]] = np.inf
     return scores
 
 
@@ -40,8 +39,9 @@ def ids_of(names: Iterable[str], labels: Sequence[str], option: str) -> list[int
 
 def unknown_class(name: str, labels: Sequence[str]) -> tuple[str, str]:
     """Returns message and hint for a class that is not among a model's labels."""
-    some = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
-    return f"the model has no class {name!r}{did_you_mean(name, labels, 3)}", f"its classes are {some}"
+    named = [label for label in labels if label]
+    some = ", ".join(named[:12]) + (", …" if len(named) > 12 else "")
+    return f"the model has no class {name!r}{did_you_mean(name, named, 3)}", f"its classes are {some}"
 
 
 Score = Annotated[float, Field(ge=0, le=1)]

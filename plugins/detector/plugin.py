@@ -13,11 +13,12 @@ import numpy as np
 from sightd.engines.cuda.launch.heads import HeadMismatchError
 from sightd.engines.cuda.pipelines.detection import HeadParameters
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines
+from sightd.engines.heads import suppresses
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Context, Detections, Frame, Plugin, PluginConfig, PluginError, Results
 from sightd.plugins.detector.config import DetectorConfig
 from sightd.plugins.detector.heads.decoding import Head
-from sightd.plugins.detector.heads.registry import head_named
+from sightd.plugins.detector.heads.registry import head_of, require_head
 from sightd.plugins.detector.selection import Selection
 
 logger = logging.getLogger(__name__)
@@ -119,13 +120,14 @@ class Detector(Plugin[DetectorConfig]):
         self._lock = threading.Lock()
 
     def open(self, context: Context) -> None:
-        """Loads the model and runs it once on a black image, so that a file that does not match its head or labels is
-        reported now and not on the first frame."""
+        """Loads the model and runs it on a generated and on a black image, so that a file that does not match its head
+        or labels is reported now and not on the first frame."""
         engine = context.engine(self.config.model.resolve())
         model = engine.model
-        head = head_named(model.head, model.name)
-        self._object_detector = object_detector_for(engine, head, Selection(self.config, model.labels))
+        selection = Selection(self.config, model.labels, suppressed=suppresses(model.head))
+        self._object_detector = object_detector_for(engine, head_of(model), selection)
         try:
+            require_head(engine)
             self._object_detector.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])
         except (PluginError, HeadMismatchError) as fault:
             raise PluginError(f"model {model.name!r}: {fault}") from None

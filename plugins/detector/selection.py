@@ -25,8 +25,11 @@ class Selection:
     Raises PluginError if the configuration names a class that the model does not know.
     """
 
-    def __init__(self, config: DetectorConfig, labels: Sequence[str]) -> None:
+    def __init__(self, config: DetectorConfig, labels: Sequence[str], *, suppressed: bool = False) -> None:
+        """`suppressed` says that the model returns each object once; its boxes then suppress each other only if the
+        configuration asks for one class per object (`agnostic`)."""
         self.labels = tuple(labels)
+        self._max_iou = 1.0 if suppressed and not config.agnostic else config.nms_iou
         self.min_score = least_scores(labels, config.min_score, config.class_min_score)
         """Least score of each class [c], for the decoder."""
         self._config = config
@@ -45,7 +48,7 @@ class Selection:
         config = self._config
         most = config.max_detections
         return BoxSelection(
-            max_iou=config.nms_iou,
+            max_iou=self._max_iou,
             limit=max(most, _SEEN_FOR_REGIONS) if config.only_inside or config.ignore else most,
             by_class=not config.agnostic,
             min_size=config.min_size,
@@ -75,7 +78,7 @@ class Selection:
             candidates.boxes,
             candidates.scores,
             None if self._config.agnostic else candidates.class_ids,
-            self._config.nms_iou,
+            self._max_iou,
             limit=self._config.max_detections,
             wanted=self._wanted(boxes, candidates.class_ids, geometry),
         )

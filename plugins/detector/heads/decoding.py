@@ -1,4 +1,4 @@
-"""What the decoders of all heads share: their interface and result, and the cells of grids.
+"""What the decoders of all heads share: their interface and result, checks of both, and the cells of grids.
 
 `Candidates` are the boxes of one image that reach the least score, before suppression. Models that predict on grids
 have one cell per `stride` pixels in each direction, finest grid first.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightd.engines.heads import HEAD_FORMATS
 from sightd.engines.model import InputSpec
 from sightd.engines.session import Tensor
 from sightd.plugins.api import FloatArray, IntArray, PluginError
@@ -44,6 +45,84 @@ def reaching(scores: NDArray[Any], min_score: FloatArray) -> tuple[IntArray, Int
     flat = np.flatnonzero(scores >= min_score)
     rows, columns = np.divmod(flat, scores.shape[1])
     return rows, columns
+
+
+def labelled(boxes: FloatArray, scores: Tensor, classes: Tensor, min_score: FloatArray, head: str) -> Candidates:
+    """Returns the boxes float32 [n, 4] whose score [n] reaches the least score of their class [n], for heads that give
+    each box one class. Raises PluginError for a class that has no label."""
+    with np.errstate(invalid="ignore"):
+        class_ids = classes.astype(np.int64)
+    if not np.array_equal(class_ids, classes):
+        raise PluginError(f"head {head!r}: the model's classes are not whole numbers: {WRONG_HEAD}")
+    known = (class_ids >= 0) & (class_ids < len(min_score))
+    stray = class_ids[~known & (scores >= min_score.min(initial=np.inf))]
+    if len(stray):
+        raise PluginError(
+            f"head {head!r}: the model reports class {stray[0]}, but there are {len(min_score)} labels: give a label "
+            "for every class of the model, or choose another head"
+        )
+    kept = np.flatnonzero(known)
+    kept = kept[scores[kept] >= min_score[class_ids[kept]]]
+    return Candidates(boxes[kept], scores[kept].astype(np.float32, copy=False), class_ids[kept])
+
+
+WRONG_HEAD = "it was probably exported in another format; run `sightd models inspect FILE` and choose another head"
+_PROBED = 256
+_ROUNDING = 1e-3
+_TOO_FEW = 3
+"""So many boxes can be wrong by chance."""
+_CORNER = 2
+"""Boxes in fractions of the image are within so many pixels of the corner."""
+
+
+def require_probabilities(scores: Tensor, head: str) -> None:
+    """Raises PluginError if scores [b, n] or [b, n, c] are not probabilities, as those of another head. Looks at some
+    of the rows only, which costs microseconds."""
+    some = scores[:, :: max(1, scores.shape[1] // _PROBED)]
+    finite = some[np.isfinite(some)]
+    if 2 * finite.size < some.size:
+        raise PluginError(f"head {head!r}: most of the model's scores are not numbers: {WRONG_HEAD}")
+    low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise PluginError(f"head {head!r}: the model's scores are {low:.3g} to {high:.3g}, not 0 to 1: {WRONG_HEAD}")
+
+
+def require_boxes(candidates: Candidates, spec: InputSpec, head: str) -> None:
+    """Raises PluginError if most candidates are no boxes in the model's input: inverted, far outside, NaN, or all of
+    them in its corner because they are fractions."""
+    boxes = candidates.boxes
+    if len(boxes) < _TOO_FEW:
+        return
+    size = np.array([spec.width, spec.height] * 2, np.float32)
+    with np.errstate(invalid="ignore"):
+        fine = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        fine &= (boxes > -size).all(axis=1) & (boxes < 2 * size).all(axis=1)
+    wrong = len(boxes) - np.count_nonzero(fine)
+    if wrong >= _TOO_FEW and 2 * wrong > len(boxes):
+        raise PluginError(
+            f"head {head!r}: {wrong} of {len(boxes)} boxes are inverted, outside the image or not numbers: {WRONG_HEAD}"
+        )
+    if np.abs(boxes[fine]).max(initial=0) <= _CORNER < spec.width / 8:
+        raise PluginError(f"head {head!r}: all boxes are within {_CORNER} pixels of the corner: {WRONG_HEAD}")
+
+
+def outputs_named(outputs: Mapping[str, Tensor], *names: str) -> tuple[Tensor, ...] | None:
+    """Returns the outputs of these names, which TensorFlow's exporter ends in ":0", or None if one is missing."""
+    plain = {name.removesuffix(":0"): tensor for name, tensor in outputs.items()}
+    return tuple(plain[name] for name in names) if all(name in plain for name in names) else None
+
+
+def mismatch(head: str, outputs: Mapping[str, Tensor]) -> PluginError:
+    """Returns the error for outputs that do not have the head's form."""
+    found = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
+    return PluginError(
+        f"head {head!r} expects {HEAD_FORMATS[head].outputs}; the model produces {found}: choose another head"
+    )
+
+
+def wrong_classes(head: str, scored: int, labels: int) -> PluginError:
+    """Returns the error for a number of labels that is not the number of classes."""
+    return PluginError(f"head {head!r}: the model scores {scored} classes, but there are {labels} labels")
 
 
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64))

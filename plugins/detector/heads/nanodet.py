@@ -21,8 +21,15 @@ from sightd.engines.classification import softmax
 from sightd.engines.geometry import clip
 from sightd.engines.model import InputSpec
 from sightd.engines.session import Tensor
-from sightd.plugins.api import FloatArray, IntArray, PluginError
-from sightd.plugins.detector.heads.decoding import Candidates, Grid, grid_of, reaching
+from sightd.plugins.api import FloatArray, IntArray
+from sightd.plugins.detector.heads.decoding import (
+    Candidates,
+    Grid,
+    grid_of,
+    mismatch,
+    reaching,
+    require_probabilities,
+)
 
 _PART = re.compile(r"(cls|dis)_pred_stride_(\d+)")
 
@@ -30,6 +37,7 @@ _PART = re.compile(r"(cls|dis)_pred_stride_(\d+)")
 def decode(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:
     """See `decoding.Head`."""
     scores, distances = _tensors(outputs, len(min_score))
+    require_probabilities(scores, "nanodet")
     grid = grid_of(spec, scores.shape[1], "nanodet")
     return [_picture(scores[i], distances[i], grid, spec, min_score) for i in range(len(scores))]
 
@@ -65,12 +73,7 @@ def _tensors(outputs: Mapping[str, Tensor], classes: int) -> tuple[Tensor, Tenso
             distances = np.concatenate([parts["dis", stride] for stride in strides], axis=1)
             if scores.shape[2] == classes and _is_sides(distances.shape[2]):
                 return scores, distances
-    found = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
-    raise PluginError(
-        f"head 'nanodet' with {classes} labels expects one output [batch, n, {classes} + 4 * bins], or "
-        f"cls_pred_stride_S [batch, n, {classes}] and dis_pred_stride_S [batch, n, 4 * bins]; the model produces "
-        f"{found}: check the labels or choose another head"
-    )
+    raise mismatch("nanodet", outputs)
 
 
 def _is_sides(columns: int) -> bool:

@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 import numpy as np
 
-from sightd.engines.model import Model
-from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader, Outputs
-from sightd.plugins.api import PluginError
-from sightd.plugins.detector.heads import nanodet, ssd, yolox
-from sightd.plugins.detector.heads.decoding import Head
+from sightd.engines.labels import is_unnamed
+from sightd.engines.model import InputSpec, Model
+from sightd.engines.session import Tensor
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader, Outputs, reference_pictures
+from sightd.plugins.api import FloatArray, PluginError
+from sightd.plugins.detector.heads import detr, labelled, nanodet, ssd, yolo, yolox
+from sightd.plugins.detector.heads.decoding import Candidates, Head, require_boxes
 
 HEADS: dict[str, Head] = {
     "ssd": ssd.decode,
     "yolox": yolox.decode,
     "yolox-decoded": yolox.decode_decoded,
     "nanodet": nanodet.decode,
+    "yolo": yolo.decode,
+    "yolov5": yolo.decode_v5,
+    "yolo-end-to-end": yolo.decode_end_to_end,
+    "yolo-nas": ssd.decode_pixels,
+    "detr": detr.decode,
+    "rf-detr": detr.decode_rf,
+    "detr-labelled": detr.decode_labelled,
+    "tf-ssd": labelled.decode_tensorflow,
+    "mmdeploy": labelled.decode_mmdeploy,
 }
+"""By the names of `engines.heads.HEAD_FORMATS`."""
 
 
-def head_named(name: str, model: str) -> Head:
-    """Returns the decoder of that name. Raises PluginError, which lists the known ones."""
-    if name not in HEADS:
+def head_of(model: Model) -> Head:
+    """Returns the decoder of a model's outputs, which also raises PluginError if most of its candidates are no boxes.
+    Raises PluginError if no decoder has the name of the model's head."""
+    decode = _decoder(model)
+
+    def checked(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:
+        found = decode(outputs, spec, min_score)
+        for candidates in found:
+            require_boxes(candidates, spec, model.head)
+        return found
+
+    return checked
+
+
+def _decoder(model: Model) -> Head:
+    decode = HEADS.get(model.head)
+    if decode is None:
         raise PluginError(
-            f"model {model!r} has head {name!r}, which the detector does not support: use a model whose head is one of "
-            + ", ".join(sorted(HEADS))
+            f"model {model.name!r} has head {model.head!r}, which the detector does not support: use a model with one "
+            f"of the heads {', '.join(sorted(HEADS))}"
         )
-    return HEADS[name]
+    return partial(decode, ignored=model.ignored_columns) if model.ignored_columns else decode
+
+
+def scores_for(labels: Sequence[str], least: float) -> FloatArray:
+    """Returns `least` for each class [c], and infinity for classes that are never reported."""
+    return np.array([np.inf if is_unnamed(label) else least for label in labels], np.float32)
 
 
 _LEAST_SCORE = 0.02
@@ -33,11 +68,23 @@ _LEAST_SCORE = 0.02
 
 def box_reader(model: Model) -> BoxReader:
     """Returns a reader for the outputs of a catalogue detector. Raises PluginError for an unknown head."""
-    head = head_named(model.head, model.name)
-    least = np.full(len(model.labels), _LEAST_SCORE, np.float32)
+    head = head_of(model)
+    least = scores_for(model.labels, _LEAST_SCORE)
 
     def read(outputs: Outputs) -> list[Boxes]:
         found = head(outputs, model.input, least)
         return [Boxes(picture.boxes, picture.scores, picture.class_ids) for picture in found]
 
     return read
+
+
+_FAINT = 0.01
+"""Low enough that every model has candidates, whose boxes can be judged."""
+
+
+def require_head(engine: Engine) -> None:
+    """Runs the model on a generated street scene. Raises PluginError if its outputs are not what its head says, even if
+    all objects in them would be too weak to be reported."""
+    model = engine.model
+    outputs, _ = engine.run(reference_pictures(1))
+    head_of(model)(outputs, model.input, scores_for(model.labels, _FAINT))

@@ -14,8 +14,16 @@ import numpy as np
 from sightd.engines.geometry import from_centre_size
 from sightd.engines.model import InputSpec
 from sightd.engines.session import Tensor
-from sightd.plugins.api import FloatArray, PluginError
-from sightd.plugins.detector.heads.decoding import Candidates, Grid, grid_of, reaching
+from sightd.plugins.api import FloatArray
+from sightd.plugins.detector.heads.decoding import (
+    Candidates,
+    Grid,
+    grid_of,
+    mismatch,
+    reaching,
+    require_probabilities,
+    wrong_classes,
+)
 
 _WILDEST = 20.0
 """Upper limit for the argument of exp(), far beyond any image size; keeps broken output finite."""
@@ -52,11 +60,9 @@ def _picture(rows: Tensor, grid: Grid | None, min_score: FloatArray) -> Candidat
 def _tensor(outputs: Mapping[str, Tensor], head: str, classes: int) -> Tensor:
     tensors = list(outputs.values())
     if len(tensors) != 1 or tensors[0].ndim != 3:
-        found = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
-        raise PluginError(
-            f"head {head!r} expects one output [batch, n, 5 + classes]; the model produces {found}: choose another head"
-        )
+        raise mismatch(head, outputs)
     scored = tensors[0].shape[2] - 5
     if scored != classes:
-        raise PluginError(f"the model scores {scored} classes, but there are {classes} labels")
+        raise wrong_classes(head, scored, classes)
+    require_probabilities(tensors[0][..., 4:], head)
     return tensors[0]

@@ -24,7 +24,7 @@ from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Detections, Frame, Image, Results
 from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads.registry import head_named
+from sightd.plugins.detector.heads.registry import head_of
 from sightd.plugins.detector.plugin import (
     Detector,
     DeviceObjectDetector,
@@ -60,7 +60,7 @@ def pictures(*sizes: tuple[int, int]) -> list[Image]:
 
 def object_detector(engine: Engine, **options: Any) -> ObjectDetector:
     config = DetectorConfig.model_validate({"min_score": 0.05, **options})
-    return object_detector_for(engine, head_named("yolox", "pixels"), Selection(config, LABELS))
+    return object_detector_for(engine, head_of(engine.model), Selection(config, LABELS))
 
 
 def framed(images: list[Image]) -> list[Frame]:

@@ -136,9 +136,13 @@ def test_an_unknown_class_is_told_when_it_opens(tmp_path: Path, options: dict[st
 @pytest.mark.parametrize(
     ("head", "labels", "complaint"),
     [
-        ("yolox", ("bolt", "nut", "screw"), "'parts': the model scores 2 classes, but there are 3 labels"),
+        (
+            "yolox",
+            ("bolt", "nut", "screw"),
+            "'parts': head 'yolox': the model scores 2 classes, but there are 3 labels",
+        ),
         ("ssd", ("bolt", "nut"), "'parts': head 'ssd' expects boxes .* the model produces output .* another head"),
-        ("yunet", ("face",), "'parts' has head 'yunet', .* one of nanodet, ssd, yolox, yolox-decoded"),
+        ("yunet", ("face",), "'parts' has head 'yunet', .* one of the heads detr, detr-labelled, mmdeploy, nanodet"),
     ],
 )
 def test_a_network_that_is_not_as_its_model_says_is_told_when_it_opens(

@@ -86,9 +86,9 @@ def test_one_output_for_each_grid_is_read_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("shapes", "complaint"),
     [
-        ({"output": (1, cells(8, 16, 32), 3 + 4 * BINS)}, "with 2 labels expects one output"),
+        ({"output": (1, cells(8, 16, 32), 3 + 4 * BINS)}, r"expects \[b, n, c \+ 4"),
         ({"output": (1, 7, 2 + 4 * BINS)}, "produces 7 rows"),
-        ({"cls_pred_stride_8": (1, 96, 2), "dis_pred_stride_16": (1, 24, 32)}, "check the labels or choose another"),
+        ({"cls_pred_stride_8": (1, 96, 2), "dis_pred_stride_16": (1, 24, 32)}, "choose another head"),
         ({"boxes": (1, 96, 4), "scores": (1, 96, 2)}, r"the model produces boxes \[1, 96, 4\], scores \[1, 96, 2\]"),
     ],
 )

@@ -48,6 +48,8 @@ def feed(
 
 
 _FLOAT32 = np.dtype(np.float32)
+IMAGE_TYPES = (np.float32, np.float16, np.uint8)
+"""Element types of an image input."""
 
 
 def prepare(

@@ -15,7 +15,8 @@ from sightd.daemon.common.progress import BuildProgressBar
 from sightd.daemon.pipeline.model_loading import verifier_of
 from sightd.engines.errors import EngineError
 from sightd.engines.model import Model
-from sightd.engines.session import Session
+from sightd.engines.preprocess import feed
+from sightd.engines.session import Session, Tensor
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.sessions.tensorrt.builder import BatchRange
 from sightd.engines.sessions.tensorrt.cache import EngineCache
@@ -105,12 +106,12 @@ def _picture(path: Path) -> NDArray[np.uint8]:
         raise EngineError(str(error)) from error
 
 
-def _zeros(session: Session, build_request: BuildRequest, batch: int) -> dict[str, NDArray[np.float32]]:
+def _zeros(session: Session, build_request: BuildRequest, batch: int) -> dict[str, Tensor]:
     spec = build_request.model.input
-    return {spec.tensor: np.zeros((batch, 3, spec.height, spec.width), np.float32)}
+    return feed([np.zeros((spec.height, spec.width, 3), np.uint8)] * batch, spec, session.inputs)[0]
 
 
-def _seconds(session: Session, inputs: dict[str, NDArray[np.float32]]) -> float:
+def _seconds(session: Session, inputs: dict[str, Tensor]) -> float:
     """Median time of a run in seconds, after five warm-up runs."""
     for _ in range(5):
         session.run(inputs)

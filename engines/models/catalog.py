@@ -11,12 +11,13 @@ from typing import Any
 import yaml
 
 from sightd.engines.errors import UnknownModelError
-from sightd.engines.labels import COCO_LABELS, IMAGENET_LABELS, STYLES
+from sightd.engines.labels import COCO_IDENTIFIER_LABELS, COCO_LABELS, IMAGENET_LABELS, STYLES
 from sightd.engines.model import ColourOrder, InputSpec, MirrorSource, Model, PackageSource, Resize, Source, UrlSource
 from sightd.engines.text import did_you_mean
 
 _LABELS: Mapping[str, tuple[str, ...]] = {
     "coco": COCO_LABELS,
+    "coco-ids": COCO_IDENTIFIER_LABELS,
     "imagenet": IMAGENET_LABELS,
     "face": ("face",),
     "styles": STYLES,

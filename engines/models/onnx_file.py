@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,12 +10,14 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from sightd.engines.errors import ModelFileError
-from sightd.engines.files import open_regular
+from sightd.engines.files import digest_of, open_regular
+from sightd.engines.session import TensorSpec
 
 Shape = tuple[int | None, ...]
 _MOST_BYTES = (1 << 31) - 1
@@ -27,21 +30,99 @@ _RESHAPING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze"
 
 @dataclass(frozen=True, slots=True)
 class OnnxIOSpec:
-    """Inputs (without constants) and outputs of an ONNX file by name. None marks a dynamic axis."""
+    """Inputs (without constants) and outputs of an ONNX file by name. None marks a dynamic axis. `dtypes` has those of
+    the inputs, as numpy names them."""
 
     inputs: Mapping[str, Shape]
     outputs: Mapping[str, Shape]
+    dtypes: Mapping[str, str]
+
+    def input_specs(self) -> dict[str, TensorSpec]:
+        """Returns the inputs as a session reports them."""
+        return {name: TensorSpec(name, shape, np.dtype(self.dtypes[name])) for name, shape in self.inputs.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxContent:
+    """What a file says about itself. `metadata` is text that whoever exported it added; `operators` are those of its
+    graph. `labelled_classes` is the number of classes by which the graph divides indices to compute an output
+    `labels`, or None."""
+
+    ends: OnnxIOSpec
+    metadata: Mapping[str, str]
+    operators: frozenset[str]
+    labelled_classes: int | None
 
 
 def read_io_spec(path: Path) -> OnnxIOSpec:
     """Returns the file's inputs and outputs. Raises ModelFileError if it cannot be read, is not ONNX, or is
     truncated."""
-    graph = _load(path)
+    return _ends(_load(path), path)
+
+
+def read_content(path: Path) -> OnnxContent:
+    """Returns what the file says about itself. Raises as `read_io_spec` does."""
+    model = _load_model(path)
+    return OnnxContent(
+        _ends(model.graph, path),
+        {entry.key: entry.value for entry in model.metadata_props},
+        frozenset(node.op_type for node in model.graph.node),
+        _labelled_classes(model.graph),
+    )
+
+
+def digest_with_weights(path: Path) -> str:
+    """Returns the SHA-256 of the file, or, if other files hold its weights, one that depends on those as well. Raises
+    as `read_io_spec` does."""
+    digest = digest_of(path).sha256
+    others = sorted(_files(path) - {path})
+    if not others:
+        return digest
+    return hashlib.sha256("".join([digest, *(digest_of(other).sha256 for other in others)]).encode()).hexdigest()
+
+
+def _ends(graph: onnx.GraphProto, path: Path) -> OnnxIOSpec:
     constants = {constant.name for constant in graph.initializer}
-    inputs = {value.name: _shape(value) for value in graph.input if value.name not in constants}
-    if not inputs:
+    fed = [value for value in graph.input if value.name not in constants]
+    if not fed:
         raise ModelFileError(f"{path} is not an ONNX model: it has no input")
-    return OnnxIOSpec(inputs, {value.name: _shape(value) for value in graph.output})
+    return OnnxIOSpec(
+        {value.name: _shape(value) for value in fed},
+        {value.name: _shape(value) for value in graph.output},
+        {value.name: _dtype(value, path) for value in fed},
+    )
+
+
+def _dtype(value: onnx.ValueInfoProto, path: Path) -> str:
+    try:
+        return str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+    except KeyError:
+        raise ModelFileError(f"{path}: the input {value.name} is not a tensor of a known type") from None
+
+
+def _labelled_classes(graph: onnx.GraphProto) -> int | None:
+    """Detectors that pick the best of queries and classes by one flat index compute the class as `index % classes`, or
+    as `index - index / classes * classes`."""
+    makers = {name: node for node in graph.node for name in node.output}
+    node = makers.get("labels")
+    while node is not None and node.op_type in ("Cast", "Identity"):
+        node = makers.get(node.input[0])
+    if node is not None and node.op_type == "Sub":
+        node = makers.get(node.input[1])
+    if node is None or node.op_type not in ("Mul", "Mod"):
+        return None
+    values = {one.name: one for one in graph.initializer}
+    values |= {
+        other.output[0]: attribute.t
+        for other in graph.node
+        if other.op_type == "Constant"
+        for attribute in other.attribute
+        if attribute.name == "value"
+    }
+    for name in node.input:
+        if name in values and math.prod(values[name].dims) == 1 and not values[name].external_data:
+            return int(numpy_helper.to_array(values[name]).reshape(-1)[0])
+    return None
 
 
 def last_operation(path: Path) -> str:
@@ -78,11 +159,16 @@ def require_readable(path: Path) -> None:
 
 def size_with_weights(path: Path) -> int:
     """Returns the bytes of the file and of the external files that hold its weights. Raises as `read_io_spec` does."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> set[Path]:
+    """Returns the file and those that hold its weights."""
     files = {path}
     for tensor in _tensors(_load_model(path)):
         if tensor.data_location == TensorProto.EXTERNAL:
             files |= {Path(path.parent, one.value) for one in tensor.external_data if one.key == "location"}
-    return sum(file.stat().st_size for file in files)
+    return files
 
 
 def _require_acyclic(graph: onnx.GraphProto, path: Path) -> None:

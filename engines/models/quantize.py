@@ -22,7 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from sightd.engines.errors import QuantizationError
 from sightd.engines.model import Model
 from sightd.engines.models.onnx_file import read_io_spec, read_precision
-from sightd.engines.preprocess import prepare
+from sightd.engines.preprocess import feed
 from sightd.engines.progress import Progress, silent
 from sightd.engines.session import Tensor
 
@@ -104,13 +104,13 @@ def quantize(
     """
     if (precision := read_precision(source)) != "fp32":
         raise QuantizationError(f"{model.name} is already {precision}: give the fp32 model that it was created from")
-    if extra := set(read_io_spec(source).inputs) - {model.input.tensor}:
+    if extra := set(read_io_spec(source).inputs) - {model.input.tensor, model.input.size_tensor}:
         raise QuantizationError(f"{model.name} has other inputs than an image ({', '.join(sorted(extra))})")
     with tempfile.TemporaryDirectory(prefix=".int8-", dir=target.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"
         progress(f"{model.name}: preparing", 0, None)
         recipe = _prepare(model, source, prepared)
-        reader = _Pictures(model, pictures, total, progress)
+        reader = _Pictures(model, source, pictures, total, progress)
         _quantize(model, prepared, target, recipe, reader)
 
 
@@ -118,11 +118,16 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # the library has
     """Yields preprocessed images one at a time. `fault` is an exception raised by their source or by `progress`."""
 
     def __init__(
-        self, model: Model, pictures: Iterable[NDArray[np.uint8]], total: int | None, progress: Progress
+        self,
+        model: Model,
+        source: Path,
+        pictures: Iterable[NDArray[np.uint8]],
+        total: int | None,
+        progress: Progress,
     ) -> None:
         self.seen = 0
         self.fault: Exception | None = None
-        self._feeds = self._fed(model, pictures, total, progress)
+        self._feeds = self._fed(model, source, pictures, total, progress)
 
     def get_next(self) -> dict[str, Tensor] | None:
         try:
@@ -132,11 +137,17 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # the library has
             raise
 
     def _fed(
-        self, model: Model, pictures: Iterable[NDArray[np.uint8]], total: int | None, progress: Progress
+        self,
+        model: Model,
+        source: Path,
+        pictures: Iterable[NDArray[np.uint8]],
+        total: int | None,
+        progress: Progress,
     ) -> Iterator[dict[str, Tensor]]:
+        inputs = read_io_spec(source).input_specs()
         for picture in pictures:
             progress(f"{model.name}: measuring ranges", self.seen, total)
-            yield {model.input.tensor: prepare([picture], model.input)[0]}
+            yield feed([picture], model.input, inputs)[0]
             self.seen += 1
         progress(f"{model.name}: writing the int8 model", self.seen, total)
 

@@ -126,7 +126,8 @@ class OnnxCudaFactory:
     def make(self, request: SessionRequest) -> Session:
         precision = _settled_precision(request, ("fp16",))
         ordinal, spec = int(request.device.removeprefix("cuda:")), request.model.input
-        return OnnxCudaSession(request.path, ordinal, precision=precision, size=(spec.width, spec.height))
+        size = (spec.width, spec.height)
+        return OnnxCudaSession(request.path, ordinal, precision=precision, size=size, nhwc=spec.nhwc)
 
 
 def _settled_precision(request: SessionRequest, made: Container[Precision]) -> str:

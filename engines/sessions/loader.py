@@ -13,6 +13,7 @@ from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
 from sightd.engines.models.store import ModelStore, ensure_model
+from sightd.engines.preprocess import IMAGE_TYPES
 from sightd.engines.progress import Progress, silent
 from sightd.engines.session import DeviceSession, Session, zeros
 from sightd.engines.sessions.backends import Backends, Preference, SessionRequest
@@ -99,8 +100,7 @@ class EngineLoader:
         session, passed = self.backends.open(request, self.options.preference)
         try:
             _require_input(model, session)
-            spec = model.input
-            session.run(zeros(session.inputs, {spec.tensor: (1, 3, spec.height, spec.width)}))
+            session.run(zeros(session.inputs, {model.input.tensor: model.input.shape(1)}))
         except BaseException:
             session.close()
             raise
@@ -144,12 +144,16 @@ def _require_input(model: Model, session: Session) -> None:
     found = session.inputs.get(spec.tensor)
     if found is None:
         raise ModelFileError(f"{model.name}: the file has no input {spec.tensor!r}, only {sorted(session.inputs)}")
-    wanted = (None, 3, spec.height, spec.width)
-    fits = len(found.shape) == 4 and all(
-        a is None or b is None or a == b for a, b in zip(found.shape, wanted, strict=True)
-    )
-    if not fits:
+    wanted = spec.shape(1)[1:]
+    if len(found.shape) != 4 or any(a not in (None, b) for a, b in zip(found.shape[1:], wanted, strict=True)):
+        sides = ", ".join(map(str, wanted))
         raise ModelFileError(
-            f"{model.name}: the input of the file is {list(found.shape)}, but [batch, 3, {spec.height}, "
-            f"{spec.width}] is declared"
+            f"{model.name}: the input of the file is {list(found.shape)}, but [batch, {sides}] is declared"
         )
+    if found.dtype not in IMAGE_TYPES:
+        raise ModelFileError(
+            f"{model.name}: the input of the file is {found.dtype}, which cannot be filled with an image: export it as "
+            "float32, float16 or uint8"
+        )
+    if spec.size_tensor and spec.size_tensor not in session.inputs:
+        raise ModelFileError(f"{model.name}: the file has no input {spec.size_tensor!r}, only {sorted(session.inputs)}")

@@ -120,9 +120,11 @@ class Binding:
         return BoundRun({spec.name: _bound(spec, value) for spec, value in values})
 
 
-def with_sides(inputs: Mapping[str, TensorSpec], size: tuple[int, int] | None) -> dict[str, TensorSpec]:
+def with_sides(
+    inputs: Mapping[str, TensorSpec], size: tuple[int, int] | None, *, nhwc: bool = False
+) -> dict[str, TensorSpec]:
     """Returns the inputs with open image sides set to `size` (width, height), because device memory does not carry a
-    shape."""
+    shape. `nhwc` says that the colours are the last axis."""
     if size is None:
         return dict(inputs)
     width, height = size
@@ -130,7 +132,9 @@ def with_sides(inputs: Mapping[str, TensorSpec], size: tuple[int, int] | None) -
     for name, spec in inputs.items():
         shape = spec.shape
         if len(shape) == 4:
-            shape = (*shape[:2], shape[2] or height, shape[3] or width)
+            first = 1 if nhwc else 2
+            sides = (shape[first] or height, shape[first + 1] or width)
+            shape = (*shape[:first], *sides, *shape[first + 2 :])
         sized[name] = TensorSpec(name, shape, spec.dtype)
     return sized
 
@@ -219,10 +223,16 @@ class OnnxCudaSession:
     """
 
     def __init__(
-        self, path: Path, ordinal: int, *, precision: str = "fp32", size: tuple[int, int] | None = None
+        self,
+        path: Path,
+        ordinal: int,
+        *,
+        precision: str = "fp32",
+        size: tuple[int, int] | None = None,
+        nhwc: bool = False,
     ) -> None:
         """Loads the file. `precision` is the file's own, or "fp16" for an fp32 file; `size` (width, height) sets image
-        sides that the file leaves open.
+        sides that the file leaves open; see `with_sides` for `nhwc`.
 
         Raises BackendUnavailableError if the provider is missing, does not start, cannot load the file, or leaves part
         of the model to the CPU.
@@ -231,7 +241,7 @@ class OnnxCudaSession:
         session = _open(path, ordinal, precision)
         _require_all_on_gpu(session, path.name)
         self._session: onnxruntime.InferenceSession | None = session
-        self.inputs = with_sides(tensor_specs(path, session.get_inputs()), size)
+        self.inputs = with_sides(tensor_specs(path, session.get_inputs()), size, nhwc=nhwc)
         self.outputs = tensor_specs(path, session.get_outputs())
         self._one_by_one = batch_is_one(self.inputs)
         self.backend = Backend("onnxruntime-cuda", f"cuda:{ordinal}", precision)

@@ -32,6 +32,8 @@ than is possible in real time, use 2 GiB."""
 _COPIES = 4
 """Copies of the weights: the file, the graph, the optimised graph, and the weights packed for execution."""
 _CPU_S = 30
+_NOISE = 255
+"""Largest value of the noise."""
 _DEADLINE_S = 120.0
 """Generous, for a busy machine."""
 _OUT_OF_MEMORY = 3
@@ -48,16 +50,16 @@ def require_bounded(model: Model) -> None:
     """
     assert model.path is not None
     found, spec = model.path.stat(), model.input
-    fault = _fault(model.path, (found.st_mtime_ns, found.st_size, found.st_ino), spec.tensor, spec.width, spec.height)
+    fault = _fault(model.path, (found.st_mtime_ns, found.st_size, found.st_ino), spec.tensor, spec.shape(1))
     if fault:
         raise ModelFileError(f"{model.path} {fault}")
 
 
 @functools.lru_cache(maxsize=64)
-def _fault(path: Path, _version: tuple[int, int, int], tensor: str, width: int, height: int) -> str:
+def _fault(path: Path, _version: tuple[int, int, int], tensor: str, shape: tuple[int, ...]) -> str:
     """Returns what is wrong, as part of a sentence, or "" if nothing is."""
     memory = MEMORY + _COPIES * size_with_weights(path)
-    arguments = [str(path.resolve()), tensor, str(width), str(height), str(memory), str(_CPU_S)]
+    arguments = [str(path.resolve()), tensor, "x".join(map(str, shape)), str(memory), str(_CPU_S)]
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "sightd.engines.sessions.onnxruntime.trial", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -85,7 +87,7 @@ def _try(path: Path, tensor: str, shape: tuple[int, ...]) -> int:
         inputs = zeros(session.inputs, {tensor: shape})
         session.run(inputs)
         noise = np.random.default_rng(0)
-        session.run({name: noise.random(zero.shape).astype(zero.dtype) for name, zero in inputs.items()})
+        session.run({name: (_NOISE * noise.random(zero.shape)).astype(zero.dtype) for name, zero in inputs.items()})
     except MemoryError:
         return _OUT_OF_MEMORY
     except EngineError as error:
@@ -111,10 +113,10 @@ def _limit(memory: int, cpu_s: int) -> None:
     os.nice(10)  # a reload tries models while live video runs
 
 
-def main(path: str, tensor: str, width: str, height: str, memory: str, cpu_s: str) -> int:
+def main(path: str, tensor: str, shape: str, memory: str, cpu_s: str) -> int:
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     _limit(int(memory), int(cpu_s))
-    return _try(Path(path), tensor, (1, 3, int(height), int(width)))
+    return _try(Path(path), tensor, tuple(map(int, shape.split("x"))))
 
 
 if __name__ == "__main__":

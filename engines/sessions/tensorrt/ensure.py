@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from sightd.engines.cuda import driver
 from sightd.engines.cuda.driver import CudaDevice
 from sightd.engines.errors import EngineBuildError, EngineError, TensorRtUnavailableError
-from sightd.engines.files import digest_of
 from sightd.engines.model import Model
 from sightd.engines.models.onnx_edit import to_fp16, with_dynamic_batch
-from sightd.engines.models.onnx_file import precision_of
-from sightd.engines.preprocess import prepare
+from sightd.engines.models.onnx_file import digest_with_weights, precision_of
+from sightd.engines.preprocess import feed
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.sessions.tensorrt import builder
 from sightd.engines.sessions.tensorrt.build_process import DEADLINE, build
@@ -66,7 +65,7 @@ def identity_of(request: EngineRequest, trt: TensorRT, device: Device) -> Engine
     major, minor = device.compute_capability
     return EngineIdentity(
         model=request.model.name,
-        model_sha256=digest_of(request.onnx).sha256,
+        model_sha256=digest_with_weights(request.onnx),
         runtime=trt.title,
         gpu=device.name,
         compute_capability=f"{major}.{minor}",
@@ -99,11 +98,11 @@ def open_session(
 
     def verify(plan: bytes) -> Mapping[str, float]:
         progress("verifying", 0, 1)
-        tensor, _ = prepare(request.pictures, request.model.input)
         reference = OnnxRuntimeSession(request.onnx, _THREADS)
         candidate = made(plan, execution_slots=1)
         try:
-            inputs = reference_inputs(reference.inputs, request.model.input.tensor, tensor)
+            given, _ = feed(request.pictures, request.model.input, reference.inputs)
+            inputs = reference_inputs(reference.inputs, given)
             return compare(reference, candidate, inputs, request.verifier)
         finally:
             candidate.close()
@@ -127,11 +126,14 @@ def _prepared(request: EngineRequest) -> onnx.ModelProto:
 
 def _order(request: EngineRequest, opened: Path, trt: TensorRT, device: Device, cache: EngineCache) -> BuildOrder:
     spec = request.model.input
+    sizes: dict[str, tuple[int, ...]] = {spec.tensor: spec.shape(1)[1:]}
+    if spec.size_tensor:
+        sizes[spec.size_tensor] = (2,)
     card = "".join(c if c.isalnum() else "-" for c in f"{trt.title} {device.name}")
     return BuildOrder(
         opened,
         trt.flavour,
         request.batch,
-        sizes={spec.tensor: (3, spec.height, spec.width)},
+        sizes=sizes,
         timing_cache=cache.directory / f"{card}.timing",
     )

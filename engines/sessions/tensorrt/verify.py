@@ -25,18 +25,19 @@ def reference_pictures(count: int = 4) -> list[NDArray[np.uint8]]:
     return [_picture(np.random.default_rng(seed)) for seed in range(count)]
 
 
-def reference_inputs(inputs: Mapping[str, TensorSpec], picture: str, pictures: Tensor) -> dict[str, Tensor]:
-    """Returns all inputs of a model. The input named `picture` gets `pictures` [n, …]. An input of weights [n, k] gets
-    rows that sum to 1, each with most of its weight on a different one of the k. Raises EngineVerificationError for an
-    input of any other form."""
-    fed = {picture: pictures}
+def reference_inputs(inputs: Mapping[str, TensorSpec], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns all inputs of a model: the `given` ones [n, …], and for an input of weights [n, k] rows that sum to 1,
+    each with most of its weight on a different one of the k. Raises EngineVerificationError for an input of any other
+    form."""
+    fed = dict(given)
+    count = max(map(len, given.values()), default=0)
     for name, spec in inputs.items():
-        if name == picture:
+        if name in fed:
             continue
         match spec.shape:
-            case (_, int(count)) if spec.dtype == np.float32:
-                rows = np.arange(len(pictures)) * count // max(len(pictures), 1)
-                fed[name] = (0.75 * np.eye(count, dtype=np.float32)[rows] + 0.25 / count).astype(np.float32)
+            case (_, int(weights)) if spec.dtype == np.float32:
+                rows = np.arange(count) * weights // max(count, 1)
+                fed[name] = (0.75 * np.eye(weights, dtype=np.float32)[rows] + 0.25 / weights).astype(np.float32)
             case _:
                 raise EngineVerificationError(
                     f"the meaning of the input {name} {spec.dtype} {list(spec.shape)} is unknown, so the engine cannot "

@@ -45,10 +45,8 @@ def decode_rf(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatAr
     logits, boxes = _tensors(outputs, "rf-detr", "labels", "dets")
     if logits.shape[2] - len(min_score) not in (0, 1):
         raise wrong_classes("rf-detr", logits.shape[2] - 1, len(min_score))
-    return [
-        _picture(one[:, : len(min_score)], of_one, spec, min_score, "rf-detr")
-        for one, of_one in zip(logits, boxes, strict=True)
-    ]
+    logits = logits[..., : len(min_score)]
+    return [_picture(*one, spec, min_score, "rf-detr") for one in zip(logits, boxes, strict=True)]
 
 
 def decode_labelled(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:

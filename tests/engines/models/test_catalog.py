@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sightd.engines.errors import UnknownModelError
-from sightd.engines.labels import COCO_IDENTIFIERS, COCO_LABELS, IMAGENET_LABELS, STYLES
+from sightd.engines.labels import COCO_IDENTIFIER_LABELS, COCO_IDENTIFIERS, COCO_LABELS, IMAGENET_LABELS, STYLES
 from sightd.engines.model import ColourOrder, MirrorSource, Model, PackageSource, Resize, UrlSource
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.convert import CONVERTERS
@@ -19,7 +19,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 @pytest.mark.parametrize("model", list(CATALOG), ids=lambda model: model.name)
 def test_an_entry_is_complete(model: Model) -> None:
     labels = {
-        "detector": COCO_LABELS,
+        "detector": COCO_IDENTIFIER_LABELS if model.head == "rf-detr" else COCO_LABELS,
         "face-detector": ("face",),
         "face-embedder": (),
         "style": STYLES if model.head == "styles" else (),
@@ -66,7 +66,7 @@ def test_yolox_is_fed_as_its_authors_do() -> None:
 def test_a_misspelt_name_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownModelError, match='; did you mean "yolox-tiny"'):
         CATALOG.get("yolo-tiny")
-    with pytest.raises(UnknownModelError, match="Known models: ssd-mobilenet-v2, yolox-nano"):
+    with pytest.raises(UnknownModelError, match="Known models: ssd-mobilenet-v2, deimv2-femto"):
         CATALOG.get("transformer")
 
 

@@ -195,7 +195,7 @@ def test_inputs_beside_the_picture_are_mixtures_that_differ() -> None:
         "image": TensorSpec("image", (None, 3, None, None), np.dtype("f4")),
         "w": TensorSpec("w", (None, 26), np.dtype("f4")),
     }
-    fed = reference_inputs(specs, "image", pictures)
+    fed = reference_inputs(specs, {"image": pictures})
     assert fed["image"] is pictures
     np.testing.assert_allclose(fed["w"].sum(axis=1), 1, rtol=1e-6)
     assert fed["w"].argmax(axis=1).tolist() == [0, 6, 13, 19]
@@ -208,7 +208,7 @@ def test_an_input_that_nobody_knows_how_to_feed_is_told(shape: tuple[int | None,
         "odd": TensorSpec("odd", shape, np.dtype(dtype)),
     }
     with pytest.raises(EngineVerificationError, match="the meaning of the input odd"):
-        reference_inputs(specs, "image", np.zeros((1, 3, 8, 8), np.float32))
+        reference_inputs(specs, {"image": np.zeros((1, 3, 8, 8), np.float32)})
 
 
 def test_the_styles_network_stays_itself_in_half_precision(tmp_path: Path) -> None:
@@ -218,5 +218,5 @@ def test_the_styles_network_stays_itself_in_half_precision(tmp_path: Path) -> No
     spec = Catalog.load().get("style26").input
     full, other = OnnxRuntimeSession(path, 2), OnnxRuntimeSession(half, 2)
     tensor, _ = prepare(reference_pictures(), spec)
-    found = compare(full, other, reference_inputs(full.inputs, spec.tensor, tensor), verifier_for("style"))
+    found = compare(full, other, reference_inputs(full.inputs, {spec.tensor: tensor}), verifier_for("style"))
     assert found["least PSNR in dB"] >= LEAST_PSNR

@@ -3,72 +3,159 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sightd.engines.errors import ModelFileError
+from sightd.engines.heads import HEAD_FORMATS
+from sightd.engines.labels import COCO_IDENTIFIER_LABELS, COCO_LABELS
 from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
+from sightd.engines.models.label_files import ClassNames, LabelsError
 from sightd.engines.models.onnx_file import Shape, last_operation, read_io_spec, text
+from sightd.engines.models.recognise import COCO_COUNTS, FoundHead, Recognised, recognise
 
 Triple = tuple[float, float, float]
 
-_DEFAULTS: Mapping[str, InputSpec] = {
-    "yolox": InputSpec("", 0, 0, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT),
-    "yolox-decoded": InputSpec("", 0, 0, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT),
-    "ssd": InputSpec("", 0, 0, ColourOrder.RGB, Resize.STRETCH),
-    "nanodet": InputSpec(
-        "", 0, 0, ColourOrder.BGR, Resize.STRETCH, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395)
-    ),
-}
-"""The preprocessing used by the heads' authors (NanoDet's configurations say `keep_ratio: false`). Name and size come
-from the file."""
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a user states about a file; None for what the file or the authors of its head decide. `size` is (width,
+    height)."""
+
+    head: str | None = None
+    names: ClassNames | None = None
+    size: tuple[int, int] | None = None
+    colour: ColourOrder | None = None
+    resize: Resize | None = None
+    scale: float | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
 
 
-def model_from_file(
-    path: Path,
-    head: str,
-    labels: Sequence[str],
-    *,
-    size: tuple[int, int] | None = None,
-    colour: ColourOrder | None = None,
-    resize: Resize | None = None,
-    scale: float | None = None,
-    mean: Triple | None = None,
-    std: Triple | None = None,
-) -> Model:
-    """Builds a detector model from an ONNX file. For arguments that are None, the authors' values for the `head`
-    ("ssd", "yolox", "nanodet") are used.
+_NOTHING = Stated()
 
-    `size` (width, height) is required if the file leaves its input size open. Raises ModelFileError if the file cannot
-    be read, does not take one image [batch, 3, height, width], or has a number of classes that differs from the labels.
+
+def model_from_file(path: Path, stated: Stated = _NOTHING) -> Model:
+    """Builds a detector model from an ONNX file. What the user does not state comes from the file's metadata, the names
+    and shapes of its tensors, and the preprocessing of its head's authors.
+
+    Raises ModelFileError, with what to write, if the file cannot be read, does not show its head, class names or size,
+    or contradicts what is stated.
     """
-    if head not in _DEFAULTS:
-        raise ModelFileError(f"{path}: unknown head {head!r}. Known heads: {', '.join(_DEFAULTS)}")
-    ends = read_io_spec(path)
-    name, width, height = _picture(path, ends.inputs, size)
-    _require_classes(path, head, labels, ends.outputs)
-    usual = _DEFAULTS[head]
-    spec = replace(
-        usual,
-        tensor=name,
-        width=width,
-        height=height,
-        colour=usual.colour if colour is None else colour,
-        resize=usual.resize if resize is None else resize,
-        scale=usual.scale if scale is None else scale,
-        mean=usual.mean if mean is None else mean,
-        std=usual.std if std is None else std,
-    )
+    return described_model(found_in(path, stated), stated)
+
+
+def found_in(path: Path, stated: Stated = _NOTHING) -> Recognised:
+    """Returns what the file shows, as far as it agrees with what is stated. Raises ModelFileError as `recognise`
+    does."""
+    if stated.head is not None and stated.head not in HEAD_FORMATS:
+        raise ModelFileError(f"{path}: unknown head {stated.head!r}. Known heads: {', '.join(HEAD_FORMATS)}")
+    return recognise(path, head=stated.head, classes=None if stated.names is None else len(stated.names))
+
+
+def described_model(found: Recognised, stated: Stated = _NOTHING) -> Model:
+    """Returns the model of a recognised file. Raises ModelFileError if it is not fully recognised, or contradicts what
+    is stated."""
+    head = _only_head(found, stated)
     return Model(
-        name=path.stem,
+        name=found.path.stem,
         role="detector",
-        head=head,
+        head=head.head,
         licence="the file's own",
-        input=spec,
-        labels=tuple(labels),
-        summary=f"your own file {path.name}",
-        path=path,
+        input=_input(found, stated, HEAD_FORMATS[head.head].input),
+        labels=_labels(found, head, stated.names),
+        summary=f"your own file {found.path.name}",
+        path=found.path,
+        ignored_columns=head.ignored,
     )
+
+
+def _only_head(found: Recognised, stated: Stated) -> FoundHead:
+    """Raises ModelFileError, with the heads that the file can have and what to write, unless there is exactly one."""
+    if len(found.candidates) == 1:
+        return found.candidates[0]
+    outputs = f"{found.path} has the output {text(found.content.ends.outputs)}"
+    given = stated.names or (found.metadata and ClassNames.listed(found.metadata.names))
+    if found.candidates:
+        heads = " or ".join(one.head for one in found.candidates)
+        raise ModelFileError(f"{outputs}, which fits several heads: write head: {heads}")
+    if found.near and given:
+        told = " or ".join(f"{one.classes} classes (head {one.head})" for one in found.near)
+        raise ModelFileError(f"{outputs}: {told}, but {len(given)} labels are given")
+    if found.near:
+        told = " or ".join(f"head {one.head} with {one.classes} labels" for one in found.near)
+        raise ModelFileError(f"{outputs} and does not name its classes: write labels: for {told}")
+    if stated.head is not None:
+        raise ModelFileError(
+            f"{outputs}, which is not that of head {stated.head} ({HEAD_FORMATS[stated.head].outputs}): remove head, "
+            "and `sightd models inspect` says what the file has"
+        )
+    raise ModelFileError(
+        f"{outputs}, which is not the format of any known head: `sightd models inspect {found.path.name}` lists them; "
+        "export the model in one of these, or write a plug-in"
+    )
+
+
+def _labels(found: Recognised, head: FoundHead, names: ClassNames | None) -> tuple[str, ...]:
+    classes = head.classes or found.content.labelled_classes
+    from_one, background = head.head == "tf-ssd", head.head == "rf-detr"
+    if names is None and found.metadata is not None and found.metadata.names:
+        return found.metadata.names
+    if names is None:
+        if classes in COCO_COUNTS:
+            return COCO_IDENTIFIER_LABELS[91 - classes :] if classes > 80 else COCO_LABELS
+        number = "" if classes is None else f" of its {classes} classes"
+        raise ModelFileError(
+            f"{found.path} does not contain the names{number}: write labels: with the name of each class"
+        )
+    try:
+        return names.for_classes(classes, from_one=from_one, background=background)
+    except LabelsError as error:
+        raise ModelFileError(f"{found.path} has the output {text(found.content.ends.outputs)}: {error}") from None
+
+
+def _input(found: Recognised, stated: Stated, usual: InputSpec) -> InputSpec:
+    image = found.image
+    width, height = _size(found, stated)
+    if image.dtype == "uint8" and (stated.scale or stated.mean or stated.std):
+        raise ModelFileError(
+            f"{found.path}: the input {image.tensor} is uint8 and takes plain pixels: remove scale, mean and std"
+        )
+    spec = replace(
+        usual, tensor=image.tensor, width=width, height=height, nhwc=image.nhwc, size_tensor=image.size_tensor
+    )
+    choices = {key: getattr(stated, key) for key in ("colour", "resize", "scale", "mean", "std")}
+    return replace(spec, **{key: value for key, value in choices.items() if value is not None})
+
+
+_USUAL_SIZE = 640
+_STRIDE = 32
+
+
+def _size(found: Recognised, stated: Stated) -> tuple[int, int]:
+    """Returns width and height: those of the file, else those stated, else those of the metadata, else 640."""
+    image, metadata = found.image, found.metadata
+    usual = (metadata and metadata.size) or (_USUAL_SIZE, _USUAL_SIZE)
+    width, height = stated.size or (image.width or usual[0], image.height or usual[1])
+    if (image.width or width, image.height or height) != (width, height):
+        raise ModelFileError(
+            f"{found.path} has the input {text(found.content.ends.inputs)}: it cannot run at {width}x{height}"
+        )
+    stride = max(_STRIDE, metadata.stride) if metadata is not None else _STRIDE
+    open_sides = [side for side, fixed in ((width, image.width), (height, image.height)) if fixed is None]
+    if any(side % stride for side in open_sides):
+        raise ModelFileError(
+            f"{found.path} cannot run at {width}x{height}: width and height must be multiples of {stride}"
+        )
+    return width, height
+
+
+def with_input_name(model: Model, path: Path) -> Model:
+    """Returns the model with the name of its image input, which is read from its file if the catalogue does not know
+    it. Raises ModelFileError if the file has no or several image inputs."""
+    if model.input.tensor:
+        return model
+    return replace(model, input=replace(model.input, tensor=recognise(path).image.tensor))
 
 
 def style_from_file(path: Path, *, colour: ColourOrder, scale: float) -> Model:
@@ -147,18 +234,3 @@ def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | No
             f"{path} has the input {text(inputs)}, whose size is not fixed. Export it with a fixed height and width"
         )
     return name, width, height
-
-
-def _require_classes(path: Path, head: str, labels: Sequence[str], outputs: Mapping[str, Shape]) -> None:
-    """Raises ModelFileError if the file shows its number of classes and it differs from the number of labels."""
-    match head, list(outputs.items()):
-        case "yolox", [(_, (*_, int(columns)))]:
-            classes = columns - 5
-        case "ssd", _ if outputs.get("scores"):
-            classes = outputs["scores"][-1] or len(labels)
-        case _:
-            return
-    if classes != len(labels):
-        raise ModelFileError(
-            f"{path} has the output {text(outputs)}: {classes} classes, but {len(labels)} labels are given"
-        )

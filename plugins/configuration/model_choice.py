@@ -4,41 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
 
 from sightd.engines.errors import ModelFileError
-from sightd.engines.files import expanded, read_regular, require_regular
+from sightd.engines.files import expanded, require_regular
 from sightd.engines.model import ColourOrder, Model, Resize
 from sightd.engines.models.catalog import Catalog
-from sightd.engines.models.custom_file import model_from_file
+from sightd.engines.models.custom_file import Stated, model_from_file
+from sightd.engines.models.label_files import ClassNames, LabelsError, read_class_names
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, PluginError
 
-_MOST_BYTES = 2**20
-
 
 def labels_in(path: Path) -> list[str]:
-    """Returns the names in order. Raises PluginError if the file cannot be read or is empty, or if a line is empty."""
+    """Returns the names of a labels file in order. Raises PluginError if it cannot be read or has no names."""
+    return list(_names_in(path).in_order())
+
+
+def _names_in(path: Path) -> ClassNames:
     try:
-        text = read_regular(path, _MOST_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise PluginError(
-            f"cannot read labels file {path} ({why}): it must be a UTF-8 text file with one name per line"
-        ) from None
-    labels = [line.strip() for line in text.rstrip().splitlines()]
-    if "" in labels:
-        raise PluginError(f"labels file {path}: line {labels.index('') + 1} is empty; write one name per line")
-    if not labels:
-        raise PluginError(f"labels file {path} is empty: write one name per line, in the order of the model output")
-    return labels
+        return read_class_names(path)
+    except LabelsError as error:
+        raise PluginError(str(error)) from None
 
 
 Three = tuple[float, float, float]
-CatalogueName = Annotated[str, Field(min_length=1, description="Name of a model: see `sightd models list`.")]
+HeadName: TypeAlias = Literal[
+    "ssd",
+    "yolox",
+    "yolox-decoded",
+    "nanodet",
+    "yolo",
+    "yolov5",
+    "yolo-end-to-end",
+    "yolo-nas",
+    "detr",
+    "rf-detr",
+    "detr-labelled",
+    "tf-ssd",
+    "mmdeploy",
+]
+CatalogueName = Annotated[
+    str,
+    Field(min_length=1, description="Name of a model (see `sightd models list`), or the path of an ONNX file."),
+]
+
+
+def is_file_name(value: str) -> bool:
+    """Returns whether a name is the path of an ONNX file, and not that of a model of the catalogue."""
+    return value.lower().endswith(".onnx")
 
 
 def _form(value: object) -> str:
@@ -48,21 +65,33 @@ def _form(value: object) -> str:
     return "file" if isinstance(value, (dict, BaseModel)) else "name"
 
 
+def _file_or_name(value: object) -> object:
+    """The path of an ONNX file stands for a file of which nothing else is stated."""
+    return {"file": value} if isinstance(value, str) and is_file_name(value) else value
+
+
 class OwnFile(BaseModel):
-    """A custom ONNX file. Options that are not set have the values usual for its head."""
+    """A custom ONNX file. Options that are not set come from the file, or have the values usual for its head."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Path = Field(description="The ONNX file; ~ is the home directory.", examples=["/srv/models/own.onnx"])
-    head: Literal["ssd", "yolox", "yolox-decoded", "nanodet"] = Field(
-        description="Format of the model output.", examples=["yolox"]
+    head: HeadName | None = Field(
+        None,
+        description="Format of the model output; by default recognised from the file (`sightd models inspect`).",
+        examples=["yolox"],
     )
-    labels: Annotated[
-        Annotated[Annotated[list[str], Field(min_length=1)], Tag("list")] | Annotated[Path, Tag("name")],
-        Discriminator(_form),
-    ] = Field(
-        description="Class names in the order of the model output: a list, or a text file with one name per "
-        "line. A class named background is never reported.",
+    labels: (
+        Annotated[
+            Annotated[Annotated[list[str], Field(min_length=1)], Tag("list")] | Annotated[Path, Tag("name")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Class names in the order of the model output, by default those in the file: a list, or a file "
+        "with one name per line, `id name` per line, a YOLO data.yaml, COCO JSON or pbtxt. A class named background "
+        "is never reported.",
         examples=[["bolt", "nut"], "/srv/models/own.txt"],
     )
     width: int | None = Field(None, ge=1, description="Input width in pixels, for a file with a dynamic size.")
@@ -83,12 +112,9 @@ class OwnFile(BaseModel):
             raise ValueError("set both width and height, or neither")
         return self
 
-    def names(self) -> list[str]:
-        """Returns the labels, read from the labels file if one is given. Raises PluginError if the file is invalid."""
-        return labels_in(expanded(self.labels)) if isinstance(self.labels, Path) else self.labels
-
     def problems(self) -> Iterator[ConfigProblem]:
-        """Yields missing or unreadable files, and a model that exceeds the memory or time limit."""
+        """Yields missing or unreadable files, a file whose format is not recognised or contradicts these options, and a
+        model that exceeds the memory or time limit."""
         file = expanded(self.file)
         try:
             require_regular(file)
@@ -97,34 +123,39 @@ class OwnFile(BaseModel):
             yield ConfigProblem(("file",), f"cannot read {file}: {error.strerror}", hint)
             return
         try:
-            model = self.model()
+            require_bounded(self.model())
         except PluginError as error:
             yield ConfigProblem(("labels",), str(error))
-            return
-        except ModelFileError:  # a model of the wrong form is reported when it is opened
-            return
-        try:
-            require_bounded(model)
         except ModelFileError as error:
             yield ConfigProblem(("file",), str(error))
 
     def model(self) -> Model:
-        """Reads the labels and the file's input. Raises PluginError or EngineError, which say what to do."""
-        return model_from_file(
-            expanded(self.file),
+        """Reads the labels and the file. Raises PluginError or EngineError, which say what to do."""
+        return model_from_file(expanded(self.file), self.stated())
+
+    def stated(self) -> Stated:
+        """Returns what these options state about the file. Raises PluginError if the labels file is unreadable."""
+        return Stated(
             self.head,
-            self.names(),
-            size=(self.width, self.height) if self.width and self.height else None,
-            colour=self.colour,
-            resize=self.resize,
-            scale=self.scale,
-            mean=self.mean,
-            std=self.std,
+            self._names(),
+            (self.width, self.height) if self.width and self.height else None,
+            self.colour,
+            self.resize,
+            self.scale,
+            self.mean,
+            self.std,
         )
+
+    def _names(self) -> ClassNames | None:
+        if self.labels is None:
+            return None
+        return _names_in(expanded(self.labels)) if isinstance(self.labels, Path) else ClassNames.listed(self.labels)
 
 
 ModelPreference = Annotated[
-    Annotated[CatalogueName, Tag("name")] | Annotated[OwnFile, Tag("file")], Discriminator(_form)
+    Annotated[CatalogueName, Tag("name")] | Annotated[OwnFile, Tag("file")],
+    Discriminator(_form),
+    BeforeValidator(_file_or_name),
 ]
 ModelPreferences = Annotated[list[ModelPreference], Field(min_length=1)]
 
@@ -136,10 +167,12 @@ class ModelChoice(
             | Annotated[OwnFile, Tag("file")]
             | Annotated[ModelPreferences, Tag("list")],
             Discriminator(_form),
+            BeforeValidator(_file_or_name),
         ]
     ]
 ):
-    """A model name, a custom file (`file`, `head`, `labels`), or a list, of which the first available one is used."""
+    """A model name, a custom file (its path, or `file` with options), or a list, of which the first available one is
+    used."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -164,7 +197,7 @@ class ModelChoice(
     def labels(self, networks: Catalog) -> list[tuple[str, ...]]:
         """Returns the labels of each model named here, in order. The choice must have no `problems`."""
         return [
-            tuple(preference.names()) if isinstance(preference, OwnFile) else networks.get(preference).labels
+            preference.model().labels if isinstance(preference, OwnFile) else networks.get(preference).labels
             for _, preference in self._preferences()
         ]
 
@@ -177,4 +210,4 @@ class ModelChoice(
 
 
 def _known(networks: Catalog) -> str:
-    return f"known models: {', '.join(networks.models)}; your own file: {{file, head, labels}}"
+    return f"known models: {', '.join(networks.models)}; your own file: its path, or {{file, head, labels}}"

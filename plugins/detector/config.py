@@ -56,10 +56,14 @@ class DetectorConfig(PluginConfig):
     """Detects objects. Every option has a default: `detector: {}` works."""
 
     model: ModelChoice = Field(
-        ModelChoice(["yolox-tiny", "ssd-mobilenet-v2"]),
+        ModelChoice(["deimv2-femto", "yolox-nano", "ssd-mobilenet-v2"]),
         description="Model: a name, a list in order of preference (the first available one is used and logged), "
-        "or your own file: {file, head, labels}. Heads: ssd, yolox, yolox-decoded, nanodet.",
-        examples=["ssd-mobilenet-v2", {"file": "/srv/models/parts.onnx", "head": "yolox", "labels": ["bolt", "nut"]}],
+        "or your own ONNX file: its path, or {file, head, labels} if the file does not show them.",
+        examples=[
+            "deimv2-femto",
+            "/srv/models/best.onnx",
+            {"file": "/srv/models/parts.onnx", "head": "yolox", "labels": ["bolt", "nut"]},
+        ],
     )
     min_score: Score = Field(
         0.25,

@@ -23,7 +23,7 @@ READERS: tuple[Read, ...] = (
     last_operation,
     lambda path: write_trunk(path, path.with_name("trunk.onnx")),
     lambda path: classifier_from_file(path, ["a", "b"]),
-    lambda path: model_from_file(path, "yolox", ["a", "b"]),
+    lambda path: model_from_file(path),
     lambda path: style_from_file(path, colour=ColourOrder.RGB, scale=1.0),
 )
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from sightd.engines.heads import HEAD_FORMATS
 from sightd.engines.model import ColourOrder, Model, Resize
-from sightd.engines.models import custom_file
 from sightd.engines.models.catalog import Catalog
 from sightd.plugins.api import PluginError
-from sightd.plugins.configuration.model_choice import ModelChoice, OwnFile
+from sightd.plugins.configuration.model_choice import HeadName, ModelChoice
 from sightd.plugins.detector.heads.registry import HEADS
 from tests.support.onnx_models import constant_network
 
@@ -70,7 +70,7 @@ def test_labels_may_stand_in_a_text_file_one_a_line(file: Path, tmp_path: Path) 
         (None, r"cannot read labels file .*labels.txt \(No such file"),
         (b"", "labels.txt is empty"),
         (b"bolt\n\nnut\n", "labels.txt: line 2 is empty"),
-        (b"\xff\xfe\x00", r"cannot read labels file .*labels.txt \(not UTF-8\)"),
+        (b"bolt\nm\xfctter\n", r"labels.txt: line 2, column 2 \(byte 0xfc\) is not UTF-8: save it as UTF-8"),
     ],
 )
 def test_a_labels_file_of_no_use_is_named(file: Path, tmp_path: Path, text: bytes | None, complaint: str) -> None:
@@ -84,10 +84,9 @@ def test_a_labels_file_of_no_use_is_named(file: Path, tmp_path: Path, text: byte
 @pytest.mark.parametrize(
     ("value", "where"),
     [
-        ({"file": "own.onnx", "head": "yolox"}, ("file", "labels")),
         ({"file": "own.onnx", "head": "yolox", "labels": []}, ("file", "labels", "list")),
         ({"file": "own.onnx", "head": "yolox", "labels": ["a"], "color": "RGB"}, ("file", "color")),
-        ({"file": "own.onnx", "head": "yolov8", "labels": ["a"]}, ("file", "head")),
+        ({"file": "own.onnx", "head": "yolov99", "labels": ["a"]}, ("file", "head")),
         (["yolox-tiny", {"head": "yolox", "labels": ["a"]}], ("list", 1, "file", "file")),
         ({"file": "own.onnx", "head": "yolox", "labels": ["a"], "width": 320}, ("file",)),
         ([], ("list",)),
@@ -134,5 +133,4 @@ def test_what_can_be_named_is_the_callers_to_say() -> None:
 
 
 def test_every_head_that_can_be_named_has_its_decoder_and_its_usual_input() -> None:
-    heads = set(get_args(OwnFile.model_fields["head"].annotation))
-    assert heads == set(HEADS) == set(custom_file._DEFAULTS)
+    assert set(get_args(HeadName)) == set(HEADS) == set(HEAD_FORMATS)

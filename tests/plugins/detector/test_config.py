@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sightd.engines.models.catalog import Catalog
 from sightd.plugins.api import ConfigProblem
 from sightd.plugins.detector.config import DetectorConfig
+from tests.support.onnx_models import constant_network
 
 
 def problems(**options: Any) -> list[ConfigProblem]:
@@ -33,8 +36,9 @@ def test_a_class_that_no_named_network_knows_is_told(options: dict[str, Any], pa
     assert "person, bicycle" in problem.hint
 
 
-def test_a_class_that_one_of_the_networks_knows_is_none() -> None:
-    own = {"file": "/proc/version", "head": "yolox", "labels": ["bolt"]}
+def test_a_class_that_one_of_the_networks_knows_is_none(tmp_path: Path) -> None:
+    file = constant_network(tmp_path / "own.onnx", (64, 32), {"output": np.zeros((42, 6), np.float32)})
+    own = {"file": str(file), "head": "yolox", "labels": ["bolt"]}
     assert problems(model=["yolox-nano", own], classes=["Bolt", "person"]) == []
     assert [problem.path for problem in problems(model=own, classes=["bolt", "person"])] == [("classes", 1)]
 

@@ -29,11 +29,12 @@ class Resize(StrEnum):
 class InputSpec:
     """One image input, NCHW if `nhwc` is False: `(pixel * scale - mean) / std` for each channel, in `colour` order.
 
-    Its element type (float32, float16 or uint8) is what the session reports; a uint8 input is given the pixels as they
-    are. `width` and `height` are in pixels; `pad` is the pixel value of the padding (0-255, before scaling); `mean` and
-    `std` are in the units of `pixel * scale` and in the order of `colour`. `nhwc` is True if the tensor is [batch,
-    height, width, 3]. `size_tensor` names a second input, int64 or int32 [batch, 2], that is filled with (width,
-    height) of the model's input, so that boxes come back in its pixels.
+    `tensor` is its name; "" is the only image input of the file. Its element type (float32, float16 or uint8) is what
+    the session reports; a uint8 input is given the pixels as they are. `width` and `height` are in pixels; `pad` is the
+    pixel value of the padding (0-255, before scaling); `mean` and `std` are in the units of `pixel * scale` and in the
+    order of `colour`. `nhwc` is True if the tensor is [batch, height, width, 3]. `size_tensor` names a second input,
+    int64 or int32 [batch, 2], that is filled with (width, height) of the model's input, so that boxes come back in its
+    pixels.
     """
 
     tensor: str

@@ -17,6 +17,7 @@ from sightd.daemon.tools.engines import BuildRequest, BuildTarget, Report, bench
 from sightd.engines.errors import EngineError, TensorRtUnavailableError, UnknownModelError
 from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_file import with_input_name
 from sightd.engines.models.custom_models import with_custom_models
 from sightd.engines.models.onnx_file import read_precision
 from sightd.engines.models.store import ModelStore, default_directory
@@ -165,6 +166,7 @@ def _build_request(args: argparse.Namespace, model: Model, store: ModelStore) ->
             model = make_int8(model, store, args.calibrate, args.pictures, progress, progress.print)
         print(f"{model.name}: {model.summary}\n  {model.accuracy}")
     file = store.verify(model)
+    model = with_input_name(model, file)
     own = read_precision(file)
     if args.precision == "int8" and own != "int8":
         raise EngineError(

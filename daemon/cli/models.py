@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from sightd.daemon.cli import inspect_model
 from sightd.daemon.cli.arguments import SubParsers, calibration_pictures
 from sightd.daemon.cli.output import complain, mebibytes, print_table
 from sightd.daemon.common.progress import ProgressBar
@@ -22,11 +23,12 @@ from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 
 _EXAMPLES = """examples:
   sightd models list
-  sightd models fetch yolox-tiny
-  sightd models fetch --first yolox-tiny ssd-mobilenet-v2   the first one available; a stored one suffices
+  sightd models fetch deimv2-femto
+  sightd models fetch --first deimv2-femto ssd-mobilenet-v2   the first one available; a stored one suffices
   sightd models fetch --mirror /media/usb yolox-nano        on a machine without internet access
   sightd models verify
   sightd models info ssd-mobilenet-v2
+  sightd models inspect best.onnx                           what your own file contains, and what to write
   sightd models quantize ssd-mobilenet-v2 --calibrate recordings/   creates ssd-mobilenet-v2-int8 from your images
 """
 
@@ -61,6 +63,7 @@ def add(commands: SubParsers) -> None:
     info = actions.add_parser("info", parents=[common], help="show details of models")
     info.add_argument("names", nargs="+", metavar="NAME")
     info.set_defaults(do=_info)
+    inspect_model.add(actions)
     quantize = actions.add_parser(
         "quantize",
         parents=[common],
@@ -86,6 +89,8 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0 success, 1 if something failed, 2 if a model name is unknown."""
+    if args.action == "inspect":
+        return inspect_model.inspect(args)
     store = ModelStore(args.directory or default_directory(os.environ))
     catalog = with_custom_models(Catalog.load(), store.directory)
     try:
@@ -199,11 +204,11 @@ def _info(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models:
         spec = model.input
         affine = f"scale {spec.scale:g}, mean {spec.mean}, std {spec.std}"
         print(f"{model.name}: {model.summary}")
-        print(f"  role      {model.role}, head {model.head}, {len(model.labels)} classes")
+        print(f"  role      {model.role}, head {model.head}, {sum(map(bool, model.labels))} classes")
         print(f"  accuracy  {model.accuracy}")
         print(f"  licence   {model.licence}")
         print(f"  input     {spec.tensor} {spec.width}x{spec.height} {spec.colour}, {spec.resize}, {affine}")
-        print(f"  classes   {', '.join(model.labels)}")
+        print(f"  classes   {', '.join(filter(None, model.labels))}")
         for source in model.sources:
             print(f"  source    {_described(source)}")
         record = store.record(model)

@@ -11,6 +11,7 @@ import numpy as np
 from sightd.daemon.tools.media import Item, MediaError, MediaSequence, contents, frames, length
 from sightd.engines.files import digest_of, locked, scratch_folder
 from sightd.engines.model import Model
+from sightd.engines.models.custom_file import with_input_name
 from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
 from sightd.engines.models.quantize import quantize
 from sightd.engines.models.store import ModelStore
@@ -109,6 +110,7 @@ def make_int8(
     """
     name = f"{model.name}-int8"
     file = store.verify(model)
+    model = with_input_name(model, file)
     folder = file_of(name, store.directory).parent
     with locked(folder / ".lock", name), scratch_folder(folder, ".int8-") as scratch:
         made = scratch / "made.onnx"

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from sightd.engines.errors import ModelFileError
 from sightd.engines.heads import HEAD_FORMATS
-from sightd.engines.labels import COCO_IDENTIFIER_LABELS, COCO_LABELS
 from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
 from sightd.engines.models.label_files import ClassNames, LabelsError
 from sightd.engines.models.onnx_file import Shape, last_operation, read_io_spec, text
-from sightd.engines.models.recognise import COCO_COUNTS, FoundHead, Recognised, recognise
+from sightd.engines.models.recognise import COCO_FORMS, FoundHead, Recognised, recognise
 
 Triple = tuple[float, float, float]
 
@@ -102,8 +101,8 @@ def _labels(found: Recognised, head: FoundHead, names: ClassNames | None) -> tup
     if names is None and found.metadata is not None and found.metadata.names:
         return found.metadata.names
     if names is None:
-        if classes in COCO_COUNTS:
-            return COCO_IDENTIFIER_LABELS[91 - classes :] if classes > 80 else COCO_LABELS
+        if classes is not None and classes in COCO_FORMS:
+            return COCO_FORMS[classes]
         number = "" if classes is None else f" of its {classes} classes"
         raise ModelFileError(
             f"{found.path} does not contain the names{number}: write labels: with the name of each class"

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightd.engines.errors import ModelFileError
+from sightd.engines.labels import COCO_IDENTIFIER_LABELS, COCO_LABELS
 from sightd.engines.models.export_metadata import ExportMetadata, read_metadata
 from sightd.engines.models.onnx_file import OnnxContent, Shape, read_content, text
 
-COCO_COUNTS: Mapping[int, str] = {80: "COCO's 80 classes", 90: "COCO's ids 1 to 90", 91: "COCO's ids 0 to 90"}
-"""Numbers of classes that stand for COCO if nothing names the classes."""
+COCO_FORMS: Mapping[int, tuple[str, ...]] = {
+    80: COCO_LABELS,
+    90: COCO_IDENTIFIER_LABELS[1:],
+    91: COCO_IDENTIFIER_LABELS,
+}
+"""Numbers of classes that are taken for COCO's if nothing names the classes."""
 
 _ULTRALYTICS = ("yolo", "yolov5", "yolo-end-to-end")
 _ONE_OUTPUT = ("yolox", "yolox-decoded", "nanodet", *_ULTRALYTICS)
@@ -88,7 +93,11 @@ def recognise(path: Path, *, head: str | None = None, classes: int | None = None
     if because:
         reasons.append(because)
     outputs, extra = _extra_columns(content.ends.outputs, metadata)
-    near = tuple(one for name in possible for one in _FITS[name](_Outputs(outputs, image, extra, metadata), classes))
+    near = tuple(
+        one
+        for name in possible
+        for one in _FITS[name](_Outputs(outputs, image, extra, metadata, head is None), classes)
+    )
     candidates = tuple(one for one in near if one.classes is None or one.classes in _wanted(one.head, classes))
     if {one.head for one in candidates} == {"yolox", "yolox-decoded"}:
         decoded = "Exp" in content.operators
@@ -180,6 +189,8 @@ class _Outputs:
     image: ImageInput
     extra: int
     metadata: ExportMetadata | None
+    counts_rows: bool
+    """Whether the number of rows must be that of the grids; a stated head may have others."""
 
     def only(self) -> Shape | None:
         """Returns the shape [b, x, y] of the only output with three axes."""
@@ -192,9 +203,10 @@ class _Outputs:
         return found[1] if len(found) == 2 and found[0][2] in (4, None) else None
 
     def is_grid(self, rows: int | None, strides: Sequence[Sequence[int]], per_cell: int) -> bool:
-        """Whether an input of this size has so many rows; True if one of both is not known."""
+        """Whether an input of this size has so many rows; True if one of both is not known
+        or does not matter."""
         width, height = self.image.width, self.image.height
-        if rows is None or width is None or height is None:
+        if not self.counts_rows or rows is None or width is None or height is None:
             return True
         counts = [sum(-(-width // one) * -(-height // one) for one in each) * per_cell for each in strides]
         return rows in counts

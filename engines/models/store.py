@@ -152,5 +152,5 @@ def _require_input(model: Model, path: Path) -> None:
     """Raises ModelFileError unless the file is ONNX and has the model's input; an HTML error page must not be stored as
     a model."""
     inputs = read_io_spec(path).inputs
-    if model.input.tensor not in inputs:
+    if model.input.tensor and model.input.tensor not in inputs:
         raise ModelFileError(f"{path.name} has the input {text(inputs)}, but {model.name} uses {model.input.tensor!r}")

@@ -11,6 +11,7 @@ from sightd.engines.cuda.gpus import Gpu, Gpus
 from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError
 from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_file import with_input_name
 from sightd.engines.models.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
 from sightd.engines.models.store import ModelStore, ensure_model
 from sightd.engines.preprocess import IMAGE_TYPES
@@ -96,6 +97,7 @@ class EngineLoader:
         raise ModelUnavailableError("\n".join(str(error) for error in failures))
 
     def _open(self, model: Model, path: Path, reason: str) -> Engine:
+        model = with_input_name(model, path)
         request = SessionRequest(model, path, self.options.threads, progress=self.options.progress)
         session, passed = self.backends.open(request, self.options.preference)
         try:

@@ -82,6 +82,8 @@ class DeviceObjectDetector:
 def object_detector_for(engine: Engine, head: Head, selection: Selection) -> ObjectDetector:
     """Returns an object detector that uses the GPU if the engine supports the whole path there."""
     host = HostObjectDetector(engine, head, selection)
+    if engine.model.ignored_columns:  # no kernel skips columns
+        return host
     pipelines = engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
     if pipelines is None or engine.gpu is None:
         return host
@@ -126,6 +128,8 @@ class Detector(Plugin[DetectorConfig]):
         model = engine.model
         selection = Selection(self.config, model.labels, suppressed=suppresses(model.head))
         self._object_detector = object_detector_for(engine, head_of(model), selection)
+        if model.ignored_columns or any(len(spec.shape) == 4 for spec in engine.session.outputs.values()):
+            logger.warning("%s also finds masks or keypoints, which are not read: only its boxes are", model.name)
         try:
             require_head(engine)
             self._object_detector.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])

@@ -86,7 +86,7 @@ def write_export(
     helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model)
     if outside:
-        onnx.save(model, str(path), save_as_external_data=True, location=outside, size_threshold=0)
+        onnx.save(model, str(path), save_as_external_data=True, location=outside, size_threshold=256)
     else:
         onnx.save(model, str(path))
     return path

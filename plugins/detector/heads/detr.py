@@ -72,7 +72,7 @@ def _picture(logits: Tensor, boxes: Tensor, spec: InputSpec, min_score: FloatArr
 
 def _sigmoid(logits: FloatArray) -> FloatArray:
     with np.errstate(over="ignore"):  # e^-x overflows to infinity, whose reciprocal is 0
-        scores: FloatArray = 1 / (1 + np.exp(-logits))
+        scores: FloatArray = np.float32(1) / (np.float32(1) + np.exp(-logits))
     return scores
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -33,6 +33,13 @@ HEADS: dict[str, Head] = {
 }
 """By the names of `engines.heads.HEAD_FORMATS`."""
 
+_IGNORING: dict[str, Callable[..., list[Candidates]]] = {
+    "yolo": yolo.decode,
+    "yolov5": yolo.decode_v5,
+    "yolo-end-to-end": yolo.decode_end_to_end,
+}
+"""Decoders of formats that have further columns in models of masks or keypoints."""
+
 
 def head_of(model: Model) -> Head:
     """Returns the decoder of a model's outputs, which also raises PluginError if most of its candidates are no boxes.
@@ -55,7 +62,7 @@ def _decoder(model: Model) -> Head:
             f"model {model.name!r} has head {model.head!r}, which the detector does not support: use a model with one "
             f"of the heads {', '.join(sorted(HEADS))}"
         )
-    return partial(decode, ignored=model.ignored_columns) if model.ignored_columns else decode
+    return partial(_IGNORING[model.head], ignored=model.ignored_columns) if model.ignored_columns else decode
 
 
 def scores_for(labels: Sequence[str], least: float) -> FloatArray:

@@ -17,7 +17,7 @@ help:
 	@sed -n '1,6s/^# //p' Makefile
 
 demo: setup
-	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
+	$(BIN)/sightd models fetch --first deimv2-femto yolox-tiny ssd-mobilenet-v2
 	$(BIN)/sightd models fetch yunet sface style26
 	$(BIN)/sightd samples fetch bikes.mp4 single_face.mp4 single_face.jpg no_face.mp4
 	$(BIN)/sightd faces add "Demo guest" $(SIGHTD_SAMPLES)/single_face.jpg -c config/demo.yaml
@@ -39,7 +39,7 @@ test-systemd: setup
 	$(BIN)/python -m pytest -v -m systemd tests/systemd
 
 bench: setup
-	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
+	$(BIN)/sightd models fetch --first deimv2-femto yolox-tiny ssd-mobilenet-v2
 	$(BIN)/python -m bench.pipeline all
 
 # In an environment of its own, so that setup installs no more. A warning is an error.

@@ -92,7 +92,8 @@ class PackageSource:
 
 @dataclass(frozen=True, slots=True)
 class MirrorSource:
-    """A file in the mirror folder whose content differs from that at the official URL (for example another export)."""
+    """A file in the mirror folder whose name or content differs from that at the official URL (for example another
+    export)."""
 
     file: str
     sha256: str

@@ -1,4 +1,4 @@
-"""`sightd models inspect`: explains what a detector's ONNX file shows, and what to write where it does not."""
+"""`sightd models inspect`: explains what a detector's ONNX file shows, and what to write if it does not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXAMPLES = """examples:
   sightd models inspect best.onnx
   sightd models inspect best.onnx --labels data.yaml --json
 
-The exit code is 0 if the file alone, with the given options, is enough for a configuration, 1 if something is missing.
+The exit code is 0 if the file and the given options are enough for a configuration, 1 if something is missing.
 Nothing is run.
 """
 

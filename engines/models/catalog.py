@@ -25,6 +25,14 @@ _LABELS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+AUTO = "auto"
+"""Stands for `CPU_DETECTORS` or `GPU_DETECTORS`, according to what runs the model."""
+CPU_DETECTORS = ("deimv2-femto", "yolox-tiny", "ssd-mobilenet-v2")
+"""The most accurate per CPU time first; the last is available wherever PyPI is."""
+GPU_DETECTORS = ("deim-dfine-m", "dfine-n", *CPU_DETECTORS)
+"""The most accurate that leaves time for several cameras first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """Models by name, iterated in the order of `catalog.yaml`."""

@@ -44,7 +44,7 @@ class OnnxIOSpec:
 
 @dataclass(frozen=True, slots=True)
 class OnnxContent:
-    """What a file says about itself. `metadata` is text that whoever exported it added; `operators` are those of its
+    """What a file says about itself. `metadata` is text that the exporter added; `operators` are those of its
     graph. `labelled_classes` is the number of classes by which the graph divides indices to compute an output
     `labels`, or None."""
 

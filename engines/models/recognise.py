@@ -1,5 +1,5 @@
 """Recognises the head of a detector's ONNX file: by its metadata, then by the names of its tensors, then by their
-shapes; never by shapes alone if two heads have them.
+shapes; never only by shapes that two heads have.
 """
 
 from __future__ import annotations

@@ -111,6 +111,16 @@ class Backends:
             + "\nInstall what is missing, or allow another backend, precision or device"
         )
 
+    def on_gpu(self, preference: Preference) -> bool:
+        """Returns whether the first preferred backend that this machine has runs on a GPU."""
+        for name in preference.backends:
+            factory = self.factories.get(name)
+            if factory is None or factory.missing():
+                continue
+            if preference.device == "auto" or factory.on_gpu == preference.device.startswith("cuda:"):
+                return factory.on_gpu
+        return False
+
     def missing(self, name: str) -> str | None:
         """Returns why the backend cannot run anything on this machine, or None if it can."""
         factory = self.factories.get(name)

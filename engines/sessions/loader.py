@@ -10,7 +10,7 @@ from pathlib import Path
 from sightd.engines.cuda.gpus import Gpu, Gpus
 from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError
 from sightd.engines.model import Model
-from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.catalog import AUTO, CPU_DETECTORS, GPU_DETECTORS, Catalog
 from sightd.engines.models.custom_file import with_input_name
 from sightd.engines.models.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
 from sightd.engines.models.store import ModelStore, ensure_model
@@ -55,7 +55,8 @@ class EngineLoader:
     gpus: Gpus = field(default_factory=Gpus)
 
     def load(self, choice: Sequence[str | Model]) -> Engine:
-        """Returns the engine of the first model in `choice` that is stored on this machine, warmed up.
+        """Returns the engine of the first model in `choice` that is stored on this machine, warmed up. "auto" stands for
+        the detectors that suit a CPU or a GPU, according to what would run them.
 
         If none is stored, fetches them in order until one succeeds; so a restarted daemon starts quickly and needs no
         network. Runs the model once on zeros, so that lazy initialisation does not delay the first frame. Looks up all
@@ -63,7 +64,7 @@ class EngineLoader:
         can be obtained, ModelFileError if the file does not match its catalogue entry, and BackendUnavailableError if
         no preferred backend can run it.
         """
-        models = [self.catalog.get(item) if isinstance(item, str) else item for item in choice]
+        models = [model for item in choice for model in self._models(item)]
         if not models:
             raise EngineError("no model given: `model` takes a name, or a list of names in order of preference")
         for index, model in enumerate(models):
@@ -76,6 +77,14 @@ class EngineLoader:
                 f"fetch {models[0].name}`"
             )
         return self._fetched(models)
+
+    def _models(self, item: str | Model) -> list[Model]:
+        if isinstance(item, Model):
+            return [item]
+        if item != AUTO:
+            return [self.catalog.get(item)]
+        names = GPU_DETECTORS if self.backends.on_gpu(self.options.preference) else CPU_DETECTORS
+        return [self.catalog.get(name) for name in names]
 
     def _fetched(self, models: Sequence[Model]) -> Engine:
         options = self.options

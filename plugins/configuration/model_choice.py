@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from sightd.engines.errors import ModelFileError
 from sightd.engines.files import expanded, require_regular
 from sightd.engines.model import ColourOrder, Model, Resize
-from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.catalog import AUTO, GPU_DETECTORS, Catalog
 from sightd.engines.models.custom_file import Stated, model_from_file
 from sightd.engines.models.label_files import ClassNames, LabelsError, read_class_names
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
@@ -49,7 +49,10 @@ HeadName: TypeAlias = Literal[
 ]
 CatalogueName = Annotated[
     str,
-    Field(min_length=1, description="Name of a model (see `sightd models list`), or the path of an ONNX file."),
+    Field(
+        min_length=1,
+        description="Name of a model (see `sightd models list`), `auto`, or the path of an ONNX file.",
+    ),
 ]
 
 
@@ -189,17 +192,21 @@ class ModelChoice(
         for path, preference in self._preferences():
             if isinstance(preference, OwnFile):
                 found += [problem.within(*path) for problem in preference.problems()]
-            elif preference not in networks.models:
+            elif preference not in (AUTO, *networks.models):
                 message = f'unknown model "{preference}"{did_you_mean(preference, networks.models)}'
                 found.append(ConfigProblem(path, message, _known(networks)))
         return found
 
     def labels(self, networks: Catalog) -> list[tuple[str, ...]]:
         """Returns the labels of each model named here, in order. The choice must have no `problems`."""
-        return [
-            preference.model().labels if isinstance(preference, OwnFile) else networks.get(preference).labels
-            for _, preference in self._preferences()
-        ]
+        found: list[tuple[str, ...]] = []
+        for _, preference in self._preferences():
+            if isinstance(preference, OwnFile):
+                found.append(preference.model().labels)
+            else:
+                names = GPU_DETECTORS if preference == AUTO else (preference,)
+                found += [networks.get(name).labels for name in names]
+        return found
 
     def _preferences(self) -> Iterator[tuple[tuple[int, ...], str | OwnFile]]:
         """Yields each preference with its path relative to `model`."""

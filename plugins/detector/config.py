@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from sightd.engines.labels import is_unnamed
-from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.catalog import AUTO, CPU_DETECTORS, GPU_DETECTORS, Catalog
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, FloatArray, PluginConfig, PluginError
 from sightd.plugins.configuration.model_choice import ModelChoice
@@ -56,9 +56,10 @@ class DetectorConfig(PluginConfig):
     """Detects objects. Every option has a default: `detector: {}` works."""
 
     model: ModelChoice = Field(
-        ModelChoice(["deimv2-femto", "yolox-nano", "ssd-mobilenet-v2"]),
+        ModelChoice(AUTO),
         description="Model: a name, a list in order of preference (the first available one is used and logged), "
-        "or your own ONNX file: its path, or {file, head, labels} if the file does not show them.",
+        "or your own ONNX file: its path, or {file, head, labels} if the file does not show them. `auto` is "
+        f"[{', '.join(CPU_DETECTORS)}], and on a GPU [{', '.join(GPU_DETECTORS)}].",
         examples=[
             "deimv2-femto",
             "/srv/models/best.onnx",
@@ -85,7 +86,8 @@ class DetectorConfig(PluginConfig):
         le=1,
         description="Boxes of one class that overlap more than this (intersection over union) count as one "
         "object. Lower values remove more duplicates (SSD has many above 0.5), higher values "
-        "separate objects that are close together; COCO accuracy is usually stated at 0.6.",
+        "separate objects that are close together; COCO accuracy is usually stated at 0.6. Has no effect on "
+        "models that return each object only once, such as DEIM, D-FINE, RF-DETR and YOLO end to end.",
     )
     agnostic: bool = Field(
         False,

@@ -1,4 +1,4 @@
-"""What a file alone shows: head, classes, size and preprocessing of a detector."""
+"""What a file shows without options: head, classes, size and preprocessing of a detector."""
 
 from __future__ import annotations
 

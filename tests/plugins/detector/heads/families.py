@@ -79,8 +79,8 @@ def _sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def _box(x: float, y: float, w: float, h: float, by: tuple[float, float] = (1, 1)) -> list[float]:
-    return [(x - w / 2) * by[0], (y - h / 2) * by[1], (x + w / 2) * by[0], (y + h / 2) * by[1]]
+def _box(x: float, y: float, w: float, h: float) -> list[float]:
+    return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
 
 
 def _of_pairs(boxes: list[list[float]], table: list[list[float]]) -> Iterator[Found]:
@@ -95,7 +95,7 @@ def _scaled(boxes: list[list[float]]) -> list[list[float]]:
 
 def read(head: str, outputs: Outputs) -> list[Found]:
     """Returns every box of one image with every class that it may have, in the order of rows and classes."""
-    one = {name: array.astype(np.float64).tolist() for name, array in outputs.items()}
+    one: dict[str, Any] = {name: array.astype(np.float64).tolist() for name, array in outputs.items()}
     match head:
         case "ssd":
             return list(_of_pairs(_scaled(one["boxes"]), one["scores"]))
@@ -111,16 +111,15 @@ def read(head: str, outputs: Outputs) -> list[Found]:
         case "yolo-end-to-end":
             return [(row[:4], row[4], int(row[5])) for row in one["output0"]]
         case "detr" | "rf-detr":
-            boxes, logits = ("pred_boxes", "logits") if head == "detr" else ("dets", "labels")
-            table = [[_sigmoid(value) for value in row] for row in one[logits]]
-            return list(_of_pairs([_box(*box, (WIDTH, HEIGHT)) for box in one[boxes]], table))
+            names = ("pred_boxes", "logits") if head == "detr" else ("dets", "labels")
+            table = [[_sigmoid(value) for value in row] for row in one[names[1]]]
+            return list(_of_pairs(_scaled([_box(*box) for box in one[names[0]]]), table))
         case "detr-labelled":
             return list(zip(one["boxes"], one["scores"], map(int, one["labels"]), strict=True))
         case "tf-ssd":
-            rows = zip(one["detection_boxes"], one["detection_scores"], one["detection_classes"], strict=True)
-            found = [([x1, y1, x2, y2], score, int(kind) - 1) for (y1, x1, y2, x2), score, kind in rows]
-            boxes = _scaled([box for box, _, _ in found])
-            every = [(box, score, kind) for box, (_, score, kind) in zip(boxes, found, strict=True)]
+            placed = _scaled([[x1, y1, x2, y2] for y1, x1, y2, x2 in one["detection_boxes"]])
+            kinds = [int(kind) - 1 for kind in one["detection_classes"]]
+            every = list(zip(placed, one["detection_scores"], kinds, strict=True))
             return every[: int(one["num_detections"])]
         case "mmdeploy":
             return [(row[:4], row[4], int(kind)) for row, kind in zip(one["dets"], one["labels"], strict=True)]

@@ -1,4 +1,4 @@
-"""Every head is decoded as a plain reader of its format does it, alone and in the whole path from a file to boxes."""
+"""Every head is decoded as a plain reader of its format does it, and so in the whole path from a file to boxes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_head_is_decoded_as_a_plain_reader_does_it(head: str) -> None:
         np.testing.assert_allclose(candidates.boxes, [box for box, _, _ in expected], atol=0.01)
         np.testing.assert_allclose(candidates.scores, [score for _, score, _ in expected], atol=1e-5)
         assert candidates.class_ids.tolist() == [kind for _, _, kind in expected]
-        assert (candidates.boxes.dtype, candidates.scores.dtype) == (np.float32, np.float32)
+        assert candidates.boxes.dtype == candidates.scores.dtype == np.float32
 
 
 @pytest.mark.parametrize("head", WRITERS)
@@ -52,7 +52,7 @@ def test_outputs_in_half_precision_give_nearly_the_same(head: str) -> None:
     half = {name: one.astype(np.float16) if one.dtype == np.float32 else one for name, one in outputs.items()}
     (exact,), (rough,) = HEADS[head](outputs, SPEC, LEAST), HEADS[head](half, SPEC, LEAST)
     assert abs(len(exact.scores) - len(rough.scores)) <= 2
-    assert (rough.boxes.dtype, rough.scores.dtype) == (np.float32, np.float32)
+    assert rough.boxes.dtype == rough.scores.dtype == np.float32
 
 
 def test_the_transposed_form_of_yolo_is_read_as_well() -> None:

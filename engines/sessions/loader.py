@@ -55,8 +55,8 @@ class EngineLoader:
     gpus: Gpus = field(default_factory=Gpus)
 
     def load(self, choice: Sequence[str | Model]) -> Engine:
-        """Returns the engine of the first model in `choice` that is stored on this machine, warmed up. "auto" stands for
-        the detectors that suit a CPU or a GPU, according to what would run them.
+        """Returns the engine of the first model in `choice` that is stored on this machine, warmed up. "auto" stands
+        for the detectors that suit a CPU or a GPU, according to what would run them.
 
         If none is stored, fetches them in order until one succeeds; so a restarted daemon starts quickly and needs no
         network. Runs the model once on zeros, so that lazy initialisation does not delay the first frame. Looks up all

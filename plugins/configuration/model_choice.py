@@ -197,6 +197,13 @@ class ModelChoice(
                 found.append(ConfigProblem(path, message, _known(networks)))
         return found
 
+    def own_models(self) -> Iterator[tuple[tuple[int, ...], Model]]:
+        """Yields the models of the user's own files with their paths relative to `model`. The choice must have no
+        `problems`."""
+        for path, preference in self._preferences():
+            if isinstance(preference, OwnFile):
+                yield path, preference.model()
+
     def labels(self, networks: Catalog) -> list[tuple[str, ...]]:
         """Returns the labels of each model named here, in order. The choice must have no `problems`."""
         found: list[tuple[str, ...]] = []

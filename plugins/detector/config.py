@@ -13,6 +13,7 @@ from sightd.engines.models.catalog import AUTO, CPU_DETECTORS, GPU_DETECTORS, Ca
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, FloatArray, PluginConfig, PluginError
 from sightd.plugins.configuration.model_choice import ModelChoice
+from sightd.plugins.detector.heads.registry import wrong_head
 from sightd.plugins.geometry.regions import Polygon
 
 
@@ -121,9 +122,18 @@ class DetectorConfig(PluginConfig):
     )
 
     def problems(self, networks: Catalog) -> list[ConfigProblem]:
-        """Returns unavailable models, and classes that none of the named models knows."""
-        of_model = [problem.within("model") for problem in self.model.problems(networks)]
-        return of_model or list(self._unknown_classes(self.model.labels(networks)))
+        """Returns unavailable models, files whose output is not that of their head, and classes that none of the models
+        knows."""
+        of_model = list(self.model.problems(networks)) or list(self._wrong_heads())
+        if of_model:
+            return [problem.within("model") for problem in of_model]
+        return list(self._unknown_classes(self.model.labels(networks)))
+
+    def _wrong_heads(self) -> Iterator[ConfigProblem]:
+        """Runs each of the user's own files once."""
+        for path, model in self.model.own_models():
+            if fault := wrong_head(model):
+                yield ConfigProblem((*path, "file"), fault)
 
     def _unknown_classes(self, networks: Sequence[Sequence[str]]) -> Iterator[ConfigProblem]:
         labels = list(dict.fromkeys(label for network in networks for label in network))

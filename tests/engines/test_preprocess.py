@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sightd.engines.model import ColourOrder, InputSpec, Resize
-from sightd.engines.preprocess import Geometry, prepare
+from sightd.engines.preprocess import Geometry, feed, prepare
+from sightd.engines.session import TensorSpec
 
 SIDES = st.integers(1, 90)
 SPECS = st.builds(
@@ -119,6 +122,42 @@ def test_colours_come_in_the_order_asked_for() -> None:
     spec = InputSpec("image", 8, 8, ColourOrder.RGB, Resize.STRETCH)
     assert prepare([image], spec)[0][0, :, 0, 0].tolist() == [30, 20, 10]
     assert prepare([image], LETTERBOX)[0][0, :, 0, 0].tolist() == [10, 20, 30]
+
+
+def test_a_model_may_take_the_colours_as_the_last_axis_and_other_types() -> None:
+    spec = InputSpec("image", 9, 7, ColourOrder.RGB, Resize.LETTERBOX_CENTRE, scale=1 / 255, mean=(0.4, 0.5, 0.6))
+    images = [picture(30, 20), picture(5, 90)]
+    planes, expected = prepare(images, spec)
+    pixels, geometries = prepare(images, replace(spec, nhwc=True), np.dtype(np.float32))
+    assert pixels.shape == (2, 7, 9, 3)
+    assert pixels.flags.c_contiguous
+    np.testing.assert_array_equal(pixels.transpose(0, 3, 1, 2), planes)
+    assert geometries == expected
+    half, _ = prepare(images, spec, np.dtype(np.float16))
+    np.testing.assert_array_equal(half, planes.astype(np.float16))
+
+
+def test_a_uint8_input_gets_the_pixels_and_the_padding_as_they_are() -> None:
+    image = picture(8, 4)
+    spec = InputSpec("image", 8, 8, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT, scale=1 / 255, nhwc=True)
+    tensor, _ = prepare([image], spec, np.dtype(np.uint8))
+    assert tensor.dtype == np.uint8
+    np.testing.assert_array_equal(tensor[0, :4], image)
+    assert (tensor[0, 4:] == 114).all()
+
+
+@pytest.mark.parametrize("kind", ["i8", "i4"])
+def test_a_second_input_gets_width_and_height_of_the_models_input(kind: str) -> None:
+    spec = InputSpec("image", 96, 64, ColourOrder.BGR, Resize.STRETCH, size_tensor="size")
+    inputs = {
+        "image": TensorSpec("image", (None, 3, 64, 96), np.dtype("f4")),
+        "size": TensorSpec("size", (None, 2), np.dtype(kind)),
+    }
+    fed, geometries = feed([picture(30, 20)] * 2, spec, inputs)
+    assert fed["size"].tolist() == [[96, 64], [96, 64]]
+    assert fed["size"].dtype == np.dtype(kind)
+    assert fed["image"].shape == (2, 3, 64, 96)
+    assert len(geometries) == 2
 
 
 def test_pictures_of_different_sizes_make_one_contiguous_batch_of_the_callers_own() -> None:

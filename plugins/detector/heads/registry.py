@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
+from sightd.engines.errors import EngineError
 from sightd.engines.labels import is_unnamed
 from sightd.engines.model import InputSpec, Model
 from sightd.engines.session import Tensor
 from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader, Outputs, reference_pictures
 from sightd.plugins.api import FloatArray, PluginError
 from sightd.plugins.detector.heads import detr, labelled, nanodet, ssd, yolo, yolox
@@ -87,6 +89,28 @@ def box_reader(model: Model) -> BoxReader:
 
 _FAINT = 0.01
 """Low enough that every model has candidates, whose boxes can be judged."""
+
+
+def wrong_head(model: Model) -> str:
+    """Returns what is wrong with the outputs of a user's own file, which is run once on the CPU, or "". A file is not
+    run again until it or its description changes."""
+    assert model.path is not None
+    found = model.path.stat()
+    return _wrong_head(model, (found.st_mtime_ns, found.st_size, found.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _wrong_head(model: Model, _version: tuple[int, int, int]) -> str:
+    assert model.path is not None
+    try:
+        session = OnnxRuntimeSession(model.path, 1)
+        try:
+            require_head(Engine(model, session, ""))
+        finally:
+            session.close()
+    except (EngineError, PluginError) as error:
+        return f"{model.path}: {error}"
+    return ""
 
 
 def require_head(engine: Engine) -> None:

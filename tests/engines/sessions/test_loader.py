@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sightd.engines.cuda.compile import CompilerUnavailableError
-from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.gpus import Gpus, RoundRobin
 from sightd.engines.cuda.launch.detect import BoxSelection
 from sightd.engines.cuda.pipelines.detection import HeadParameters
 from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError, UnknownModelError
@@ -22,7 +22,7 @@ from sightd.engines.models.fetch import Fetcher
 from sightd.engines.models.store import ModelStore, ensure_model
 from sightd.engines.progress import silent
 from sightd.engines.session import Backend, Session
-from sightd.engines.sessions.backends import PLAIN, SessionRequest
+from sightd.engines.sessions.backends import PLAIN, Backends, Preference, SessionRequest
 from sightd.engines.sessions.factories import OnnxRuntimeFactory
 from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
@@ -109,6 +109,42 @@ def test_a_misspelt_name_is_told_even_behind_one_that_could_run(loader: EngineLo
     store(loader, "small")
     with pytest.raises(UnknownModelError, match="'lagre'"):
         loader.load(["small", "lagre"])
+
+
+@pytest.mark.parametrize(("device", "first"), [("cpu", "cpu-model"), ("cuda:0", "gpu-model"), ("auto", "gpu-model")])
+def test_auto_is_the_detectors_of_what_runs_them(
+    loader: EngineLoader, monkeypatch: pytest.MonkeyPatch, device: str, first: str
+) -> None:
+    monkeypatch.setattr("sightd.engines.sessions.loader.CPU_DETECTORS", ("cpu-model",))
+    monkeypatch.setattr("sightd.engines.sessions.loader.GPU_DETECTORS", ("gpu-model", "cpu-model"))
+    factories = {"onnxruntime-cuda": _PresentOnGpu(), "onnxruntime": OnnxRuntimeFactory()}
+    backends = Backends(factories, RoundRobin(1))
+    options = LoadOptions(fetch=False, preference=Preference(("onnxruntime-cuda", "onnxruntime"), "auto", device))
+    models = {name: Model(name, "detector", "yolox", "MIT", SPEC) for name in ("cpu-model", "gpu-model")}
+    with pytest.raises(ModelUnavailableError, match=f"^{first}") as told:
+        EngineLoader(Catalog(models), loader.store, options, backends).load(["auto"])
+    assert ("or cpu-model" in str(told.value)) is (first == "gpu-model")
+
+
+class _PresentOnGpu:
+    on_gpu = True
+
+    def missing(self) -> str | None:
+        return None
+
+    def make(self, request: SessionRequest) -> Session:
+        raise AssertionError("nothing is opened")
+
+
+def test_the_input_of_a_file_has_the_name_that_the_file_says(
+    loader: EngineLoader, server: FileServer, tmp_path: Path
+) -> None:
+    small = loader.catalog.get("small")
+    unnamed = replace(small, input=replace(SPEC, tensor=""))
+    unnamed_loader = replace(loader, catalog=Catalog({"small": unnamed}))
+    engine = unnamed_loader.load(["small"])
+    assert engine.model.input.tensor == "images"
+    assert engine.run([np.zeros((8, 8, 3), np.uint8)])[0]["small"].shape == (1, 3, 8, 8)
 
 
 def test_no_name_at_all_is_told(loader: EngineLoader) -> None:

@@ -11,10 +11,12 @@ import pytest
 
 from sightd.engines.errors import BackendUnavailableError, EngineError, ModelFileError
 from sightd.engines.models.catalog import Catalog
-from sightd.engines.preprocess import prepare
+from sightd.engines.preprocess import feed, prepare
 from sightd.engines.session import Backend
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.sessions.openvino import OpenVinoSession
+from sightd.engines.sessions.tensorrt.verify import boxes_verifier, compare
+from sightd.plugins.detector.heads.registry import box_reader
 from tests.support.networks import stored, write_double
 from tests.support.openvino import openvino_importable
 from tests.support.pictures import photograph, street
@@ -39,6 +41,17 @@ def test_it_gives_what_onnx_runtime_gives_on_real_pictures(name: str) -> None:
     assert outputs.keys() == reference.keys()
     for output, expected in reference.items():
         np.testing.assert_allclose(outputs[output], expected, rtol=1e-3, atol=1e-3, err_msg=output)
+
+
+@pytest.mark.parametrize("name", ["deimv2-femto", "deimv2-atto"])
+def test_models_with_a_second_input_and_whole_numbers_as_output_give_the_same_boxes(name: str) -> None:
+    model, path = Catalog.load().get(name), stored(name)
+    full, other = OnnxRuntimeSession(path, threads=2), OpenVinoSession(path, threads=2)
+    images = [photograph("astronaut.png"), *street(2)]
+    inputs, _ = feed(images, model.input, full.inputs)
+    assert {spec.dtype for spec in other.inputs.values()} == {np.dtype("f4"), np.dtype("i8")}
+    measures = compare(full, other, inputs, boxes_verifier(box_reader(model)))
+    assert measures["least IoU of matched boxes"] > 0.99
 
 
 def test_bf16_is_told_and_near_where_the_processor_has_it() -> None:

@@ -9,19 +9,19 @@ import pytest
 
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.onnx_edit import to_fp16, with_dynamic_batch
-from sightd.engines.preprocess import prepare
+from sightd.engines.preprocess import feed
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.sessions.tensorrt.verify import boxes_verifier, compare, reference_pictures
 from sightd.plugins.detector.heads.registry import box_reader
 from tests.support.networks import stored
 
 
-@pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano"])
+@pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano", "deimv2-femto", "deimv2-atto"])
 def test_the_drawn_pictures_are_enough_to_judge_a_detector(name: str, tmp_path: Path) -> None:
     model = Catalog.load().get(name)
     half = tmp_path / "half.onnx"
     onnx.save(to_fp16(with_dynamic_batch(onnx.load(stored(name)))), str(half))
-    tensor, _ = prepare(reference_pictures(), model.input)
     whole, rough = OnnxRuntimeSession(stored(name), 2), OnnxRuntimeSession(half, 2)
-    measures = compare(whole, rough, {model.input.tensor: tensor}, boxes_verifier(box_reader(model)))
+    inputs, _ = feed(reference_pictures(), model.input, whole.inputs)
+    measures = compare(whole, rough, inputs, boxes_verifier(box_reader(model)))
     assert measures["mean IoU of matched boxes"] < 1

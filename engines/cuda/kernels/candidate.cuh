@@ -10,10 +10,17 @@ struct alignas(16) Candidate {
     int slot;   // where its key points are stored
 };
 
-// Memory for `capacity` candidates per image. `found` counts all candidates, including those without room, so that the
-// host notices when it has to allocate more.
+// What the decoders count in each image. Outputs that match their head have nothing wrong.
+struct Counts {
+    int found;          // candidates, including those without room, so that the host allocates more if necessary
+    int wrong_scores;   // not between 0 and 1
+    int wrong_boxes;    // of candidates: sides in the wrong order, or NaN
+    int wrong_classes;  // of candidates: an id that no class has
+};
+
+// Memory for `capacity` candidates per image.
 struct Candidates {
-    Address found;      // int [n]
+    Address counts;     // Counts [n]
     Address keys;       // unsigned 64 bits [n, capacity]: ascending with falling score, then with the index
     Address boxes;      // Candidate [n, capacity], unordered
     Address points;     // float [n, capacity, 10], or 0
@@ -36,10 +43,22 @@ __device__ __forceinline__ T* row_of(Address address, int picture, int capacity)
     return reinterpret_cast<T*>(address) + static_cast<Fixed>(picture) * capacity;
 }
 
+__device__ __forceinline__ Counts& counts_of(const Candidates& of, int picture) {
+    return reinterpret_cast<Counts*>(of.counts)[picture];
+}
+
+// Returns the number of candidates that are stored.
+__device__ __forceinline__ int stored(const Candidates& of, int picture) {
+    return min(counts_of(of, picture).found, of.capacity);
+}
+
+__device__ __forceinline__ bool is_score(float value) { return value >= 0.0f && value <= 1.0f; }
+__device__ __forceinline__ bool is_box(const float (&box)[4]) { return box[0] <= box[2] && box[1] <= box[3]; }
+
 // Adds a candidate and returns its slot, or -1 if there is no room.
 __device__ __forceinline__ int append(
     const Candidates& into, int picture, const float (&box)[4], float score, int class_id, int index) {
-    const int slot = atomicAdd(reinterpret_cast<int*>(into.found) + picture, 1);
+    const int slot = atomicAdd(&counts_of(into, picture).found, 1);
     if (slot >= into.capacity) return -1;
     row_of<unsigned long long>(into.keys, picture, into.capacity)[slot] = key_of(score, index);
     Candidate& candidate = row_of<Candidate>(into.boxes, picture, into.capacity)[slot];

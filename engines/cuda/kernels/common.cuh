@@ -37,10 +37,15 @@ __device__ __forceinline__ float to_float(Half half) {
 
 __device__ __forceinline__ float to_float(float value) { return value; }
 
+__device__ __forceinline__ int clamp(int value, int low, int high) { return min(max(value, low), high); }
+__device__ __forceinline__ int byte_of(int value) { return clamp(value, 0, 255); }
+__device__ __forceinline__ float byte_of(float value) { return fminf(fmaxf(rintf(value), 0.0f), 255.0f); }
+
 __device__ __forceinline__ void store(float* at, float value) { *at = value; }
 __device__ __forceinline__ void store(Half* at, float value) { *at = to_half(value); }
+__device__ __forceinline__ void store(Byte* at, float value) { *at = static_cast<Byte>(byte_of(value)); }
 
-// Stores four adjacent values at once: 16 bytes of floats or 8 of halves; `at` must be aligned to that size.
+// Stores four adjacent values at once: 16 bytes of floats, 8 of halves or 4; `at` must be aligned to that size.
 __device__ __forceinline__ void store4(float* at, const float (&value)[4]) {
     *reinterpret_cast<float4*>(at) = make_float4(value[0], value[1], value[2], value[3]);
 }
@@ -48,6 +53,12 @@ __device__ __forceinline__ void store4(float* at, const float (&value)[4]) {
 __device__ __forceinline__ void store4(Half* at, const float (&value)[4]) {
     *reinterpret_cast<ushort4*>(at) = make_ushort4(
         to_half(value[0]).bits, to_half(value[1]).bits, to_half(value[2]).bits, to_half(value[3]).bits);
+}
+
+__device__ __forceinline__ void store4(Byte* at, const float (&value)[4]) {
+    Byte four[4];
+    for (int i = 0; i < 4; ++i) store(four + i, value[i]);
+    *reinterpret_cast<uchar4*>(at) = make_uchar4(four[0], four[1], four[2], four[3]);
 }
 
 __device__ __forceinline__ void load4(const float* at, float (&value)[4]) {
@@ -60,10 +71,6 @@ __device__ __forceinline__ void load4(const Half* at, float (&value)[4]) {
     value[0] = to_float(Half{four.x}), value[1] = to_float(Half{four.y});
     value[2] = to_float(Half{four.z}), value[3] = to_float(Half{four.w});
 }
-
-__device__ __forceinline__ int clamp(int value, int low, int high) { return min(max(value, low), high); }
-__device__ __forceinline__ int byte_of(int value) { return clamp(value, 0, 255); }
-__device__ __forceinline__ float byte_of(float value) { return fminf(fmaxf(rintf(value), 0.0f), 255.0f); }
 
 // The thread's position in the whole grid.
 __device__ __forceinline__ int thread_x() { return static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); }

@@ -1,5 +1,6 @@
 // Decodes raw outputs of detectors to candidates, and ranks these by score; one launch each for a whole batch. Grid of
-// the decoders: (blocks that cover the rows, 1, images), one thread per row; SSD: one thread per four scores.
+// the decoders: (blocks that cover the rows, 1, images), one thread per row; SSD: one thread per four scores; boxes that
+// need no grid: (blocks that cover the rows, blocks of 8 columns of scores, images), one thread per row and block.
 #include "candidate.cuh"
 
 // Part of the outputs with a single stride: one grid for heads with grids, else everything. Lengths are in elements.
@@ -168,6 +169,99 @@ __device__ void decode_yunet(const Head& head, const Candidates& into) {
         landmarks[i] = (to_float(points[i]) + (i % 2 ? row.cell_y : row.cell_x)) * row.stride;
 }
 
+enum Element { F32, F16, I64, I32 };
+enum BoxForm { CORNERS, CORNERS_YX, CENTRE_SIZE };
+
+// Rows and columns of a tensor, for each image. Lengths are in elements.
+struct Table {
+    Address tensor;  // 0: there is none
+    int element;     // Element
+    int picture_length, row_length, column_length;  // to the next one
+};
+
+// Boxes that need no grid, and their scores. `objectness`, `labels` and `counted` are optional.
+struct BoxHead {
+    Table boxes;       // four columns, see `form`
+    Table scores;      // a column per class, or with labels, one
+    Table objectness;  // one column; multiplied by each score
+    Table labels;      // one column: class ids, which start at `first_class`
+    Table counted;     // one row and column: the number of rows that are valid
+    Address min_score;  // float [classes]
+    float least;        // minimum of these
+    int rows, columns;  // columns of scores
+    int classes, first_class;
+    int form;      // BoxForm
+    int sigmoid;   // scores are logits
+    float width, height;  // pixels of the model's input per unit of the boxes
+};
+
+__device__ __forceinline__ float value_at(const Table& table, int picture, int row, int column) {
+    const Fixed at = static_cast<Fixed>(picture) * table.picture_length +
+        static_cast<Fixed>(row) * table.row_length + static_cast<Fixed>(column) * table.column_length;
+    switch (table.element) {
+        case F32: return reinterpret_cast<const float*>(table.tensor)[at];
+        case F16: return to_float(reinterpret_cast<const Half*>(table.tensor)[at]);
+        case I64: return static_cast<float>(reinterpret_cast<const long long*>(table.tensor)[at]);
+        default: return static_cast<float>(reinterpret_cast<const int*>(table.tensor)[at]);
+    }
+}
+
+__device__ __forceinline__ int valid_rows(const BoxHead& head, int picture) {
+    if (!head.counted.tensor) return head.rows;
+    return static_cast<int>(fminf(fmaxf(value_at(head.counted, picture, 0, 0), 0.0f), static_cast<float>(head.rows)));
+}
+
+// Returns the class of a score, or -1 if the label is the id of no class.
+__device__ __forceinline__ int class_at(const BoxHead& head, int picture, int row, int column) {
+    if (!head.labels.tensor) return column;
+    const float label = value_at(head.labels, picture, row, 0) - static_cast<float>(head.first_class);
+    const bool known = label >= 0.0f && label < static_cast<float>(head.classes) && label == floorf(label);
+    return known ? static_cast<int>(label) : -1;
+}
+
+__device__ __forceinline__ void box_at(const BoxHead& head, int picture, int row, float (&box)[4]) {
+    const float size[2] = {head.width, head.height};
+    const int swapped = head.form == CORNERS_YX;
+    float at[4];
+    for (int i = 0; i < 4; ++i) at[i] = value_at(head.boxes, picture, row, i ^ swapped) * size[i % 2];
+    if (head.form == CENTRE_SIZE) {
+        corners(at[0], at[1], at[2], at[3], box);
+    } else {
+        for (int i = 0; i < 4; ++i) box[i] = at[i];
+    }
+}
+
+// Eight adjacent floats are a memory sector, so all of what is read is used, whether columns or rows are adjacent.
+extern "C" __global__ void decode_boxes(const __grid_constant__ BoxHead head, Candidates into) {
+    const int row = thread_x(), first = 8 * static_cast<int>(blockIdx.y), picture = static_cast<int>(blockIdx.z);
+    if (row >= valid_rows(head, picture)) return;
+    const float* min_score = reinterpret_cast<const float*>(head.min_score);
+    Counts& counts = counts_of(into, picture);
+    float objectness = 1.0f;
+    if (head.objectness.tensor) {
+        objectness = value_at(head.objectness, picture, row, 0);
+        if (!is_score(objectness) && first == 0) atomicAdd(&counts.wrong_scores, 1);
+        if (!(objectness >= head.least)) return;
+    }
+    bool decoded = false;
+    float box[4] = {};
+    for (int column = first; column < min(first + 8, head.columns); ++column) {
+        const float raw = value_at(head.scores, picture, row, column);
+        const float own = head.sigmoid ? 1.0f / (1.0f + expf(-raw)) : raw, score = objectness * own;
+        if (!is_score(own)) atomicAdd(&counts.wrong_scores, 1);
+        if (!(score >= head.least)) continue;
+        const int class_id = class_at(head, picture, row, column);
+        if (class_id < 0) atomicAdd(&counts.wrong_classes, 1);
+        if (class_id < 0 || !(score >= min_score[class_id])) continue;
+        if (!decoded) {
+            decoded = true;
+            box_at(head, picture, row, box);
+            if (!is_box(box)) atomicAdd(&counts.wrong_boxes, 1);
+        }
+        append(into, picture, box, score, class_id, row * head.columns + column);
+    }
+}
+
 extern "C" __global__ void decode_ssd_f32(const __grid_constant__ Head head, Candidates into) {
     decode_ssd<float>(head, into);
 }
@@ -199,7 +293,7 @@ extern "C" __global__ void decode_yunet_f16(const __grid_constant__ Head head, C
 // cover the capacity, images).
 extern "C" __global__ void rank_candidates(Candidates of) {
     const int picture = static_cast<int>(blockIdx.y), i = thread_x();
-    const int count = min(reinterpret_cast<const int*>(of.found)[picture], of.capacity);
+    const int count = stored(of, picture);
     if (i >= count) return;
     const unsigned long long* keys = row_of<const unsigned long long>(of.keys, picture, of.capacity);
     const unsigned long long mine = keys[i];

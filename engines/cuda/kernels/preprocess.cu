@@ -1,6 +1,5 @@
-// Converts frames to model input: resize or letterbox, colour order, normalisation, planar layout; one launch for a
-// whole batch. Grid (ceil(width / 4 / block.x), ceil(height / block.y), images); a thread writes four pixels of each
-// plane.
+// Converts frames to model input: resize or letterbox, colour order, normalisation, layout, element type; one launch for
+// a whole batch. Grid (ceil(width / 4 / block.x), ceil(height / block.y), images); a thread writes four pixels.
 #include "resample.cuh"
 #include "tensor.cuh"
 
@@ -28,5 +27,9 @@ extern "C" __global__ void preprocess_f32(const Placement* placements, float* te
 }
 
 extern "C" __global__ void preprocess_f16(const Placement* placements, Half* tensor, InputLayout layout) {
+    preprocess(placements, tensor, layout);
+}
+
+extern "C" __global__ void preprocess_u8(const Placement* placements, Byte* tensor, InputLayout layout) {
     preprocess(placements, tensor, layout);
 }

@@ -1,4 +1,5 @@
-// Greedy non-maximum suppression, bit-identical to the CPU path. Grid (1, images), one block per image.
+// Greedy non-maximum suppression, bit-identical to the CPU path, or only the best candidates of models that need none.
+// Grid (1, images), one block per image.
 //
 // Candidates are processed 64 at a time in descending order. All pairs are compared in parallel: first with the boxes
 // already kept, then within the 64, into bit masks. Only the selection within the 64 is sequential. Stops when `limit`
@@ -13,6 +14,7 @@ struct Suppression {
     Address given;    // int [n]: number of detections written
     Address detections;  // Candidate [n, limit], boxes in source pixels, best first
     Address points;      // float [n, limit, 10] in source pixels, or 0
+    int suppresses;      // 0: every candidate is kept
     int by_class;        // 0: boxes of all classes compete
     int limit;
     float min_size;      // boxes whose shorter side is less than this, in source pixels, are not returned
@@ -92,7 +94,7 @@ extern "C" __global__ void suppress(Candidates from, Suppression by) {
 
     const int picture = static_cast<int>(blockIdx.y), thread = static_cast<int>(threadIdx.x);
     const int threads = static_cast<int>(blockDim.x);
-    const int count = min(reinterpret_cast<const int*>(from.found)[picture], from.capacity);
+    const int count = stored(from, picture);
     const Candidate* candidates = row_of<const Candidate>(from.boxes, picture, from.capacity);
     const int* order = row_of<const int>(from.order, picture, from.capacity);
     int* kept = row_of<int>(by.kept, picture, from.capacity);
@@ -106,11 +108,11 @@ extern "C" __global__ void suppress(Candidates from, Suppression by) {
         if (thread == 0) beaten = passes = 0;
         __syncthreads();
 
-        for (int pair = thread; pair < kept_count * size; pair += threads) {
+        for (int pair = thread; by.suppresses && pair < kept_count * size; pair += threads) {
             const int j = pair % size;
             if (j < here && conflict(candidates[kept[pair / size]], chunk[j], by)) atomicOr(&beaten, Mask(1) << j);
         }
-        for (int pair = thread; pair < size * size; pair += threads) {
+        for (int pair = thread; by.suppresses && pair < size * size; pair += threads) {
             const int i = pair / size, j = pair % size;
             if (i < j && j < here && conflict(chunk[i], chunk[j], by)) atomicOr(&beats[i], Mask(1) << j);
         }

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.launch.device import Buffer, Device, Grid, Kernels, Staging, blocks, precision
-from sightd.engines.cuda.launch.heads import HeadLayout, Outputs, layout_of
-from sightd.engines.cuda.launch.layout import CANDIDATE, CANDIDATES, SUPPRESSION, VIEW, record
+from sightd.engines.cuda.launch.box_heads import BOX_HEADS, box_layout
+from sightd.engines.cuda.launch.device import Buffer, Device, Grid, Kernels, Staging, blocks
+from sightd.engines.cuda.launch.grid_heads import GRID_HEADS
+from sightd.engines.cuda.launch.heads import HeadLayout, HeadMismatchError, Outputs
+from sightd.engines.cuda.launch.layout import CANDIDATE, CANDIDATES, COUNTS, SUPPRESSION, VIEW, record
 from sightd.engines.errors import EngineError
 from sightd.engines.model import InputSpec
 from sightd.engines.preprocess import Geometry
@@ -26,8 +28,8 @@ class CandidateBuffers:
         self._device = device
         self._pictures = pictures
         self._with_points = points
-        self._found = device.pinned((pictures,), np.int32)
-        self.found_on_device = device.allocate(4 * pictures)
+        self._counts = device.pinned((pictures,), COUNTS)
+        self.counts_on_device = device.allocate(COUNTS.itemsize * pictures)
         self._allocate(room)
 
     def _allocate(self, room: int) -> None:
@@ -49,7 +51,7 @@ class CandidateBuffers:
         """Returns the struct `Candidates`."""
         return record(
             CANDIDATES,
-            found=self.found_on_device.address,
+            counts=self.counts_on_device.address,
             keys=self._keys.address,
             boxes=self._boxes.address,
             points=self._points.address if self._points is not None else 0,
@@ -57,12 +59,12 @@ class CandidateBuffers:
             capacity=self.room,
         )
 
-    def fetch(self, stream: Any) -> NDArray[np.int32]:
-        """Enqueues the download of the number of candidates per image [pictures]. The array is valid once the stream is
-        synchronised and is overwritten by the next call."""
-        found: NDArray[np.int32] = self._found.array
-        self.found_on_device.download(found, stream)
-        return found
+    def fetch(self, stream: Any) -> NDArray[Any]:
+        """Enqueues the download of the structs `Counts` [pictures]. The array is valid once the stream is synchronised
+        and is overwritten by the next call."""
+        counts = self._counts.array
+        self.counts_on_device.download(counts, stream)
+        return counts
 
     def _free(self) -> None:
         for buffer in (self._keys, self._boxes, self._points, self._order, self.kept):
@@ -71,8 +73,8 @@ class CandidateBuffers:
 
     def close(self) -> None:
         self._free()
-        self.found_on_device.free()
-        self._found.free()
+        self.counts_on_device.free()
+        self._counts.free()
 
 
 logger = logging.getLogger(__name__)
@@ -113,6 +115,15 @@ class RawBoxes:
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     points: NDArray[np.float32] | None
+
+
+def layout_of(head: str, outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
+    """Returns the layout for a head of that name. Raises HeadMismatchError if the outputs do not have its format."""
+    if head in GRID_HEADS:
+        return GRID_HEADS[head](outputs, spec, classes)
+    if head in BOX_HEADS:
+        return box_layout(head, outputs, spec, classes)
+    raise HeadMismatchError(f"no kernel decodes head {head!r}, only {', '.join(sorted([*GRID_HEADS, *BOX_HEADS]))}")
 
 
 class Detect:
@@ -156,8 +167,8 @@ class Detect:
         self._suppress = kernels.function("suppress", "suppress")
 
     def run(self, outputs: Outputs, geometries: Sequence[Geometry], stream: Any) -> list[RawBoxes]:
-        """Returns the detections of each image. Waits for the stream. Raises EngineError if the outputs do not match
-        the head."""
+        """Returns the detections of each image. Waits for the stream. Raises HeadMismatchError if the outputs do not
+        match the head, in their form or in their values."""
         layout = layout_of(self._head, outputs, self._spec, self._classes)
         count = len(geometries)
         if not count <= min(layout.batch, self._max_batch):
@@ -170,8 +181,9 @@ class Detect:
         views = self._views.send([_view(geometry) for geometry in geometries], stream)
         while True:
             self._launch(layout, views.address, count, stream)
-            found = self._fetch(count, stream)
-            most = int(found.max())
+            counts = self._fetch(count, stream)
+            _require_right(counts, self._head, self._classes)
+            most = int(counts["found"].max())
             if most <= self._candidates.room:
                 return [self._found(i) for i in range(count)]
             logger.warning("head %s: candidate buffer grown from %d to %d", self._head, self._candidates.room, most)
@@ -200,11 +212,13 @@ class Detect:
         head = layout.head
         head["min_score"], head["least"] = self._min_score.buffer.address, self._least
         into = candidates.record().tobytes()
-        candidates.found_on_device.fill(0, stream)
-        decode = self._kernels.function("detect", precision(layout.dtype, layout.kernel))
-        decode.launch((blocks(layout.threads, BLOCK[0]), 1, count), BLOCK, head.tobytes(), into, stream=stream)
-        most = min(candidates.room, layout.rows * self._classes)
-        self._rank.launch((blocks(most, BLOCK[0]), count, 1), BLOCK, into, stream=stream)
+        candidates.counts_on_device.fill(0, stream)
+        if layout.threads:
+            decode = self._kernels.function("detect", layout.kernel)
+            grid = (blocks(layout.threads, BLOCK[0]), layout.blocks_down, count)
+            decode.launch(grid, BLOCK, head.tobytes(), into, stream=stream)
+            most = min(candidates.room, layout.candidates)
+            self._rank.launch((blocks(most, BLOCK[0]), count, 1), BLOCK, into, stream=stream)
         by = record(
             SUPPRESSION,
             max_iou=choice.max_iou,
@@ -214,26 +228,39 @@ class Detect:
             given=self._given_on_device.address,
             detections=self._rows_on_device.address,
             points=self._points_on_device.address if self._points_on_device is not None else 0,
+            suppresses=layout.suppress,
             by_class=choice.by_class,
             limit=choice.limit,
             min_size=choice.min_size,
         )
         self._suppress.launch((1, count, 1), SUPPRESS_BLOCK, into, by.tobytes(), stream=stream)
 
-    def _fetch(self, count: int, stream: Any) -> NDArray[np.int32]:
-        """Downloads the results of `count` images. Returns the number of candidates per image."""
+    def _fetch(self, count: int, stream: Any) -> NDArray[Any]:
+        """Downloads the results of `count` images. Returns their structs `Counts`."""
         self._given_on_device.download(self._given.array, stream)
         self._rows_on_device.download(self._rows.array[:count], stream)
         if self._points is not None and self._points_on_device is not None:
             self._points_on_device.download(self._points.array[:count], stream)
-        found = self._candidates.fetch(stream)
+        counts = self._candidates.fetch(stream)
         stream.synchronize()
-        return found[:count]
+        return counts[:count]
 
     def _found(self, picture: int) -> RawBoxes:
         rows = self._rows.array[picture, : self._given.array[picture]]
         points = None if self._points is None else self._points.array[picture, : len(rows)].copy()
         return RawBoxes(rows["box"].copy(), rows["score"].copy(), rows["class_id"].astype(np.int64), points)
+
+
+def _require_right(counts: NDArray[Any], head: str, classes: int) -> None:
+    """Raises HeadMismatchError if a decoder found values that outputs of its head cannot have."""
+    wrong = {
+        "scores are not between 0 and 1": int(counts["wrong_scores"].sum()),
+        "boxes end before they begin": int(counts["wrong_boxes"].sum()),
+        f"labels are the id of none of {classes} classes": int(counts["wrong_classes"].sum()),
+    }
+    if any(wrong.values()):
+        told = ", ".join(f"{number} {what}" for what, number in wrong.items() if number)
+        raise HeadMismatchError(f"the model's outputs are not those of head {head!r}: {told}: choose another head")
 
 
 def _view(geometry: Geometry) -> NDArray[Any]:

@@ -40,6 +40,7 @@ INPUT_LAYOUT = np.dtype(
         ("width", "<i4"),
         ("height", "<i4"),
         ("red_first", "<i4"),
+        ("interleaved", "<i4"),
         ("factor", "<f4", 3),
         ("summand", "<f4", 3),
         ("pad", "<f4", 3),
@@ -49,9 +50,10 @@ INPUT_LAYOUT = np.dtype(
 CANDIDATE = np.dtype(
     [("box", "<f4", 4), ("score", "<f4"), ("class_id", "<i4"), ("index", "<i4"), ("slot", "<i4")], align=True
 )
+COUNTS = np.dtype([(name, "<i4") for name in ("found", "wrong_scores", "wrong_boxes", "wrong_classes")])
 CANDIDATES = np.dtype(
     [
-        ("found", "<u8"),
+        ("counts", "<u8"),
         ("keys", "<u8"),
         ("boxes", "<u8"),
         ("points", "<u8"),
@@ -87,6 +89,36 @@ HEAD = np.dtype(
     ],
     align=True,
 )
+TABLE = np.dtype(
+    [
+        ("tensor", "<u8"),
+        ("element", "<i4"),
+        ("picture_length", "<i4"),
+        ("row_length", "<i4"),
+        ("column_length", "<i4"),
+    ],
+    align=True,
+)
+BOX_HEAD = np.dtype(
+    [
+        ("boxes", TABLE),
+        ("scores", TABLE),
+        ("objectness", TABLE),
+        ("labels", TABLE),
+        ("counted", TABLE),
+        ("min_score", "<u8"),
+        ("least", "<f4"),
+        ("rows", "<i4"),
+        ("columns", "<i4"),
+        ("classes", "<i4"),
+        ("first_class", "<i4"),
+        ("form", "<i4"),
+        ("sigmoid", "<i4"),
+        ("width", "<f4"),
+        ("height", "<f4"),
+    ],
+    align=True,
+)
 SUPPRESSION = np.dtype(
     [
         ("max_iou", "<f8"),
@@ -96,6 +128,7 @@ SUPPRESSION = np.dtype(
         ("given", "<u8"),
         ("detections", "<u8"),
         ("points", "<u8"),
+        ("suppresses", "<i4"),
         ("by_class", "<i4"),
         ("limit", "<i4"),
         ("min_size", "<f4"),
@@ -170,9 +203,12 @@ STRUCTS: dict[str, tuple[str, np.dtype[Any]]] = {
     "Cells": ("hide.cu", CELLS),
     "Crop": ("face_crop.cu", CROP),
     "Candidate": ("candidate.cuh", CANDIDATE),
+    "Counts": ("candidate.cuh", COUNTS),
     "Candidates": ("candidate.cuh", CANDIDATES),
     "Level": ("detect.cu", LEVEL),
     "Head": ("detect.cu", HEAD),
+    "Table": ("detect.cu", TABLE),
+    "BoxHead": ("detect.cu", BOX_HEAD),
     "Suppression": ("suppress.cu", SUPPRESSION),
     "View": ("suppress.cu", VIEW),
 }

@@ -21,7 +21,8 @@ PIXELS_PER_THREAD = 4
 
 
 class Preprocess:
-    """Converts up to `max_batch` frames of any sizes and formats to one tensor [n, 3, height, width].
+    """Converts up to `max_batch` frames of any sizes and formats to one tensor [n, 3, height, width], or [n, height,
+    width, 3] if `spec.nhwc` is True, of `dtype`: float32, float16, or uint8 for the pixels as they are.
 
     Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.
     """
@@ -29,9 +30,11 @@ class Preprocess:
     def __init__(self, device: Device, kernels: Kernels, spec: InputSpec, max_batch: int, dtype: np.dtype[Any]) -> None:
         self._spec = spec
         self._dtype = dtype
-        self._kernel = kernels.function("preprocess", precision(dtype, "preprocess"))
+        raw = dtype == np.uint8
+        name = "preprocess_u8" if raw else precision(dtype, "preprocess")
+        self._kernel = kernels.function("preprocess", name)
         self._placements = Staging(device, PLACEMENT, max_batch)
-        self._layout = input_layout(spec).tobytes()
+        self._layout = input_layout(spec, raw=raw).tobytes()
 
     def launch(self, pictures: Sequence[DevicePicture], tensor: Buffer, stream: Any) -> list[Geometry]:
         """Fills the first `len(pictures)` items of the tensor and returns the geometry of each image. Images and tensor
@@ -59,14 +62,15 @@ class Preprocess:
         self._placements.close()
 
 
-def input_layout(spec: InputSpec) -> NDArray[Any]:
-    """Returns the struct `InputLayout`."""
-    factor, summand = affine(spec)
+def input_layout(spec: InputSpec, *, raw: bool = False) -> NDArray[Any]:
+    """Returns the struct `InputLayout`. If `raw` is True, pixels are not scaled."""
+    factor, summand = (np.ones(3, np.float32), np.zeros(3, np.float32)) if raw else affine(spec)
     return record(
         INPUT_LAYOUT,
         width=spec.width,
         height=spec.height,
         red_first=spec.colour is ColourOrder.RGB,
+        interleaved=spec.nhwc,
         factor=factor,
         summand=summand,
         pad=np.float32(spec.pad) * factor + summand,

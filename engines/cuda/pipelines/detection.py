@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from sightd.engines.cuda.image import DeviceImage, Image, PictureUpload, batches
 from sightd.engines.cuda.launch.detect import BoxSelection, Detect, RawBoxes
 from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.preprocess import Preprocess
-from sightd.engines.model import Model
+from sightd.engines.model import InputSpec, Model
 from sightd.engines.preprocess import Geometry
 from sightd.engines.session import DeviceSession
 
@@ -43,14 +44,15 @@ class DetectionPipeline:
     idempotent.
 
     For each image there is one upload of its pixels; preprocessing, inference, decoding and suppression run on the
-    device; then one download of its boxes. The session remains owned by the caller and must be closed later.
+    device; then one download of its boxes. A second input with the size of the first (`InputSpec.size_tensor`) is
+    uploaded once. The session remains owned by the caller and must be closed later.
     """
 
     def __init__(self, gpu: Gpu, session: DeviceSession, model: Model, reading: HeadParameters) -> None:
         """Raises EngineError if a kernel does not compile or there is not enough memory."""
         spec = model.input
         dtype = session.inputs[spec.tensor].dtype
-        self._session, self._input = session, spec.tensor
+        self._session = session
         self._most = min(session.largest_batch, LARGEST_BATCH)
         with ExitStack() as undo:
             self._stream = gpu.device.stream()
@@ -59,6 +61,13 @@ class DetectionPipeline:
             undo.callback(self._upload.close)
             self._tensor = gpu.device.allocate(self._most * 3 * spec.width * spec.height * dtype.itemsize)
             undo.callback(self._tensor.free)
+            self._inputs = {spec.tensor: self._tensor}
+            if spec.size_tensor:
+                sizes = _sizes(spec, self._most, session.inputs[spec.size_tensor].dtype)
+                buffer = self._inputs[spec.size_tensor] = gpu.device.allocate(sizes.nbytes)
+                undo.callback(buffer.free)
+                buffer.upload(sizes, self._stream)
+                self._stream.synchronize()
             self._preprocess = Preprocess(gpu.device, gpu.kernels, spec, self._most, dtype)
             undo.callback(self._preprocess.close)
             self._detect = Detect(
@@ -89,10 +98,15 @@ class DetectionPipeline:
     def _find(self, images: Sequence[Image | DeviceImage]) -> list[RawDetections]:
         pictures = self._upload.send(images, self._stream)
         geometries = self._preprocess.launch(pictures, self._tensor, self._stream)
-        with self._session.run_device({self._input: self._tensor}, len(images), self._stream) as run:
+        with self._session.run_device(self._inputs, len(images), self._stream) as run:
             outputs = {
                 name: DeviceTensor(tensor.buffer.address, tensor.shape, tensor.dtype)
                 for name, tensor in run.outputs.items()
             }
             boxes = self._detect.run(outputs, geometries, self._stream)
         return [RawDetections(*pair) for pair in zip(boxes, geometries, strict=True)]
+
+
+def _sizes(spec: InputSpec, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Returns [rows, 2]: width and height of the model's input, in each row."""
+    return np.tile(np.array([spec.width, spec.height], dtype), (rows, 1))

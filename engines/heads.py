@@ -84,3 +84,30 @@ preprocessing is that of RTMDet."""
 def suppresses(head: str) -> bool:
     """Returns whether models with that head return each object once."""
     return head in HEAD_FORMATS and HEAD_FORMATS[head].suppressed
+
+
+PROBED_ROWS = 256
+"""Scores of at least so many rows per image are checked, or of all if there are fewer; that costs microseconds."""
+ROUNDING = 1e-3
+"""Probabilities may be so far outside of 0 to 1."""
+CORNER = 2
+"""Boxes in fractions of the image are within so many pixels of the input's corner."""
+_TOO_FEW = 3
+"""So many boxes can be wrong by chance."""
+WRONG_HEAD = "it was probably exported in another format; run `sightd models inspect FILE` and choose another head"
+
+
+def probe_every(rows: int) -> int:
+    """Returns of how many rows one is checked."""
+    return max(1, rows // PROBED_ROWS)
+
+
+def wrong_boxes(boxes: int, wrong: int) -> bool:
+    """Returns whether so many of an image's boxes are wrong that they are those of another head."""
+    return wrong >= _TOO_FEW and 2 * wrong > boxes
+
+
+def only_in_corner(boxes: int, spec: InputSpec) -> bool:
+    """Returns whether `boxes` within `CORNER` pixels of the input's corner, and no others, are fractions of the image
+    instead of pixels."""
+    return boxes >= _TOO_FEW and spec.width / 8 > CORNER

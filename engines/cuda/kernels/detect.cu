@@ -22,6 +22,7 @@ struct Head {
     int bins;           // NanoDet: number of bins per side
     float shift;        // NanoDet: from a cell's corner to the point from which sides are measured, in cells
     int on_grid;        // YOLOX: boxes are relative to cells
+    int probe_every;    // rows: the scores of one are probed
 };
 
 struct Row {
@@ -53,6 +54,13 @@ __device__ __forceinline__ const T* tensor_row(const Row& row, int which) {
         static_cast<Fixed>(row.index - level.first_row) * level.row_length[which];
 }
 
+template <class T>
+__device__ __forceinline__ void probe_row(
+    const Head& head, const Candidates& into, const Row& row, const T* scores, int count) {
+    if (row.index % head.probe_every != 0) return;
+    for (int i = 0; i < count; ++i) probe(into, row.picture, to_float(scores[i]));
+}
+
 __device__ __forceinline__ void corners(float x, float y, float width, float height, float (&box)[4]) {
     const float half_width = width / 2.0f, half_height = height / 2.0f;
     box[0] = x - half_width, box[1] = y - half_height, box[2] = x + half_width, box[3] = y + half_height;
@@ -73,6 +81,7 @@ __device__ void decode_ssd(const Head& head, const Candidates& into) {
         for (int i = 0; i < 4 && first + i < total; ++i) four[i] = to_float(scores[first + i]);
     }
     for (int i = 0, row = first / head.classes, class_id = first % head.classes; i < 4 && first + i < total; ++i) {
+        if (row % head.probe_every == 0) probe(into, picture, four[i]);
         if (four[i] >= min_score[class_id]) {
             const T* at = reinterpret_cast<const T*>(level.tensor[0]) +
                 static_cast<Fixed>(picture) * level.picture_length[0] + 4 * row;
@@ -92,6 +101,7 @@ __device__ void decode_yolox(const Head& head, const Candidates& into) {
     if (!row.level) return;
     const float* min_score = reinterpret_cast<const float*>(head.min_score);
     const T* at = tensor_row<T>(row, 0);
+    probe_row(head, into, row, at + 4, 1 + head.classes);
     const float objectness = to_float(at[4]);
     if (!(objectness >= head.least)) return;
     float x = to_float(at[0]), y = to_float(at[1]), width = to_float(at[2]), height = to_float(at[3]);
@@ -130,6 +140,7 @@ __device__ void decode_nanodet(const Head& head, const Candidates& into) {
     if (!row.level) return;
     const float* min_score = reinterpret_cast<const float*>(head.min_score);
     const T *scores = tensor_row<T>(row, 0), *sides = tensor_row<T>(row, 1);
+    probe_row(head, into, row, scores, head.classes);
     bool decoded = false;
     float box[4] = {};
     for (int class_id = 0; class_id < head.classes; ++class_id) {
@@ -192,7 +203,8 @@ struct BoxHead {
     int classes, first_class;
     int form;      // BoxForm
     int sigmoid;   // scores are logits
-    float width, height;  // pixels of the model's input per unit of the boxes
+    int probe_every;       // rows: the scores of one are probed
+    float width, height;   // pixels of the model's input per unit of the boxes
 };
 
 __device__ __forceinline__ float value_at(const Table& table, int picture, int row, int column) {
@@ -211,11 +223,20 @@ __device__ __forceinline__ int valid_rows(const BoxHead& head, int picture) {
     return static_cast<int>(fminf(fmaxf(value_at(head.counted, picture, 0, 0), 0.0f), static_cast<float>(head.rows)));
 }
 
-// Returns the class of a score, or -1 if the label is the id of no class.
-__device__ __forceinline__ int class_at(const BoxHead& head, int picture, int row, int column) {
+__device__ __forceinline__ float score_at(const BoxHead& head, int picture, int row, int column) {
+    const float value = value_at(head.scores, picture, row, column);
+    return head.sigmoid ? 1.0f / (1.0f + expf(-value)) : value;
+}
+
+// Returns the class of a score, or -1 if its label is the id of no class.
+__device__ __forceinline__ int class_at(
+    const BoxHead& head, const Candidates& into, int picture, int row, int column, float score) {
     if (!head.labels.tensor) return column;
     const float label = value_at(head.labels, picture, row, 0) - static_cast<float>(head.first_class);
-    const bool known = label >= 0.0f && label < static_cast<float>(head.classes) && label == floorf(label);
+    const bool whole = label - floorf(label) == 0.0f;
+    const bool known = whole && label >= 0.0f && label < static_cast<float>(head.classes);
+    // Padding has no class and no score.
+    if (!whole || (!known && score >= head.least)) atomicAdd(&counts_of(into, picture).wrong_classes, 1);
     return known ? static_cast<int>(label) : -1;
 }
 
@@ -234,29 +255,24 @@ __device__ __forceinline__ void box_at(const BoxHead& head, int picture, int row
 // Eight adjacent floats are a memory sector, so all of what is read is used, whether columns or rows are adjacent.
 extern "C" __global__ void decode_boxes(const __grid_constant__ BoxHead head, Candidates into) {
     const int row = thread_x(), first = 8 * static_cast<int>(blockIdx.y), picture = static_cast<int>(blockIdx.z);
-    if (row >= valid_rows(head, picture)) return;
-    const float* min_score = reinterpret_cast<const float*>(head.min_score);
-    Counts& counts = counts_of(into, picture);
-    float objectness = 1.0f;
-    if (head.objectness.tensor) {
-        objectness = value_at(head.objectness, picture, row, 0);
-        if (!is_score(objectness) && first == 0) atomicAdd(&counts.wrong_scores, 1);
-        if (!(objectness >= head.least)) return;
+    if (row >= head.rows) return;
+    const int end = min(first + 8, head.columns);
+    const float objectness = head.objectness.tensor ? value_at(head.objectness, picture, row, 0) : 1.0f;
+    if (row % head.probe_every == 0) {
+        if (first == 0) probe(into, picture, objectness);
+        for (int column = first; column < end; ++column) probe(into, picture, score_at(head, picture, row, column));
     }
+    if (!(objectness >= head.least) || row >= valid_rows(head, picture)) return;
+    const float* min_score = reinterpret_cast<const float*>(head.min_score);
     bool decoded = false;
     float box[4] = {};
-    for (int column = first; column < min(first + 8, head.columns); ++column) {
-        const float raw = value_at(head.scores, picture, row, column);
-        const float own = head.sigmoid ? 1.0f / (1.0f + expf(-raw)) : raw, score = objectness * own;
-        if (!is_score(own)) atomicAdd(&counts.wrong_scores, 1);
-        if (!(score >= head.least)) continue;
-        const int class_id = class_at(head, picture, row, column);
-        if (class_id < 0) atomicAdd(&counts.wrong_classes, 1);
+    for (int column = first; column < end; ++column) {
+        const float score = objectness * score_at(head, picture, row, column);
+        const int class_id = class_at(head, into, picture, row, column, score);
         if (class_id < 0 || !(score >= min_score[class_id])) continue;
         if (!decoded) {
             decoded = true;
             box_at(head, picture, row, box);
-            if (!is_box(box)) atomicAdd(&counts.wrong_boxes, 1);
         }
         append(into, picture, box, score, class_id, row * head.columns + column);
     }

@@ -15,8 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sightd.engines.cuda.launch.device import blocks
-from sightd.engines.cuda.launch.heads import DeviceTensor, HeadLayout, HeadMismatchError, Outputs, mismatch
+from sightd.engines.cuda.launch.heads import (
+    DeviceTensor,
+    HeadLayout,
+    HeadMismatchError,
+    Outputs,
+    mismatch,
+    probed_rows,
+)
 from sightd.engines.cuda.launch.layout import BOX_HEAD, record
+from sightd.engines.heads import HEAD_FORMATS, probe_every
 from sightd.engines.model import InputSpec
 
 _COLUMNS_PER_THREAD = 8
@@ -66,31 +74,40 @@ class _Parts:
     form: BoxForm = BoxForm.CORNERS
     pixels: bool = True
     sigmoid: bool = False
-    suppress: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Finds tensors among the outputs of a model with the head `head`, which reads outputs of the form `form`."""
+    """Finds the parts of a head's outputs. `classes` is the number of labels, `ignored` the number of columns after
+    those that are read."""
 
     head: str
-    form: str
     outputs: Outputs
+    classes: int
+    ignored: int
 
     def mismatch(self) -> HeadMismatchError:
-        return mismatch(self.head, self.form, self.outputs)
+        return mismatch(self.head, HEAD_FORMATS[self.head].outputs, self.outputs)
+
+    def require_classes(self, scored: int) -> None:
+        if scored != self.classes:
+            raise HeadMismatchError(
+                f"head {self.head!r}: the model scores {scored} classes, but there are {self.classes} labels"
+            )
 
     def only(self) -> DeviceTensor:
-        """Returns the only output, which must have three axes."""
-        tensors = list(self.outputs.values())
-        if len(tensors) != 1 or len(tensors[0].shape) != 3:
+        """Returns the only output with three axes: prototypes of masks have four."""
+        tensors = [tensor for tensor in self.outputs.values() if len(tensor.shape) == 3]
+        if len(tensors) != 1:
             raise self.mismatch()
         return tensors[0]
 
     def named(self, *names: str) -> list[DeviceTensor]:
-        if any(name not in self.outputs for name in names):
+        """Returns the outputs of these names, which TensorFlow's exporter ends in ":0"."""
+        plain = {name.removesuffix(":0"): tensor for name, tensor in self.outputs.items()}
+        if any(name not in plain for name in names):
             raise self.mismatch()
-        return [self.outputs[name] for name in names]
+        return [plain[name] for name in names]
 
     def rows(self, tensor: DeviceTensor, first: int = 0) -> Table:
         """Returns the columns of a tensor [batch, rows, columns] from `first` on."""
@@ -123,110 +140,103 @@ class _Reader:
         )
 
 
-def _yolo(outputs: Outputs, classes: int) -> _Parts:
-    width = 4 + classes
-    reader = _Reader("yolo", f"one output [batch, {width}, n] or [batch, n, {width}]", outputs)
+def _yolo(reader: _Reader) -> _Parts:
     tensor = reader.only()
     batch, first, second = tensor.shape
+    width = 4 + reader.classes + reader.ignored
     if first == width:
-        parts = second, classes, reader.columns(tensor), reader.columns(tensor, 4)
-    elif second == width:
-        parts = first, classes, reader.rows(tensor), reader.rows(tensor, 4)
+        parts = second, reader.classes, reader.columns(tensor), reader.columns(tensor, 4)
     else:
-        raise reader.mismatch()
+        reader.require_classes((second if second == width else min(first, second)) - 4 - reader.ignored)
+        parts = first, reader.classes, reader.rows(tensor), reader.rows(tensor, 4)
     return _Parts(batch, *parts, form=BoxForm.CENTRE_SIZE)
 
 
-def _yolov5(outputs: Outputs, classes: int) -> _Parts:
-    reader = _Reader("yolov5", f"one output [batch, n, {5 + classes}]", outputs)
+def _yolov5(reader: _Reader) -> _Parts:
     tensor = reader.only()
     batch, rows, width = tensor.shape
-    if width != 5 + classes:
-        raise reader.mismatch()
+    reader.require_classes(width - 5 - reader.ignored)
     boxes, objectness, scores = (reader.rows(tensor, first) for first in (0, 4, 5))
-    return _Parts(batch, rows, classes, boxes, scores, objectness, form=BoxForm.CENTRE_SIZE)
+    return _Parts(batch, rows, reader.classes, boxes, scores, objectness, form=BoxForm.CENTRE_SIZE)
 
 
-def _yolo_end_to_end(outputs: Outputs, classes: int) -> _Parts:
-    reader = _Reader("yolo-end-to-end", "one output [batch, n, 6]", outputs)
+def _yolo_end_to_end(reader: _Reader) -> _Parts:
     tensor = reader.only()
     batch, rows, width = tensor.shape
-    if width != 6:
+    if width != 6 + reader.ignored:
         raise reader.mismatch()
     boxes, scores, labels = (reader.rows(tensor, first) for first in (0, 4, 5))
-    return _Parts(batch, rows, 1, boxes, scores, labels=labels, suppress=False)
+    return _Parts(batch, rows, 1, boxes, scores, labels=labels)
 
 
-def _yolo_nas(outputs: Outputs, classes: int) -> _Parts:
-    reader = _Reader("yolo-nas", f"boxes [batch, n, 4] and scores [batch, n, {classes}]", outputs)
-    tensors = sorted(outputs.values(), key=lambda tensor: tensor.shape[-1:] != (4,))
-    return _with_class_scores(reader, tensors, classes)
-
-
-def _detr(outputs: Outputs, classes: int) -> _Parts:
-    reader = _Reader("detr", f"pred_boxes [batch, n, 4] and logits [batch, n, {classes}]", outputs)
-    return _queries(_with_class_scores(reader, reader.named("pred_boxes", "logits"), classes))
-
-
-def _rf_detr(outputs: Outputs, classes: int) -> _Parts:
-    reader = _Reader("rf-detr", f"dets [batch, n, 4] and labels [batch, n, {classes}]", outputs)
-    return _queries(_with_class_scores(reader, reader.named("dets", "labels"), classes))
-
-
-def _detr_labelled(outputs: Outputs, classes: int) -> _Parts:
-    reader = _Reader("detr-labelled", "boxes [batch, n, 4], scores [batch, n] and labels [batch, n]", outputs)
-    return _with_labels(reader, reader.named("boxes", "scores", "labels"))
-
-
-def _tf_ssd(outputs: Outputs, classes: int) -> _Parts:
-    names = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
-    form = f"{names[0]} [batch, n, 4], {names[1]} [batch, n], {names[2]} [batch, n] and {names[3]} [batch]"
-    reader = _Reader("tf-ssd", form, outputs)
-    *tensors, number = reader.named(*names)
-    parts = _with_labels(reader, tensors)
-    if number.shape not in ((parts.batch,), (parts.batch, 1)):
+def _yolo_nas(reader: _Reader) -> _Parts:
+    if {"boxes", "scores"} <= reader.outputs.keys():
+        boxes, scores = reader.named("boxes", "scores")
+        return _with_class_scores(reader, boxes, scores)
+    three_axes = [tensor for tensor in reader.outputs.values() if len(tensor.shape) == 3]
+    tensors = sorted(three_axes, key=lambda tensor: tensor.shape[2] != 4)
+    if [tensor.shape[2] == 4 for tensor in tensors] != [True, False]:
         raise reader.mismatch()
-    counted = reader.column(number)
+    return _with_class_scores(reader, tensors[0], tensors[1])
+
+
+def _detr(reader: _Reader) -> _Parts:
+    boxes, logits = reader.named("pred_boxes", "logits")
+    return _queries(_with_class_scores(reader, boxes, logits))
+
+
+def _rf_detr(reader: _Reader) -> _Parts:
+    """The last column may be a background without a label."""
+    boxes, logits = reader.named("dets", "labels")
+    return _queries(_with_class_scores(reader, boxes, logits, spare=1))
+
+
+def _detr_labelled(reader: _Reader) -> _Parts:
+    return _with_labels(reader, *reader.named("boxes", "scores", "labels"))
+
+
+def _tf_ssd(reader: _Reader) -> _Parts:
+    names = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
+    *tensors, number = reader.named(*names)
+    parts = _with_labels(reader, *tensors)
+    if np.prod(number.shape, dtype=np.int64) != parts.batch:
+        raise reader.mismatch()
+    counted = reader.column(replace(number, shape=(parts.batch, 1)))
     return replace(parts, counted=counted, first_class=1, form=BoxForm.CORNERS_YX, pixels=False)
 
 
-def _mmdeploy(outputs: Outputs, classes: int) -> _Parts:
-    reader = _Reader("mmdeploy", "dets [batch, n, 5] and labels [batch, n]", outputs)
+def _mmdeploy(reader: _Reader) -> _Parts:
     dets, labels = reader.named("dets", "labels")
-    if len(dets.shape) != 3 or dets.shape[2] != 5 or labels.shape != dets.shape[:2]:
+    if len(dets.shape) != 3 or dets.shape != (*labels.shape, 5):
         raise reader.mismatch()
     batch, rows, _ = dets.shape
-    return _Parts(batch, rows, 1, reader.rows(dets), reader.rows(dets, 4), labels=reader.column(labels), suppress=False)
+    return _Parts(batch, rows, 1, reader.rows(dets), reader.rows(dets, 4), labels=reader.column(labels))
 
 
-def _with_class_scores(reader: _Reader, tensors: list[DeviceTensor], classes: int) -> _Parts:
-    """Reads boxes [batch, n, 4] and scores [batch, n, classes]."""
-    if len(tensors) != 2 or len(tensors[1].shape) != 3:
+def _with_class_scores(reader: _Reader, boxes: DeviceTensor, scores: DeviceTensor, spare: int = 0) -> _Parts:
+    """Reads boxes [batch, n, 4] and scores [batch, n, classes], with up to `spare` more columns."""
+    if len(scores.shape) != 3 or boxes.shape != (*scores.shape[:2], 4):
         raise reader.mismatch()
-    boxes, scores = tensors
     batch, rows, columns = scores.shape
-    if columns != classes or boxes.shape != (batch, rows, 4):
-        raise reader.mismatch()
-    return _Parts(batch, rows, classes, reader.rows(boxes), reader.rows(scores))
+    if not 0 <= columns - reader.classes <= spare:
+        reader.require_classes(columns - spare)
+    return _Parts(batch, rows, reader.classes, reader.rows(boxes), reader.rows(scores))
 
 
 def _queries(parts: _Parts) -> _Parts:
     """Returns the parts of a DETR: logits, and centres and sizes as fractions of the input."""
-    return replace(parts, form=BoxForm.CENTRE_SIZE, pixels=False, sigmoid=True, suppress=False)
+    return replace(parts, form=BoxForm.CENTRE_SIZE, pixels=False, sigmoid=True)
 
 
-def _with_labels(reader: _Reader, tensors: list[DeviceTensor]) -> _Parts:
-    """Reads boxes [batch, n, 4], scores [batch, n] and labels [batch, n] of a model that suppresses boxes itself."""
-    boxes, scores, labels = tensors
+def _with_labels(reader: _Reader, boxes: DeviceTensor, scores: DeviceTensor, labels: DeviceTensor) -> _Parts:
+    """Reads boxes [batch, n, 4], scores [batch, n] and labels [batch, n]."""
     if len(scores.shape) != 2 or boxes.shape != (*scores.shape, 4) or labels.shape != scores.shape:
         raise reader.mismatch()
     batch, rows = scores.shape
-    return _Parts(
-        batch, rows, 1, reader.rows(boxes), reader.column(scores, _FLOATS), labels=reader.column(labels), suppress=False
-    )
+    return _Parts(batch, rows, 1, reader.rows(boxes), reader.column(scores, _FLOATS), labels=reader.column(labels))
 
 
-BOX_HEADS: Mapping[str, Callable[[Outputs, int], _Parts]] = {
+BOX_HEADS: Mapping[str, Callable[[_Reader], _Parts]] = {
     "yolo": _yolo,
     "yolov5": _yolov5,
     "yolo-end-to-end": _yolo_end_to_end,
@@ -239,9 +249,9 @@ BOX_HEADS: Mapping[str, Callable[[Outputs, int], _Parts]] = {
 }
 
 
-def box_layout(head: str, outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
+def box_layout(head: str, outputs: Outputs, spec: InputSpec, classes: int, ignored: int) -> HeadLayout:
     """Returns the layout for a head of `BOX_HEADS`. Raises HeadMismatchError if the outputs do not have its format."""
-    parts = BOX_HEADS[head](outputs, classes)
+    parts = BOX_HEADS[head](_Reader(head, outputs, classes, ignored))
     struct = record(
         BOX_HEAD,
         boxes=parts.boxes,
@@ -255,6 +265,7 @@ def box_layout(head: str, outputs: Outputs, spec: InputSpec, classes: int) -> He
         first_class=parts.first_class,
         form=parts.form,
         sigmoid=parts.sigmoid,
+        probe_every=probe_every(parts.rows),
         width=1 if parts.pixels else spec.width,
         height=1 if parts.pixels else spec.height,
     )
@@ -264,6 +275,6 @@ def box_layout(head: str, outputs: Outputs, spec: InputSpec, classes: int) -> He
         parts.batch,
         parts.rows,
         parts.rows * parts.columns,
+        probed_rows(parts.rows) * (parts.columns + bool(parts.objectness.tensor)),
         blocks_down=blocks(parts.columns, _COLUMNS_PER_THREAD),
-        suppress=parts.suppress,
     )

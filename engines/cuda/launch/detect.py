@@ -17,6 +17,7 @@ from sightd.engines.cuda.launch.grid_heads import GRID_HEADS
 from sightd.engines.cuda.launch.heads import HeadLayout, HeadMismatchError, Outputs
 from sightd.engines.cuda.launch.layout import CANDIDATE, CANDIDATES, COUNTS, SUPPRESSION, VIEW, record
 from sightd.engines.errors import EngineError
+from sightd.engines.heads import CORNER, ROUNDING, WRONG_HEAD, only_in_corner, wrong_boxes
 from sightd.engines.model import InputSpec
 from sightd.engines.preprocess import Geometry
 
@@ -47,8 +48,8 @@ class CandidateBuffers:
         self._free()
         self._allocate(1 << (candidates - 1).bit_length())
 
-    def record(self) -> NDArray[Any]:
-        """Returns the struct `Candidates`."""
+    def record(self, spec: InputSpec) -> NDArray[Any]:
+        """Returns the struct `Candidates` for boxes in an input of that size."""
         return record(
             CANDIDATES,
             counts=self.counts_on_device.address,
@@ -57,6 +58,10 @@ class CandidateBuffers:
             points=self._points.address if self._points is not None else 0,
             order=self._order.address,
             capacity=self.room,
+            width=spec.width,
+            height=spec.height,
+            corner=CORNER,
+            rounding=ROUNDING,
         )
 
     def fetch(self, stream: Any) -> NDArray[Any]:
@@ -87,10 +92,10 @@ _ROOM = 4096
 
 @dataclass(frozen=True, slots=True)
 class BoxSelection:
-    """Which boxes are returned. `classes`: only boxes of these ids, or None for all; the others still suppress boxes.
+    """Which boxes are returned. A `max_iou` of 1 suppresses none. `classes`: only boxes of these ids, or None for all;
+    the others still suppress boxes. If `by_class` is True, boxes of different classes never suppress each other.
 
-    `min_size` applies to the shorter side, in source pixels. If `by_class` is True, boxes of different classes never
-    suppress each other.
+    `min_size` applies to the shorter side, in source pixels.
     """
 
     max_iou: float
@@ -117,18 +122,19 @@ class RawBoxes:
     points: NDArray[np.float32] | None
 
 
-def layout_of(head: str, outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
-    """Returns the layout for a head of that name. Raises HeadMismatchError if the outputs do not have its format."""
+def layout_of(head: str, outputs: Outputs, spec: InputSpec, classes: int, ignored: int) -> HeadLayout:
+    """Returns the layout for a head of that name; `ignored` is the number of columns after those that are read. Raises
+    HeadMismatchError if the outputs do not have its format."""
     if head in GRID_HEADS:
         return GRID_HEADS[head](outputs, spec, classes)
     if head in BOX_HEADS:
-        return box_layout(head, outputs, spec, classes)
+        return box_layout(head, outputs, spec, classes, ignored)
     raise HeadMismatchError(f"no kernel decodes head {head!r}, only {', '.join(sorted([*GRID_HEADS, *BOX_HEADS]))}")
 
 
 class Detect:
     """The head of one detector in one GPU pipeline. Use from one thread. `min_score` [classes] is the minimum score per
-    class.
+    class; `ignored` is `Model.ignored_columns`.
 
     Device memory: about 44 bytes per candidate (YuNet: 84) for each of `max_batch` images.
     """
@@ -143,9 +149,10 @@ class Detect:
         choice: BoxSelection,
         max_batch: int,
         room: int = _ROOM,
+        ignored: int = 0,
     ) -> None:
         self._device, self._kernels = device, kernels
-        self._head, self._spec, self._choice = head, spec, choice
+        self._head, self._spec, self._choice, self._ignored = head, spec, choice, ignored
         self._least = np.float32(min_score.min())
         self._classes = len(min_score)
         self._max_batch = max_batch
@@ -169,7 +176,7 @@ class Detect:
     def run(self, outputs: Outputs, geometries: Sequence[Geometry], stream: Any) -> list[RawBoxes]:
         """Returns the detections of each image. Waits for the stream. Raises HeadMismatchError if the outputs do not
         match the head, in their form or in their values."""
-        layout = layout_of(self._head, outputs, self._spec, self._classes)
+        layout = layout_of(self._head, outputs, self._spec, self._classes, self._ignored)
         count = len(geometries)
         if not count <= min(layout.batch, self._max_batch):
             raise EngineError(
@@ -182,7 +189,8 @@ class Detect:
         while True:
             self._launch(layout, views.address, count, stream)
             counts = self._fetch(count, stream)
-            _require_right(counts, self._head, self._classes)
+            if layout.probed:
+                _require_right(counts, layout.probed, self._head, self._spec, self._classes)
             most = int(counts["found"].max())
             if most <= self._candidates.room:
                 return [self._found(i) for i in range(count)]
@@ -211,7 +219,7 @@ class Detect:
         candidates, choice = self._candidates, self._choice
         head = layout.head
         head["min_score"], head["least"] = self._min_score.buffer.address, self._least
-        into = candidates.record().tobytes()
+        into = candidates.record(self._spec).tobytes()
         candidates.counts_on_device.fill(0, stream)
         if layout.threads:
             decode = self._kernels.function("detect", layout.kernel)
@@ -228,7 +236,7 @@ class Detect:
             given=self._given_on_device.address,
             detections=self._rows_on_device.address,
             points=self._points_on_device.address if self._points_on_device is not None else 0,
-            suppresses=layout.suppress,
+            suppresses=choice.max_iou < 1,
             by_class=choice.by_class,
             limit=choice.limit,
             min_size=choice.min_size,
@@ -251,16 +259,25 @@ class Detect:
         return RawBoxes(rows["box"].copy(), rows["score"].copy(), rows["class_id"].astype(np.int64), points)
 
 
-def _require_right(counts: NDArray[Any], head: str, classes: int) -> None:
-    """Raises HeadMismatchError if a decoder found values that outputs of its head cannot have."""
-    wrong = {
-        "scores are not between 0 and 1": int(counts["wrong_scores"].sum()),
-        "boxes end before they begin": int(counts["wrong_boxes"].sum()),
-        f"labels are the id of none of {classes} classes": int(counts["wrong_classes"].sum()),
-    }
-    if any(wrong.values()):
-        told = ", ".join(f"{number} {what}" for what, number in wrong.items() if number)
-        raise HeadMismatchError(f"the model's outputs are not those of head {head!r}: {told}: choose another head")
+def _require_right(counts: NDArray[Any], probed: int, head: str, spec: InputSpec, classes: int) -> None:
+    """Raises HeadMismatchError if values are not those of the head, by the rules of the CPU path. `counts` are the
+    structs `Counts` of all images, `probed` is the number of scores that were checked in each."""
+    if number := int(counts["wrong_classes"].sum()):
+        raise HeadMismatchError(
+            f"head {head!r}: {number} of the model's classes are not among the {classes} labels: give a label for "
+            "every class of the model, or choose another head"
+        )
+    if 2 * counts["no_numbers"].sum() > probed * len(counts):
+        raise HeadMismatchError(f"head {head!r}: most of the model's scores are not numbers: {WRONG_HEAD}")
+    if number := int(counts["wrong_scores"].sum()):
+        raise HeadMismatchError(f"head {head!r}: {number} of the model's scores are not from 0 to 1: {WRONG_HEAD}")
+    for boxes, wrong, beyond_corner in counts[["found", "wrong_boxes", "beyond_corner"]].tolist():
+        if wrong_boxes(boxes, wrong):
+            raise HeadMismatchError(
+                f"head {head!r}: {wrong} of {boxes} boxes are inverted, outside the image or not numbers: {WRONG_HEAD}"
+            )
+        if not beyond_corner and only_in_corner(boxes, spec):
+            raise HeadMismatchError(f"head {head!r}: all boxes are within {CORNER} pixels of the corner: {WRONG_HEAD}")
 
 
 def _view(geometry: Geometry) -> NDArray[Any]:

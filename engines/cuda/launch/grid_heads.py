@@ -12,8 +12,17 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sightd.engines.cuda.launch.device import precision
-from sightd.engines.cuda.launch.heads import DeviceTensor, HeadLayout, HeadMismatchError, Outputs, mismatch, shapes_of
+from sightd.engines.cuda.launch.heads import (
+    DeviceTensor,
+    HeadLayout,
+    HeadMismatchError,
+    Outputs,
+    mismatch,
+    probed_rows,
+    shapes_of,
+)
 from sightd.engines.cuda.launch.layout import HEAD, LEVEL, record
+from sightd.engines.heads import probe_every
 from sightd.engines.model import InputSpec
 
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
@@ -31,7 +40,9 @@ def _ssd(outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
         raise mismatch("ssd", f"boxes [batch, n, 4] and scores [batch, n, {classes}]", outputs)
     batch, rows, _ = scores.shape
     head = _head(spec, classes, [_level([(boxes, 0, 0), (scores, 0, 0)], rows)])
-    return HeadLayout(_kernel("ssd", outputs), head, batch, -(-rows * classes // 4), rows * classes)
+    return HeadLayout(
+        _kernel("ssd", outputs), head, batch, -(-rows * classes // 4), rows * classes, probed_rows(rows) * classes
+    )
 
 
 def _yolox(outputs: Outputs, spec: InputSpec, classes: int, *, on_grid: bool = True) -> HeadLayout:
@@ -49,7 +60,8 @@ def _yolox(outputs: Outputs, spec: InputSpec, classes: int, *, on_grid: bool = T
         levels = [_level([(tensors[0], 0, 0)], rows)]
     head = _head(spec, classes, levels)
     head["on_grid"] = on_grid
-    return HeadLayout(_kernel("yolox", outputs), head, batch, rows, rows * classes)
+    probed = probed_rows(rows) * (1 + classes)
+    return HeadLayout(_kernel("yolox", outputs), head, batch, rows, rows * classes, probed)
 
 
 def _yolox_decoded(outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
@@ -80,7 +92,8 @@ def _nanodet(outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
     head = _head(spec, classes, levels)
     head["bins"] = sides // 4
     head["shift"] = 0.0 if len(grids) == 4 else 0.5
-    return HeadLayout(_kernel("nanodet", outputs), head, batch, rows, rows * classes)
+    probed = probed_rows(rows) * classes
+    return HeadLayout(_kernel("nanodet", outputs), head, batch, rows, rows * classes, probed)
 
 
 def _yunet(outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
@@ -91,7 +104,7 @@ def _yunet(outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
     rows = sum(part[0].shape[1] for part in parts)
     levels = _levels(parts, _grids(spec, rows, "yunet"), "yunet", outputs)
     head, batch = _head(spec, classes, levels), parts[0][0].shape[0]
-    return HeadLayout(_kernel("yunet", outputs), head, batch, rows, rows, points=True)
+    return HeadLayout(_kernel("yunet", outputs), head, batch, rows, rows, probed=0)
 
 
 GRID_HEADS = {
@@ -115,7 +128,15 @@ def _kernel(head: str, outputs: Outputs) -> str:
 
 
 def _head(spec: InputSpec, classes: int, levels: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    head = record(HEAD, level_count=len(levels), classes=classes, width=spec.width, height=spec.height)
+    rows = sum(int(level["rows"]) for level in levels)
+    head = record(
+        HEAD,
+        level_count=len(levels),
+        classes=classes,
+        width=spec.width,
+        height=spec.height,
+        probe_every=probe_every(rows),
+    )
     for i, level in enumerate(levels):
         head["levels"][i] = level
     return head

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.errors import EngineError
+from sightd.engines.heads import probe_every
 
 
 class HeadMismatchError(EngineError):
@@ -32,9 +33,9 @@ Outputs = Mapping[str, DeviceTensor]
 class HeadLayout:
     """Input of a decoder for a batch of `batch` images.
 
-    `kernel` is its name and `head` its struct, without the scores. `threads` are those per image, times `blocks_down`.
-    At most `candidates` come from one image. `suppress` is False if the model suppresses boxes itself; `points` is True
-    if boxes have landmarks.
+    `kernel` is its name and `head` its struct, without the least scores. `threads` is the number per image, for each of
+    `blocks_down`. At most `candidates` come from one image. `probed` scores of each image are checked; 0 if the head is
+    not judged by its values.
     """
 
     kernel: str
@@ -42,9 +43,13 @@ class HeadLayout:
     batch: int
     threads: int
     candidates: int
+    probed: int
     blocks_down: int = 1
-    suppress: bool = True
-    points: bool = False
+
+
+def probed_rows(rows: int) -> int:
+    """Returns of how many rows the scores are checked."""
+    return -(-rows // probe_every(rows))
 
 
 def mismatch(name: str, form: str, outputs: Outputs) -> HeadMismatchError:

@@ -50,7 +50,16 @@ INPUT_LAYOUT = np.dtype(
 CANDIDATE = np.dtype(
     [("box", "<f4", 4), ("score", "<f4"), ("class_id", "<i4"), ("index", "<i4"), ("slot", "<i4")], align=True
 )
-COUNTS = np.dtype([(name, "<i4") for name in ("found", "wrong_scores", "wrong_boxes", "wrong_classes")])
+COUNTS = np.dtype(
+    [
+        ("found", "<i4"),
+        ("wrong_scores", "<i4"),
+        ("no_numbers", "<i4"),
+        ("wrong_classes", "<i4"),
+        ("wrong_boxes", "<i4"),
+        ("beyond_corner", "<i4"),
+    ]
+)
 CANDIDATES = np.dtype(
     [
         ("counts", "<u8"),
@@ -59,6 +68,10 @@ CANDIDATES = np.dtype(
         ("points", "<u8"),
         ("order", "<u8"),
         ("capacity", "<i4"),
+        ("width", "<f4"),
+        ("height", "<f4"),
+        ("corner", "<f4"),
+        ("rounding", "<f4"),
     ],
     align=True,
 )
@@ -86,6 +99,7 @@ HEAD = np.dtype(
         ("bins", "<i4"),
         ("shift", "<f4"),
         ("on_grid", "<i4"),
+        ("probe_every", "<i4"),
     ],
     align=True,
 )
@@ -114,6 +128,7 @@ BOX_HEAD = np.dtype(
         ("first_class", "<i4"),
         ("form", "<i4"),
         ("sigmoid", "<i4"),
+        ("probe_every", "<i4"),
         ("width", "<f4"),
         ("height", "<f4"),
     ],

@@ -71,7 +71,14 @@ class DetectionPipeline:
             self._preprocess = Preprocess(gpu.device, gpu.kernels, spec, self._most, dtype)
             undo.callback(self._preprocess.close)
             self._detect = Detect(
-                gpu.device, gpu.kernels, model.head, spec, reading.min_score, reading.choice, self._most
+                gpu.device,
+                gpu.kernels,
+                model.head,
+                spec,
+                reading.min_score,
+                reading.choice,
+                self._most,
+                ignored=model.ignored_columns,
             )
             undo.callback(self._detect.close)
             self._owned = undo.pop_all()

@@ -45,7 +45,7 @@ class FacePipeline:
         self._session, self._spec = session, spec
         self._dtype = session.inputs[spec.tensor].dtype
         self._most = min(session.largest_batch, LARGEST_BATCH)
-        self._shape = (3, spec.height, spec.width)
+        self._shape = spec.shape(1)[1:]
         with ExitStack() as undo:
             self._device, self._kernels = gpu.device, gpu.kernels
             self._stream = gpu.device.stream()
@@ -69,7 +69,8 @@ class FacePipeline:
         exactly one output [n, d].
         """
         if not faces:
-            return Embedded(np.empty((0, *self._shape[1:], 3), np.uint8), np.empty((0, 0), np.float32))
+            none = np.empty((0, self._spec.height, self._spec.width, 3), np.uint8)
+            return Embedded(none, np.empty((0, 0), np.float32))
         try:
             pictures = self._upload.send(images, self._stream)
             parts = [
@@ -114,8 +115,6 @@ class FacePipeline:
     def _pictures(self, fed: NDArray[Any]) -> NDArray[np.uint8]:
         """Converts the model's input back to BGR images by inverting scale, mean and standard deviation."""
         factor, summand = affine(self._spec)
-        numbers = (fed.astype(np.float32) - summand[:, None, None]) / factor[:, None, None]
-        planes = np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
-        if self._spec.colour is ColourOrder.RGB:
-            planes = planes[:, ::-1]
-        return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+        numbers = (fed if self._spec.nhwc else fed.transpose(0, 2, 3, 1)).astype(np.float32)
+        pixels = np.clip(np.rint((numbers - summand) / factor), 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(pixels[..., ::-1] if self._spec.colour is ColourOrder.RGB else pixels)

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.heads import HEAD_FORMATS
+from sightd.engines.heads import (
+    CORNER,
+    HEAD_FORMATS,
+    ROUNDING,
+    WRONG_HEAD,
+    only_in_corner,
+    probe_every,
+    wrong_boxes,
+)
 from sightd.engines.model import InputSpec
 from sightd.engines.session import Tensor
 from sightd.plugins.api import FloatArray, IntArray, PluginError
@@ -66,24 +74,15 @@ def labelled(boxes: FloatArray, scores: Tensor, classes: Tensor, min_score: Floa
     return Candidates(boxes[kept], scores[kept].astype(np.float32, copy=False), class_ids[kept])
 
 
-WRONG_HEAD = "it was probably exported in another format; run `sightd models inspect FILE` and choose another head"
-_PROBED = 256
-_ROUNDING = 1e-3
-_TOO_FEW = 3
-"""So many boxes can be wrong by chance."""
-_CORNER = 2
-"""Boxes in fractions of the image are within so many pixels of the corner."""
-
-
 def require_probabilities(scores: Tensor, head: str) -> None:
     """Raises PluginError if scores [b, n] or [b, n, c] are not probabilities, as those of another head. Looks at some
     of the rows only, which costs microseconds."""
-    some = scores[:, :: max(1, scores.shape[1] // _PROBED)]
+    some = scores[:, :: probe_every(scores.shape[1])]
     finite = some[np.isfinite(some)]
     if 2 * finite.size < some.size:
         raise PluginError(f"head {head!r}: most of the model's scores are not numbers: {WRONG_HEAD}")
     low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
-    if low < -_ROUNDING or high > 1 + _ROUNDING:
+    if low < -ROUNDING or high > 1 + ROUNDING:
         raise PluginError(f"head {head!r}: the model's scores are {low:.3g} to {high:.3g}, not 0 to 1: {WRONG_HEAD}")
 
 
@@ -91,19 +90,17 @@ def require_boxes(candidates: Candidates, spec: InputSpec, head: str) -> None:
     """Raises PluginError if most candidates are no boxes in the model's input: inverted, far outside, NaN, or all of
     them in its corner because they are fractions."""
     boxes = candidates.boxes
-    if len(boxes) < _TOO_FEW:
-        return
     size = np.array([spec.width, spec.height] * 2, np.float32)
     with np.errstate(invalid="ignore"):
         fine = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         fine &= (boxes > -size).all(axis=1) & (boxes < 2 * size).all(axis=1)
-    wrong = len(boxes) - np.count_nonzero(fine)
-    if wrong >= _TOO_FEW and 2 * wrong > len(boxes):
+    wrong = len(boxes) - int(np.count_nonzero(fine))
+    if wrong_boxes(len(boxes), wrong):
         raise PluginError(
             f"head {head!r}: {wrong} of {len(boxes)} boxes are inverted, outside the image or not numbers: {WRONG_HEAD}"
         )
-    if np.abs(boxes[fine]).max(initial=0) <= _CORNER < spec.width / 8:
-        raise PluginError(f"head {head!r}: all boxes are within {_CORNER} pixels of the corner: {WRONG_HEAD}")
+    if only_in_corner(len(boxes), spec) and np.abs(boxes[fine]).max(initial=0) <= CORNER:
+        raise PluginError(f"head {head!r}: all boxes are within {CORNER} pixels of the corner: {WRONG_HEAD}")
 
 
 def outputs_named(outputs: Mapping[str, Tensor], *names: str) -> tuple[Tensor, ...] | None:

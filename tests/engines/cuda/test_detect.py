@@ -15,10 +15,11 @@ from sightd.engines.cuda.launch.detect import BoxSelection, Detect, RawBoxes
 from sightd.engines.cuda.launch.heads import DeviceTensor, HeadMismatchError
 from sightd.engines.errors import EngineError
 from sightd.engines.geometry import from_centre_size
-from sightd.engines.model import ColourOrder, InputSpec, Resize
+from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
 from sightd.engines.preprocess import Geometry
+from sightd.plugins.api import PluginError
 from sightd.plugins.detector.heads.decoding import Candidates
-from sightd.plugins.detector.heads.registry import HEADS
+from sightd.plugins.detector.heads.registry import HEADS, head_of
 from sightd.plugins.geometry.nms import nms
 from tests.support.host_kernels.device import HostDevice, HostStream
 
@@ -241,14 +242,47 @@ STRANGE = np.array([np.nan, np.inf, -np.inf, 1e-20, 1e19, 3e38, -1e30, -0.0], np
 def test_suppression_is_that_of_the_cpu_for_any_boxes(
     seed: int, rows: int, max_iou: float, by_class: bool, limit: int, strange: float
 ) -> None:
-    """Boxes on whole pixels, so that many touch, coincide, are inverted or meet the threshold exactly."""
+    """Boxes on whole pixels, so that many touch, coincide, are inverted or meet the threshold exactly. If too many are
+    no boxes, both paths notice it."""
     rng = np.random.default_rng(seed)
     raw = rng.integers(-3, 24, (1, rows, 7)).astype(np.float32)
     raw[..., 4:] = rng.integers(0, 5, (1, rows, 3)) / 4
     boxes = raw[..., :4]
     boxes[...] = np.where(rng.random(boxes.shape) < strange, rng.choice(STRANGE, boxes.shape), boxes)
-    choice = BoxSelection(max_iou, limit, by_class)
-    assert_as_on_the_cpu({"output": raw}, "yolox-decoded", np.full(2, 0.25, np.float32), choice, exact=True)
+    choice, outputs, least = BoxSelection(max_iou, limit, by_class), {"output": raw}, np.full(2, 0.25, np.float32)
+    try:
+        head_of(Model("made", "detector", "yolox-decoded", "none", SPEC, ("a", "b")))(outputs, SPEC, least)
+    except PluginError:
+        with pytest.raises(HeadMismatchError, match="inverted, outside the image or not numbers"):
+            found(outputs, "yolox-decoded", least, choice)
+    else:
+        assert_as_on_the_cpu(outputs, "yolox-decoded", least, choice, exact=True)
+
+
+def of_halves(outputs: Outputs) -> Outputs:
+    return {name: value.astype(np.float16) for name, value in outputs.items()}
+
+
+@pytest.mark.parametrize("value", [np.nan, 7.0, -1.0])
+@pytest.mark.parametrize("head", ["ssd", "yolox", "nanodet"])
+def test_scores_that_are_no_probabilities_are_another_heads(head: str, value: float) -> None:
+    rng, rows = np.random.default_rng(13), sum(cells(SPEC, 8, 16, 32))
+    sides = np.concatenate((rng.random((2, rows, 3)), rng.normal(0, 2, (2, rows, 32))), axis=2)
+    outputs = {
+        "ssd": ssd(rng, 2, rows, 3),
+        "yolox": yolox(rng, 2, rows, 3),
+        "nanodet": {"output": sides.astype(np.float32)},
+    }[head]
+    least = np.full(3, 0.4, np.float32)
+    for each in (outputs, of_halves(outputs)):
+        scores = (
+            each["scores"] if head == "ssd" else each["output"][..., 4:] if head == "yolox" else each["output"][..., :3]
+        )
+        scores[...] = np.where(rng.random(scores.shape) < 0.6, value, scores)
+        with pytest.raises(HeadMismatchError, match=r"scores are not (numbers|from 0 to 1)"):
+            found(each, head, least)
+        with pytest.raises(PluginError, match=f"head '{head}'"):
+            HEADS[head](each, SPEC, least)
 
 
 @pytest.mark.parametrize("head", ["ssd", "yolox", "yolox-decoded", "nanodet", "yunet"])
@@ -259,8 +293,8 @@ def test_outputs_of_another_form_are_refused_with_what_was_found(head: str) -> N
 
 
 def test_a_head_without_a_kernel_is_refused() -> None:
-    with pytest.raises(HeadMismatchError, match="no kernel decodes head 'detr', only nanodet, ssd"):
-        found({"a": np.zeros((1, 1, 1), np.float32)}, "detr", np.full(1, 0.5, np.float32))
+    with pytest.raises(HeadMismatchError, match="no kernel decodes head 'pose', only detr, detr-labelled"):
+        found({"a": np.zeros((1, 1, 1), np.float32)}, "pose", np.full(1, 0.5, np.float32))
 
 
 def test_more_pictures_than_outputs_are_refused() -> None:

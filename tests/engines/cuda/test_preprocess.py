@@ -34,10 +34,10 @@ SIZES = [
 
 
 def fed(
-    device: HostDevice, pictures: Sequence[DevicePicture], spec: InputSpec, dtype: type[np.floating[Any]] = np.float32
+    device: HostDevice, pictures: Sequence[DevicePicture], spec: InputSpec, dtype: type[np.number[Any]] = np.float32
 ) -> tuple[NDArray[Any], list[Geometry]]:
     """Returns the tensor that the kernel computes from the images, and their geometries."""
-    tensor = np.empty((len(pictures), 3, spec.height, spec.width), dtype)
+    tensor = np.empty(spec.shape(len(pictures)), dtype)
     buffer, stream = device.allocate(tensor.nbytes), HostStream()
     preprocess = Preprocess(device, device, spec, len(pictures), np.dtype(dtype))
     geometries = preprocess.launch(pictures, buffer, stream)
@@ -133,6 +133,33 @@ def test_half_precision_is_the_same_numbers_rounded(width: int) -> None:
     single, _ = fed(device, [picture], spec)
     half, _ = fed(device, [picture], spec, np.float16)
     np.testing.assert_array_equal(half, single.astype(np.float16))
+
+
+@pytest.mark.parametrize("width", [64, 63, 61])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("resize", [Resize.STRETCH, Resize.LETTERBOX_CENTRE])
+def test_colours_may_be_the_last_axis(dtype: type[np.floating[Any]], width: int, resize: Resize) -> None:
+    device, images = HostDevice(), [noise(90, 70), noise(33, 80)]
+    spec = replace(PLAIN, width=width, resize=resize, mean=(1.0, 2.0, 3.0), std=(2.0, 3.0, 4.0))
+    pictures = [on_device(device, image) for image in images]
+    planes, expected = fed(device, pictures, spec, dtype)
+    ours, geometries = fed(device, pictures, replace(spec, nhwc=True), dtype)
+    assert geometries == expected
+    np.testing.assert_array_equal(ours, planes.transpose(0, 2, 3, 1))
+    assert_near(ours, prepare(images, replace(spec, nhwc=True), np.dtype(dtype))[0], most=1, mean=0.001)
+
+
+@pytest.mark.parametrize("nhwc", [False, True])
+@pytest.mark.parametrize("width", [64, 63, 61])
+def test_an_input_of_bytes_gets_the_pixels_as_they_are(width: int, nhwc: bool) -> None:
+    device, images = HostDevice(), [noise(90, 70), smooth(200, 100)]
+    spec = replace(PLAIN, width=width, nhwc=nhwc, scale=1 / 255, mean=(0.4, 0.5, 0.6), colour=ColourOrder.RGB)
+    ours, _ = fed(device, [on_device(device, image) for image in images], spec, np.uint8)
+    theirs, _ = prepare(images, spec, np.dtype(np.uint8))
+    assert ours.dtype == np.uint8
+    assert ours.shape == theirs.shape
+    assert_near(ours, theirs, most=1, mean=0.001)
+    assert ours.std() > 30
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_launched() -> None:

@@ -1,0 +1,98 @@
+"""Models of other families find the same on the GPU as on the CPU: a second input, int64 labels, inputs of bytes with
+colours last, half precision. Real PyCUDA on the stand-in driver, ONNX Runtime in device memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+
+from sightd.engines.cuda.launch.heads import HeadMismatchError
+from sightd.engines.heads import suppresses
+from sightd.engines.model import Model
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Detections, PluginError
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.heads.registry import head_of
+from sightd.plugins.detector.plugin import DeviceObjectDetector, ObjectDetector, object_detector_for
+from sightd.plugins.detector.selection import Selection
+from tests.plugins.detector.test_object_detector import framed, pictures
+from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, engines, open_stand_in_gpu
+from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.fake_cuda.control import alive
+from tests.support.head_networks import HEIGHT, WIDTH, bytes_with_colours_last, halves, two_inputs
+
+pytestmark = pytest.mark.timeout(600)
+SIZES = (WIDTH, HEIGHT), (128, 64), (200, 151), (30, 90), (65, 33)
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+
+
+def object_detector(engine: Engine, least: float = 0.3) -> ObjectDetector:
+    selection = Selection(
+        DetectorConfig(min_score=least), engine.model.labels, suppressed=suppresses(engine.model.head)
+    )
+    return object_detector_for(engine, head_of(engine.model), selection)
+
+
+def assert_same_boxes(write: Callable[[Path], Model]) -> None:
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        on_device, on_cpu = engines(gpu, write(Path(folder) / "made.onnx"), largest_batch=3)
+        by_device, by_host = object_detector(on_device), object_detector(on_cpu)
+        assert isinstance(by_device, DeviceObjectDetector)
+        images = framed(pictures(*SIZES))
+        for _ in range(2):
+            for one, other in zip(by_device.find(images), by_host.find(images), strict=True):
+                assert len(other) > 5
+                compare(one, other)
+        assert isinstance(on_device.session, DeviceOnnxSession)
+        assert on_device.session.runs == [3, 2] * 2
+        by_device.close()
+        gpu.device.close()
+        assert not alive()
+
+
+def compare(one: Detections, other: Detections) -> None:
+    np.testing.assert_array_equal(one.class_ids, other.class_ids)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+    np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+
+
+@on_stand_in()
+def test_a_second_input_has_the_models_own_size_and_labels_are_integers(kernels: bytes) -> None:
+    assert_same_boxes(two_inputs)
+
+
+@on_stand_in()
+def test_an_input_of_bytes_with_colours_last_is_filled_with_pixels(kernels: bytes) -> None:
+    assert_same_boxes(bytes_with_colours_last)
+
+
+@on_stand_in()
+def test_a_model_whose_input_and_output_are_half_precision(kernels: bytes) -> None:
+    assert_same_boxes(halves)
+
+
+@on_stand_in()
+def test_a_wrong_head_is_an_error_of_both_paths(kernels: bytes) -> None:
+    """The file has three classes, and only one has a label."""
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        model = two_inputs(Path(folder) / "made.onnx")
+        few = Model("few", "detector", model.head, "none", model.input, model.labels[:1], path=model.path)
+        on_device, on_cpu = engines(gpu, few)
+        image = framed(pictures((WIDTH, HEIGHT)))
+        by_device = object_detector(on_device)
+        with pytest.raises(HeadMismatchError, match="classes are not among the 1 labels"):
+            by_device.find(image)
+        with pytest.raises(PluginError, match="reports class"):
+            object_detector(on_cpu).find(image)
+        by_device.close()
+        gpu.device.close()

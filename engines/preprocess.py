@@ -42,9 +42,13 @@ def feed(
     tensor, geometries = prepare(images, spec, inputs[spec.tensor].dtype)
     fed: dict[str, Tensor] = {spec.tensor: tensor}
     if spec.size_tensor:
-        size = np.array([spec.width, spec.height], inputs[spec.size_tensor].dtype)
-        fed[spec.size_tensor] = np.tile(size, (len(images), 1))
+        fed[spec.size_tensor] = input_sizes(spec, len(images), inputs[spec.size_tensor].dtype)
     return fed, geometries
+
+
+def input_sizes(spec: InputSpec, rows: int, dtype: np.dtype[Any]) -> Tensor:
+    """Returns the content of `spec.size_tensor`: [rows, 2], width and height of the model's input in each row."""
+    return np.tile(np.array([spec.width, spec.height], dtype), (rows, 1))
 
 
 _FLOAT32 = np.dtype(np.float32)

@@ -3,7 +3,7 @@ GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -129,8 +129,25 @@ def by_rows(run: Run, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=1)
     if rows == 1:
         return run(inputs)
-    parts = [run({name: tensor[row : row + 1] for name, tensor in inputs.items()}) for row in range(rows)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined([run({name: tensor[row : row + 1] for name, tensor in inputs.items()}) for row in range(rows)])
+
+
+def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Joins the outputs of several runs along their first axis. Outputs whose size depends on the images, such as boxes
+    that the model suppressed itself, are filled up with zeros."""
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    sizes = [tensor.shape[1:] for tensor in tensors]
+    if len(set(sizes)) == 1:
+        return np.concatenate(tensors)
+    whole = np.zeros((sum(map(len, tensors)), *np.max(sizes, axis=0)), tensors[0].dtype)
+    first = 0
+    for tensor in tensors:
+        whole[(slice(first, first + len(tensor)), *map(slice, tensor.shape[1:]))] = tensor
+        first += len(tensor)
+    return whole
 
 
 def zeros(specs: Specs, fed: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:

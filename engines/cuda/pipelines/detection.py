@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,8 @@ from sightd.engines.cuda.image import DeviceImage, Image, PictureUpload, batches
 from sightd.engines.cuda.launch.detect import BoxSelection, Detect, RawBoxes
 from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.preprocess import Preprocess
-from sightd.engines.model import InputSpec, Model
-from sightd.engines.preprocess import Geometry
+from sightd.engines.model import Model
+from sightd.engines.preprocess import Geometry, input_sizes
 from sightd.engines.session import DeviceSession
 
 LARGEST_BATCH = 16
@@ -63,7 +62,7 @@ class DetectionPipeline:
             undo.callback(self._tensor.free)
             self._inputs = {spec.tensor: self._tensor}
             if spec.size_tensor:
-                sizes = _sizes(spec, self._most, session.inputs[spec.size_tensor].dtype)
+                sizes = input_sizes(spec, self._most, session.inputs[spec.size_tensor].dtype)
                 buffer = self._inputs[spec.size_tensor] = gpu.device.allocate(sizes.nbytes)
                 undo.callback(buffer.free)
                 buffer.upload(sizes, self._stream)
@@ -112,8 +111,3 @@ class DetectionPipeline:
             }
             boxes = self._detect.run(outputs, geometries, self._stream)
         return [RawDetections(*pair) for pair in zip(boxes, geometries, strict=True)]
-
-
-def _sizes(spec: InputSpec, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Returns [rows, 2]: width and height of the model's input, in each row."""
-    return np.tile(np.array([spec.width, spec.height], dtype), (rows, 1))

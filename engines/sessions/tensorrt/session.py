@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from sightd.engines.errors import EngineError
-from sightd.engines.session import Backend, Tensor, TensorSpec
+from sightd.engines.session import Backend, Tensor, TensorSpec, joined
 from sightd.engines.sessions.tensorrt.binding import LoadedEngine, read_io_spec
 from sightd.engines.sessions.tensorrt.execution_slots import ExecutionSlot, ExecutionSlotPool
 from sightd.engines.sessions.tensorrt.interfaces import Device, DeviceBuffer, Stream
@@ -130,9 +130,7 @@ class TensorRTSession:
                 ]
         finally:
             self._pool.give_back(slot)
-        if len(parts) == 1:
-            return parts[0]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self._ends.outputs}
+        return parts[0] if len(parts) == 1 else joined(parts)
 
     def run_device(self, inputs: Mapping[str, DeviceBuffer], batch: int, stream: Stream) -> DeviceRun:
         """Enqueues one run with inputs on this device on `stream`. Waits only for a free execution slot.

@@ -52,7 +52,8 @@ def class_scores(rng: np.random.Generator) -> Array:
 
 def logits(rng: np.random.Generator) -> Array:
     scores = class_scores(rng).clip(1e-6, 1 - 1e-6)
-    return np.log(scores / (1 - scores))
+    logits: Array = np.log(scores / (1 - scores))
+    return logits
 
 
 def best(rng: np.random.Generator) -> tuple[Array, Array]:

@@ -139,7 +139,7 @@ def test_a_second_input_and_labels_are_int64_and_runs_are_replayed(kernels: byte
             for found in by_device.find(framed([image] * 3)):
                 np.testing.assert_array_equal(found.class_ids, [64, 32])
                 np.testing.assert_allclose(found.scores, [1.0, 0.2], rtol=1e-6)
-                np.testing.assert_allclose(found.boxes, [[0, 0, 1, 1], [0, 0, 128 / 255, 1]], rtol=1e-6)
+                np.testing.assert_allclose(found.boxes, np.array([[0, 0, 1, 1], [0, 0, 128 / 255, 1]]), rtol=1e-6)
         assert calls("cuGraphLaunch") > 2
         outputs, _ = engine.run([image])
         np.testing.assert_array_equal(outputs["labels"], [[64, 32]])

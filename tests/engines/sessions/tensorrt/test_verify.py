@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,25 @@ ONES = np.ones((1, 4), np.float32)
 def test_an_engine_that_gives_something_else_is_refused(candidate: ConstantSession, told: str) -> None:
     with pytest.raises(EngineVerificationError, match=told):
         compare(ConstantSession(x=ONES), candidate, {}, embeddings_verifier)
+
+
+def test_the_number_of_boxes_may_differ_only_if_the_file_leaves_it_open() -> None:
+    wanted, found = np.ones((2, 5, 4), np.float32), np.ones((2, 3, 4), np.float32)
+    reference, candidate = ConstantSession(dets=wanted), ConstantSession(dets=found)
+    seen: list[Tensor] = []
+
+    def verifier(reference: Mapping[str, Tensor], candidate: Mapping[str, Tensor]) -> Mapping[str, float]:
+        seen.append(candidate["dets"])
+        return {}
+
+    for shape in [(None, 5, 4), (None, None, 5)]:
+        reference.outputs = {"dets": spec_of("dets", shape)}
+        candidate_of = {"dets": found if shape[1] else found[..., :3]}
+        with pytest.raises(EngineVerificationError, match=r"dets must be \[2, 5, 4\]"):
+            compare(reference, ConstantSession(**candidate_of), {}, verifier)
+    reference.outputs = {"dets": spec_of("dets", (None, None, 4))}
+    compare(reference, candidate, {}, verifier)
+    assert len(seen) == 1
 
 
 def test_every_role_has_its_judge() -> None:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from sightd.engines.cuda import driver
 from sightd.engines.cuda.driver import CudaDevice
 from sightd.engines.errors import EngineBuildError, EngineError, TensorRtUnavailableError
-from sightd.engines.model import Model
+from sightd.engines.model import InputSpec, Model
 from sightd.engines.models.onnx_edit import to_fp16, with_dynamic_batch
 from sightd.engines.models.onnx_file import digest_with_weights, precision_of
 from sightd.engines.preprocess import feed
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.sessions.tensorrt import builder
 from sightd.engines.sessions.tensorrt.build_process import DEADLINE, build
-from sightd.engines.sessions.tensorrt.builder import BatchRange, BuildOrder, BuildProgress
+from sightd.engines.sessions.tensorrt.builder import BatchRange, BuildOrder, BuildProgress, Shape
 from sightd.engines.sessions.tensorrt.cache import EngineCache, EngineIdentity
 from sightd.engines.sessions.tensorrt.interfaces import Device
 from sightd.engines.sessions.tensorrt.names import TensorRT
@@ -124,16 +124,20 @@ def _prepared(request: EngineRequest) -> onnx.ModelProto:
     return to_fp16(network)
 
 
-def _order(request: EngineRequest, opened: Path, trt: TensorRT, device: Device, cache: EngineCache) -> BuildOrder:
-    spec = request.model.input
-    sizes: dict[str, tuple[int, ...]] = {spec.tensor: spec.shape(1)[1:]}
+def input_shapes(spec: InputSpec) -> dict[str, Shape]:
+    """Returns the axes after the batch of each input that is filled from images."""
+    shapes: dict[str, Shape] = {spec.tensor: spec.shape(1)[1:]}
     if spec.size_tensor:
-        sizes[spec.size_tensor] = (2,)
+        shapes[spec.size_tensor] = (2,)
+    return shapes
+
+
+def _order(request: EngineRequest, opened: Path, trt: TensorRT, device: Device, cache: EngineCache) -> BuildOrder:
     card = "".join(c if c.isalnum() else "-" for c in f"{trt.title} {device.name}")
     return BuildOrder(
         opened,
         trt.flavour,
         request.batch,
-        sizes=sizes,
+        sizes=input_shapes(request.model.input),
         timing_cache=cache.directory / f"{card}.timing",
     )

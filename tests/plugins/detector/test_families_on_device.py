@@ -4,16 +4,20 @@ colours last, half precision. Real PyCUDA on the stand-in driver, ONNX Runtime i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
 import numpy as np
 import pytest
 
 from sightd.engines.cuda.launch.heads import HeadMismatchError
 from sightd.engines.heads import suppresses
 from sightd.engines.model import Model
+from sightd.engines.models.catalog import Catalog
 from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.tensorrt.verify import reference_pictures
 from sightd.plugins.api import Detections, PluginError
 from sightd.plugins.detector.config import DetectorConfig
 from sightd.plugins.detector.heads.registry import head_of
@@ -24,9 +28,20 @@ from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, e
 from tests.support.fake_cuda import StandIn, on_stand_in
 from tests.support.fake_cuda.control import alive
 from tests.support.head_networks import HEIGHT, WIDTH, bytes_with_colours_last, halves, two_inputs
+from tests.support.networks import stored
 
 pytestmark = pytest.mark.timeout(600)
 SIZES = (WIDTH, HEIGHT), (128, 64), (200, 151), (30, 90), (65, 33)
+
+
+DEIM = ("deimv2-femto", "deimv2-atto")
+
+
+@pytest.fixture
+def _deim() -> None:
+    """Skips here, and not in the test's own process, if the models are not available."""
+    for name in DEIM:
+        stored(name)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +93,26 @@ def test_an_input_of_bytes_with_colours_last_is_filled_with_pixels(kernels: byte
 @on_stand_in()
 def test_a_model_whose_input_and_output_are_half_precision(kernels: bytes) -> None:
     assert_same_boxes(halves)
+
+
+@pytest.mark.usefixtures("_deim")
+@on_stand_in()
+def test_a_real_deim_finds_the_same_by_both_paths(kernels: bytes) -> None:
+    """The images have the model's size, so that its input is the same to the last bit."""
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        for name in DEIM:
+            model = replace(Catalog.load().get(name), path=stored(name))
+            on_device, on_cpu = engines(gpu, model, largest_batch=2)
+            by_device, by_host = object_detector(on_device, 0.1), object_detector(on_cpu, 0.1)
+            size = model.input.width, model.input.height
+            images = [np.asarray(cv2.resize(image, size), np.uint8) for image in reference_pictures(3)]
+            found = by_device.find(framed(images))
+            assert sum(map(len, found)) > 5
+            for one, other in zip(found, by_host.find(framed(images)), strict=True):
+                compare(one, other)
+            by_device.close()
+        gpu.device.close()
 
 
 @on_stand_in()

@@ -17,6 +17,7 @@ from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.onnx_edit import to_fp16, with_dynamic_batch
 from sightd.engines.sessions.tensorrt.build_process import build, decode, encode, visible_device
 from sightd.engines.sessions.tensorrt.builder import BatchRange, BuildOrder
+from sightd.engines.sessions.tensorrt.ensure import input_shapes
 from sightd.engines.sessions.tensorrt.names import Flavour
 from tests.support import tensorrt_packages
 from tests.support.networks import stored, write, write_double
@@ -35,7 +36,7 @@ def rtx(monkeypatch: pytest.MonkeyPatch) -> None:
 CARDS: dict[str, tuple[tuple[int, int], ...]] = {"any": (), "7.5": ((7, 5),), "8.6 to 12": ((8, 6), (8, 9), (12, 0))}
 SLOW_BUILDS = (("ssd-mobilenet-v2", "7.5"), ("yolox-nano", "7.5"), ("yolox-nano", "8.6 to 12"), ("sface", "any"))
 BUILDS = [
-    *((name, "any") for name in ("ssd-mobilenet-v2", "yolox-nano", "yunet", "style26", "mobilenet-v2")),
+    *((name, "any") for name in ("ssd-mobilenet-v2", "yolox-nano", "deimv2-femto", "yunet", "style26", "mobilenet-v2")),
     ("ssd-mobilenet-v2", "8.6 to 12"),
     *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW_BUILDS),
 ]
@@ -50,8 +51,7 @@ def test_the_catalogues_networks_are_built_for_any_batch(name: str, cards: str, 
     onnx.save(to_fp16(opened) if precision == "fp16" else opened, str(network))
     steps: list[tuple[str, int, int]] = []
     plan = tmp_path / "plan"
-    spec = Catalog.load().get(name).input
-    sizes = {spec.tensor: (3, spec.height, spec.width)}
+    sizes = input_shapes(Catalog.load().get(name).input)
     wanted = BuildOrder(network, Flavour.RTX, BATCH, sizes, capabilities=CARDS[cards])
     build(wanted, plan, lambda *step: steps.append(step), deadline=600)
     assert plan.stat().st_size > 100_000

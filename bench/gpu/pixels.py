@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -45,7 +46,10 @@ def preprocess(desk: Desk) -> list[Row]:
     for dtype in (np.float32, np.float16):
         pictures = [desk.bgr(image)[0] for image in images]
         found.append(_compared(f"preprocess BGR {np.dtype(dtype)}", _fed(desk, pictures, dtype), expected))
-    return found
+    spec, raw = replace(_SPEC, nhwc=True), np.dtype(np.uint8)
+    pictures = [desk.bgr(image)[0] for image in images]
+    expected, _ = prepare(images, spec, raw)
+    return [*found, _compared("preprocess BGR uint8, colours last", _fed(desk, pictures, raw, spec), expected)]
 
 
 def preprocess_nv12(desk: Desk) -> list[Row]:
@@ -153,10 +157,10 @@ def pixelate(desk: Desk) -> list[Row]:
     return [_compared("pixelate on BGR", desk.get(buffer, image.shape, np.uint8), expected)]
 
 
-def _fed(desk: Desk, pictures: list[Any], dtype: Any) -> NDArray[Any]:
-    shape = (len(pictures), 3, _SPEC.height, _SPEC.width)
+def _fed(desk: Desk, pictures: list[Any], dtype: Any, spec: InputSpec = _SPEC) -> NDArray[Any]:
+    shape = spec.shape(len(pictures))
     tensor = desk.take(int(np.prod(shape)) * np.dtype(dtype).itemsize)
-    launcher = Preprocess(desk.device, desk.kernels, _SPEC, len(pictures), np.dtype(dtype))
+    launcher = Preprocess(desk.device, desk.kernels, spec, len(pictures), np.dtype(dtype))
     desk.callback(launcher.close)
     launcher.launch(pictures, tensor, desk.stream)
     return desk.get(tensor, shape, dtype)

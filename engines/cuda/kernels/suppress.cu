@@ -7,14 +7,13 @@
 #include "candidate.cuh"
 
 struct Suppression {
-    double max_iou;   // at least 0
+    double max_iou;   // at least 0; 1 keeps every candidate
     Address views;    // View [n]
     Address allowed;  // Byte [classes]: classes to return, or 0 for all; the others still suppress
     Address kept;     // scratch: int [n, capacity]
     Address given;    // int [n]: number of detections written
     Address detections;  // Candidate [n, limit], boxes in source pixels, best first
     Address points;      // float [n, limit, 10] in source pixels, or 0
-    int suppresses;      // 0: every candidate is kept
     int by_class;        // 0: boxes of all classes compete
     int limit;
     float min_size;      // boxes whose shorter side is less than this, in source pixels, are not returned
@@ -99,6 +98,7 @@ extern "C" __global__ void suppress(Candidates from, Suppression by) {
     const int* order = row_of<const int>(from.order, picture, from.capacity);
     int* kept = row_of<int>(by.kept, picture, from.capacity);
     const View view = reinterpret_cast<const View*>(by.views)[picture];
+    const bool suppresses = by.max_iou < 1.0;
     if (thread == 0) kept_count = given_count = 0;
 
     for (int start = 0; start < count; start += size) {
@@ -108,11 +108,11 @@ extern "C" __global__ void suppress(Candidates from, Suppression by) {
         if (thread == 0) beaten = passes = 0;
         __syncthreads();
 
-        for (int pair = thread; by.suppresses && pair < kept_count * size; pair += threads) {
+        for (int pair = thread; suppresses && pair < kept_count * size; pair += threads) {
             const int j = pair % size;
             if (j < here && conflict(candidates[kept[pair / size]], chunk[j], by)) atomicOr(&beaten, Mask(1) << j);
         }
-        for (int pair = thread; by.suppresses && pair < size * size; pair += threads) {
+        for (int pair = thread; suppresses && pair < size * size; pair += threads) {
             const int i = pair / size, j = pair % size;
             if (i < j && j < here && conflict(chunk[i], chunk[j], by)) atomicOr(&beats[i], Mask(1) << j);
         }

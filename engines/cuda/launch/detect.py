@@ -236,7 +236,6 @@ class Detect:
             given=self._given_on_device.address,
             detections=self._rows_on_device.address,
             points=self._points_on_device.address if self._points_on_device is not None else 0,
-            suppresses=choice.max_iou < 1,
             by_class=choice.by_class,
             limit=choice.limit,
             min_size=choice.min_size,

@@ -143,7 +143,6 @@ SUPPRESSION = np.dtype(
         ("given", "<u8"),
         ("detections", "<u8"),
         ("points", "<u8"),
-        ("suppresses", "<i4"),
         ("by_class", "<i4"),
         ("limit", "<i4"),
         ("min_size", "<f4"),

@@ -354,6 +354,17 @@ def test_single_values_that_went_astray_are_no_wrong_head() -> None:
     assert shown(assert_as_on_the_cpu(outputs, model("detr-labelled"))) > 60
 
 
+def test_of_many_rows_only_some_are_checked_the_same_ones_on_both_paths() -> None:
+    rows = np.concatenate([made("yolo", seed)["output0"] for seed in range(4)], axis=2)
+    rows[:, 4:, 1] = 7
+    rows[:, 4:, 3] = np.nan
+    results = assert_as_on_the_cpu({"output0": rows}, model("yolo"))
+    assert all(one.scores[0] == 7 for one in results)
+    rows[:, 4:, 4] = 7
+    with pytest.raises(HeadMismatchError, match=f"{BATCH * CLASSES} of the model's scores are not from 0 to 1"):
+        found({"output0": rows}, model("yolo"), 0.3, choice_for("yolo"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

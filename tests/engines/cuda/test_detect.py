@@ -259,30 +259,44 @@ def test_suppression_is_that_of_the_cpu_for_any_boxes(
         assert_as_on_the_cpu(outputs, "yolox-decoded", least, choice, exact=True)
 
 
-def of_halves(outputs: Outputs) -> Outputs:
-    return {name: value.astype(np.float16) for name, value in outputs.items()}
+def with_scores(head: str, spec: InputSpec, dtype: type[np.floating[Any]]) -> tuple[Outputs, NDArray[Any]]:
+    """Returns outputs of two images with three classes, and a view of the scores in them [2, rows, columns]."""
+    rng, rows = np.random.default_rng(13), sum(cells(spec, 8, 16, 32))
+    if head == "ssd":
+        outputs = ssd(rng, 2, rows, 3)
+    elif head == "yolox":
+        outputs = yolox(rng, 2, rows, 3)
+    else:
+        outputs = {"output": np.concatenate((rng.random((2, rows, 3)), rng.normal(0, 2, (2, rows, 32))), axis=2)}
+    made = {name: value.astype(dtype) for name, value in outputs.items()}
+    views = {"ssd": lambda: made["scores"], "yolox": lambda: made["output"][..., 4:]}
+    return made, views.get(head, lambda: made["output"][..., :3])()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("value", [np.nan, 7.0, -1.0])
 @pytest.mark.parametrize("head", ["ssd", "yolox", "nanodet"])
-def test_scores_that_are_no_probabilities_are_another_heads(head: str, value: float) -> None:
-    rng, rows = np.random.default_rng(13), sum(cells(SPEC, 8, 16, 32))
-    sides = np.concatenate((rng.random((2, rows, 3)), rng.normal(0, 2, (2, rows, 32))), axis=2)
-    outputs = {
-        "ssd": ssd(rng, 2, rows, 3),
-        "yolox": yolox(rng, 2, rows, 3),
-        "nanodet": {"output": sides.astype(np.float32)},
-    }[head]
-    least = np.full(3, 0.4, np.float32)
-    for each in (outputs, of_halves(outputs)):
-        scores = (
-            each["scores"] if head == "ssd" else each["output"][..., 4:] if head == "yolox" else each["output"][..., :3]
-        )
-        scores[...] = np.where(rng.random(scores.shape) < 0.6, value, scores)
-        with pytest.raises(HeadMismatchError, match=r"scores are not (numbers|from 0 to 1)"):
-            found(each, head, least)
-        with pytest.raises(PluginError, match=f"head '{head}'"):
-            HEADS[head](each, SPEC, least)
+def test_scores_that_are_no_probabilities_are_another_heads(
+    head: str, value: float, dtype: type[np.floating[Any]]
+) -> None:
+    (outputs, scores), least = with_scores(head, SPEC, dtype), np.full(3, 0.4, np.float32)
+    assert_as_on_the_cpu(outputs, head, least)
+    scores[np.random.default_rng(0).random(scores.shape) < 0.6] = value
+    with pytest.raises(HeadMismatchError, match=r"scores are not (numbers|from 0 to 1)"):
+        found(outputs, head, least)
+    with pytest.raises(PluginError, match=f"head '{head}'"):
+        HEADS[head](outputs, SPEC, least)
+
+
+@pytest.mark.parametrize("head", ["ssd", "yolox", "nanodet"])
+def test_of_many_rows_only_some_are_checked_the_same_ones_on_both_paths(head: str) -> None:
+    spec = InputSpec("images", 256, 256, ColourOrder.BGR, Resize.STRETCH)
+    (outputs, scores), least = with_scores(head, spec, np.float32), np.full(3, 0.4, np.float32)
+    scores[:, 1::5] = 7
+    assert assert_as_on_the_cpu(outputs, head, least, spec=spec) > 10
+    scores[0, 10] = 7
+    with pytest.raises(HeadMismatchError, match=f"{scores.shape[2]} of the model's scores are not from 0 to 1"):
+        found(outputs, head, least, spec=spec)
 
 
 @pytest.mark.parametrize("head", ["ssd", "yolox", "yolox-decoded", "nanodet", "yunet"])

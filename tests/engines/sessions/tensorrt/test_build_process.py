@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from sightd.engines.errors import EngineBuildError
+from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.onnx_edit import to_fp16, with_dynamic_batch
 from sightd.engines.sessions.tensorrt.build_process import build, decode, encode, visible_device
@@ -20,6 +22,7 @@ from sightd.engines.sessions.tensorrt.builder import BatchRange, BuildOrder
 from sightd.engines.sessions.tensorrt.ensure import input_shapes
 from sightd.engines.sessions.tensorrt.names import Flavour
 from tests.support import tensorrt_packages
+from tests.support.head_networks import bytes_with_colours_last, halves, two_inputs
 from tests.support.networks import stored, write, write_double
 from tests.support.waiting import eventually
 
@@ -57,6 +60,17 @@ def test_the_catalogues_networks_are_built_for_any_batch(name: str, cards: str, 
     assert plan.stat().st_size > 100_000
     assert {"Building engine", "Optimizing graph"} <= {phase for phase, _, _ in steps}
     assert all(0 <= done <= total for _, done, total in steps)
+
+
+@pytest.mark.usefixtures("rtx")
+@pytest.mark.parametrize("write_network", [two_inputs, bytes_with_colours_last, halves])
+def test_inputs_and_outputs_of_other_types_and_layouts_are_built(
+    write_network: Callable[[Path], Model], tmp_path: Path
+) -> None:
+    model = write_network(tmp_path / "made.onnx")
+    order = BuildOrder(tmp_path / "made.onnx", Flavour.RTX, BATCH, input_shapes(model.input))
+    build(order, tmp_path / "plan", lambda *step: None, deadline=600)
+    assert (tmp_path / "plan").stat().st_size > 1_000
 
 
 @pytest.mark.usefixtures("rtx")

@@ -6,6 +6,11 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from sightd.engines.files import expanded
+from sightd.engines.model import Model
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_file import is_file_name, model_from_file
+
 if TYPE_CHECKING:
     SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 else:
@@ -28,6 +33,20 @@ def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], wanted
         return value
 
     return read
+
+
+def model_named(name: str, catalog: Catalog) -> Model:
+    """Returns a model of the catalogue, or a detector's ONNX file if `name` is the path of one.
+
+    Raises EngineError if there is none of that name, or if the file is not recognised or needs too much memory or time.
+    """
+    if not is_file_name(name):
+        return catalog.get(name)
+    from sightd.engines.sessions.onnxruntime.trial import require_bounded  # a library that most commands do not need
+
+    model = model_from_file(expanded(name))
+    require_bounded(model)
+    return model
 
 
 _LEAST = 5

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sightd.daemon.cli.arguments import SubParsers, calibration_pictures
+from sightd.daemon.cli.arguments import SubParsers, calibration_pictures, model_named
 from sightd.daemon.cli.output import complain, exit_code_of, mebibytes
 from sightd.daemon.common.progress import ProgressBar
 from sightd.daemon.tools.engines import BuildRequest, BuildTarget, Report, bench, build
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _add_build_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="+", metavar="NAME", help="models of the catalogue that are stored here")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="models that are stored here, or ONNX files")
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "fp16", "int8", "file"),
@@ -140,7 +140,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
         return 2
     store = ModelStore(args.models or default_directory(os.environ))
     catalog = with_custom_models(Catalog.load(), store.directory)
-    models = [catalog.get(name) for name in args.names]
+    models = [model_named(name, catalog) for name in args.names]
     trt = names.load(_FLAVOURS[args.runtime])
     device = open_device(args.device)
     failed = 0

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from sightd.daemon.cli import inspect_model
-from sightd.daemon.cli.arguments import SubParsers, calibration_pictures
+from sightd.daemon.cli.arguments import SubParsers, calibration_pictures, model_named
 from sightd.daemon.cli.output import complain, mebibytes, print_table
 from sightd.daemon.common.progress import ProgressBar
 from sightd.engines.errors import EngineError
@@ -30,6 +30,7 @@ _EXAMPLES = """examples:
   sightd models info ssd-mobilenet-v2
   sightd models inspect best.onnx                           what your own file contains, and what to write
   sightd models quantize ssd-mobilenet-v2 --calibrate recordings/   creates ssd-mobilenet-v2-int8 from your images
+  sightd models quantize best.onnx --calibrate recordings/   creates best-int8.onnx beside your file
 """
 
 
@@ -68,8 +69,9 @@ def add(commands: SubParsers) -> None:
         "quantize",
         parents=[common],
         help="create int8 models, named NAME-int8",
-        description="Creates int8 versions of stored models and reports their loss of accuracy on held-out images. The "
-        "speed-up depends on model, processor and backend: SSD gains on every backend, YOLOX only on openvino.",
+        description="Creates int8 versions of stored models, or of ONNX files beside them, and reports their loss of "
+        "accuracy on held-out images. The speed-up depends on model, processor and backend: SSD gains on all of them, "
+        "YOLOX only on openvino.",
     )
     quantize.add_argument("names", nargs="+", metavar="NAME")
     quantize.add_argument(
@@ -94,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     store = ModelStore(args.directory or default_directory(os.environ))
     catalog = with_custom_models(Catalog.load(), store.directory)
     try:
-        models = [catalog.get(name) for name in getattr(args, "names", [])]
+        models = [model_named(name, catalog) for name in getattr(args, "names", [])]
     except EngineError as error:
         return _fail(error, 2)
     code: int = args.do(args, catalog, store, models)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from sightd.daemon.tools.media import Item, MediaError, MediaSequence, contents, frames, length
 from sightd.engines.files import digest_of, locked, scratch_folder
 from sightd.engines.model import Model
-from sightd.engines.models.custom_file import with_input_name
+from sightd.engines.models.custom_file import is_own_file, with_input_name
 from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
 from sightd.engines.models.quantize import quantize
 from sightd.engines.models.store import ModelStore
@@ -102,8 +103,8 @@ def make_int8(
     progress: Progress,
     report: Callable[[str], None],
 ) -> Model:
-    """Returns the int8 version of a stored model, in the store. `progress` counts images; `report` receives a line for
-    each file of the sources that is left out, and why.
+    """Returns the int8 version of a model: in the store, or, of a user's own file, beside it. `progress` counts images;
+    `report` receives a line for each file of the sources that is left out, and why.
 
     Raises MediaError if the sources cannot be read, EngineError if the model is not stored or cannot be quantised or
     stored, PluginError if the function that compares models of its role fails.
@@ -111,17 +112,21 @@ def make_int8(
     name = f"{model.name}-int8"
     file = store.verify(model)
     model = with_input_name(model, file)
-    folder = file_of(name, store.directory).parent
-    with locked(folder / ".lock", name), scratch_folder(folder, ".int8-") as scratch:
+    stored = file_of(name, store.directory).parent
+    is_own = is_own_file(model)
+    folder = file.parent if is_own else stored
+    pictures = CalibrationPictures(sources, wanted, report)
+    with locked(stored / ".lock", name), scratch_folder(folder, ".int8-") as scratch:
         made = scratch / "made.onnx"
-        pictures = CalibrationPictures(sources, wanted, report)
         quantize(model, file, made, pictures, total=pictures.expected, progress=progress)
         progress(f"{name}: comparing with fp32", 0, None)
         lost = _compared(model, file, made, pictures)
+        how = f"int8, calibrated on {pictures.used} images"
+        if is_own:
+            target = made.replace(file.with_name(f"{file.stem}-int8.onnx"))
+            return replace(model, name=name, path=target, summary=f"{file.name}, {how}", accuracy=lost)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        origin = CustomModelMetadata(
-            model.name, digest_of(file).sha256, f"int8, calibrated on {pictures.used} images", lost, now
-        )
+        origin = CustomModelMetadata(model.name, digest_of(file).sha256, how, lost, now)
         return put(model, name, made, origin, store.directory)
 
 

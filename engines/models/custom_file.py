@@ -14,6 +14,7 @@ from sightd.engines.models.onnx_file import Shape, last_operation, read_io_spec,
 from sightd.engines.models.recognise import COCO_FORMS, FoundHead, Recognised, recognise
 
 Triple = tuple[float, float, float]
+_OWN_LICENCE = "the file's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def described_model(found: Recognised, stated: Stated = _NOTHING) -> Model:
         name=found.path.stem,
         role="detector",
         head=head.head,
-        licence="the file's own",
+        licence=_OWN_LICENCE,
         input=_input(found, stated, HEAD_FORMATS[head.head].input),
         labels=_labels(found, head, stated.names),
         summary=f"your own file {found.path.name}",
@@ -157,6 +158,16 @@ def with_input_name(model: Model, path: Path) -> Model:
     return replace(model, input=replace(model.input, tensor=recognise(path).image.tensor))
 
 
+def is_own_file(model: Model) -> bool:
+    """Returns whether a model was built from a user's own file by this module."""
+    return model.licence == _OWN_LICENCE
+
+
+def is_file_name(name: str) -> bool:
+    """Returns whether a name is the path of an ONNX file, and not that of a model of the catalogue."""
+    return name.lower().endswith(".onnx")
+
+
 def style_from_file(path: Path, *, colour: ColourOrder, scale: float) -> Model:
     """Builds a style model from an ONNX file with one image as input and one as output. Where a size is needed, sides
     that the file leaves open are 448x256. Raises ModelFileError if the file cannot be read or has another form.
@@ -171,7 +182,7 @@ def style_from_file(path: Path, *, colour: ColourOrder, scale: float) -> Model:
                 f"{path} has the input {text(ends.inputs)} and the output {text(ends.outputs)}; a style model has one "
                 "image [batch, 3, height, width] as input and as output"
             )
-    return Model(path.stem, "style", "single", "the file's own", spec, summary=f"your own file {path.name}", path=path)
+    return Model(path.stem, "style", "single", _OWN_LICENCE, spec, summary=f"your own file {path.name}", path=path)
 
 
 def classifier_from_file(
@@ -207,7 +218,7 @@ def classifier_from_file(
         name=path.stem,
         role="classifier",
         head="probabilities" if last_operation(path) in ("Softmax", "Sigmoid") else "logits",
-        licence="the file's own",
+        licence=_OWN_LICENCE,
         input=InputSpec(name, width, height, colour, Resize.STRETCH, scale, mean, std),
         labels=tuple(labels),
         summary=f"your own file {path.name}",

@@ -12,7 +12,7 @@ from sightd.engines.errors import ModelFileError
 from sightd.engines.files import expanded, require_regular
 from sightd.engines.model import ColourOrder, Model, Resize
 from sightd.engines.models.catalog import AUTO, GPU_DETECTORS, Catalog
-from sightd.engines.models.custom_file import Stated, model_from_file
+from sightd.engines.models.custom_file import Stated, is_file_name, model_from_file
 from sightd.engines.models.label_files import ClassNames, LabelsError, read_class_names
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
@@ -54,11 +54,6 @@ CatalogueName = Annotated[
         description="Name of a model (see `sightd models list`), `auto`, or the path of an ONNX file.",
     ),
 ]
-
-
-def is_file_name(value: str) -> bool:
-    """Returns whether a name is the path of an ONNX file, and not that of a model of the catalogue."""
-    return value.lower().endswith(".onnx")
 
 
 def _form(value: object) -> str:

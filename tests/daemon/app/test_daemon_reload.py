@@ -12,6 +12,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.daemon.config.examples import write_exported
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.uncounted import uncounted
@@ -191,6 +192,14 @@ def test_the_model_that_a_plugin_ran_before_is_no_longer_reported(daemon: Daemon
     assert reload(daemon).json()["replaced"] == ["detector"]
     [told] = of_plugins(daemon, "sightd_engine_info")
     assert "another" in told
+
+
+def test_a_reload_follows_to_a_file_that_shows_what_it_is(daemon: DaemonProcess, tmp_path: Path) -> None:
+    best = write_exported(tmp_path / "best.onnx")
+    rewrite(daemon, lambda s: s["plugins"]["detector"].update(model=str(best)))
+    assert reload(daemon).json()["replaced"] == ["detector"]
+    [told] = of_plugins(daemon, "sightd_engine_info")
+    assert 'model="best"' in told
 
 
 def test_a_plugin_that_a_refused_file_would_have_had_leaves_no_series(daemon: DaemonProcess, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from sightd.daemon.cli.main import main
 from sightd.daemon.tools.media import PICTURES
 from sightd.plugins.api import ENTRY_POINT_GROUP, Frame, JsonOptions, JsonValue, Plugin, PluginConfig, Results
 from sightd.plugins.configuration import registry
+from tests.daemon.config.examples import write_exported
 from tests.daemon.tools.test_media import write_picture, write_video
 from tests.support.clips import write_film
 from tests.support.daemon import one_object_network
@@ -76,6 +77,14 @@ def test_options_and_chain_can_be_set_from_the_command_line(config: Path, tmp_pa
     code, [line] = analyze(config, picture, "--chain", "detector", "--set", "detector.min_score=0.95")
     assert code == 0
     assert line["detections"] == []
+
+
+def test_a_file_that_shows_what_it_is_can_be_tried_on_the_command_line(config: Path, tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "a.png")
+    best = write_exported(tmp_path / "best.onnx", score=0.8)
+    code, [line] = analyze(config, picture, "--chain", "detector", "--set", f"detector.model={best}")
+    assert code == 0
+    assert [found["class"] for found in line["detections"]] == ["class 0"]
 
 
 def test_a_setting_under_its_previous_name_causes_a_warning(
@@ -449,6 +458,5 @@ def test_a_signal_ends_it_with_whole_files(config: Path, tmp_path: Path, number:
 def test_a_chain_that_cannot_be_opened_leaves_the_results_of_before(config: Path, tmp_path: Path) -> None:
     picture, out = write_picture(tmp_path / "a.png"), tmp_path / "results.jsonl"
     out.write_text("{}")
-    settings = yaml.safe_load(config.read_text())
-    Path(settings["plugins"]["detector"]["model"]["file"]).write_bytes(b"no network")
+    config.write_text(config.read_text() + "engines: {backends: [tensorrt]}\n")
     assert analyze(config, picture) == (3, [{}])

@@ -15,7 +15,7 @@ from sightd.daemon.config.plugin_entries import installed_plugins, plugin_config
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.config.schema import as_text, config_schema
 from sightd.daemon.config.yaml import parse
-from tests.daemon.config.examples import ENVIRON, EXAMPLES, FOLDER
+from tests.daemon.config.examples import ENVIRON, EXAMPLES, FOLDER, write_exported, write_parts
 
 SCHEMA = FOLDER / "sightd.schema.json"
 
@@ -40,7 +40,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_can_be_used(path: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / "models/parts.onnx").touch()  # the model that only a reader of own-model.yaml has
+    write_parts(tmp_path / "models/parts.onnx")  # the model that only a reader of own-model.yaml has
     loaded = load_text(path.read_text(), tmp_path / path.name, environ=ENVIRON, plugins=installed_plugins())
     assert loaded.config.cameras
     assert all("no such file" in warning.message for warning in loaded.warnings)
@@ -110,7 +110,7 @@ REFUSED = [
     CAMERA + "plugins: {detector: 5}",
     CAMERA + "plugins: {detector: {use: tracker, min_score: 0.5}}",
     CAMERA + "plugins: {parts: {use: detector, every: 0}}",
-    CAMERA + "plugins: {parts: {use: detector, model: {file: x.onnx}}}",
+    CAMERA + "plugins: {parts: {use: detector, model: {head: yolox}}}",
     CAMERA + "plugins: {tracker: {max_lost: 2}}",
     CAMERA + "models: {max_download: 5}",
     CAMERA + "log: {level: loud}",
@@ -126,7 +126,9 @@ TAKEN = [
     CAMERA + "rtsp:\nhttp:\nplugins:\n  detector:\nchain:\n",
     CAMERA + "rtsp: {port: '${env:YES}', tls: null}",
     CAMERA + "chain: [detector]\nplugins: {detector: {min_score: 1, max_wait: 0}}",
-    CAMERA + "chain: [d]\nplugins: {d: {use: detector, model: {file: /proc/version, head: yolox, labels: [x]}}}",
+    CAMERA + "chain: [d]\nplugins: {d: {use: detector, model: {file: parts.onnx, head: yolox, labels: [a, b, c]}}}",
+    CAMERA + "chain: [d]\nplugins: {d: {use: detector, model: [{file: parts.onnx, labels: [a, b, c]}, yolox-s]}}",
+    CAMERA + "chain: [d]\nplugins: {d: {use: detector, model: ./exported.onnx}}",
 ]
 
 
@@ -137,7 +139,9 @@ def test_what_the_schema_refuses_the_loader_refuses(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", TAKEN)
-def test_what_the_loader_takes_the_schema_takes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_loader_takes_the_schema_takes(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(ENVIRON, "YES", "9000")
+    text = text.replace("parts.onnx", str(write_parts(tmp_path / "parts.onnx")))
+    text = text.replace("./exported.onnx", str(write_exported(tmp_path / "exported.onnx")))
     assert schema_takes(text)
     assert loader_takes(text)

@@ -20,8 +20,10 @@ from sightd.daemon.cli import models
 from sightd.daemon.tools.media import MediaError
 from sightd.daemon.tools.quantize import CalibrationPictures, drift
 from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_file import model_from_file
 from sightd.engines.models.custom_models import with_custom_models
 from sightd.engines.models.onnx_edit import to_fp16
+from sightd.engines.models.onnx_file import read_content
 from sightd.engines.models.quantize import quantize
 from sightd.engines.models.store import ModelStore
 from sightd.engines.session import Session
@@ -198,6 +200,34 @@ def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_reported(
     assert engine.model.head == "yolox"
     options = replace(options, preference=Preference(("onnxruntime",), "int8"))
     EngineLoader(catalog, ModelStore(tmp_path), options).load(["yolox-nano-int8"]).close()
+
+
+def test_a_users_own_file_gets_an_int8_file_beside_it_which_is_recognised_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copy(stored("yolox-nano"), tmp_path / "own.onnx"))
+    network = onnx.load(own)
+    onnx.helper.set_model_props(network, {"comment": "what the exporter says"})
+    onnx.save(network, str(own))
+    video = str(media.path("bikes.mp4"))
+    typed = ["quantize", str(own), "--directory", str(tmp_path / "store"), "--calibrate", video, "--pictures", "10"]
+    assert sightd(*typed) == 0
+    assert f"own-int8: {tmp_path / 'own-int8.onnx'}" in capsys.readouterr().out
+    made = read_content(tmp_path / "own-int8.onnx")
+    assert made.metadata == {"comment": "what the exporter says"}
+    assert model_from_file(tmp_path / "own-int8.onnx").head == "yolox"
+    assert {path.name for path in tmp_path.glob("*own*")} == {"own.onnx", "own-int8.onnx"}
+
+
+def test_a_transformer_is_refused_because_it_would_lose_objects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = str(media.path("bikes.mp4"))
+    for suffix in (".onnx", ".json"):
+        shutil.copy(stored("deimv2-atto").with_suffix(suffix), tmp_path)
+    assert sightd("quantize", "deimv2-atto", "--directory", str(tmp_path), "--calibrate", video) == 1
+    assert "loses a quarter of its objects in int8" in capsys.readouterr().err
+    assert not list((tmp_path / "own").glob("*.onnx"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])

@@ -107,8 +107,8 @@ def quantize(
     """
     if model.head in _TRANSFORMERS:
         raise QuantizationError(
-            f"{model.name} is a transformer (head {model.head}), which loses a quarter of its objects in int8 and is no "
-            "faster: use it in fp16 on a GPU, or a smaller model"
+            f"{model.name} is a transformer (head {model.head}), which loses a quarter of its objects in int8 and "
+            "is no faster: use it in fp16 on a GPU, or a smaller model"
         )
     if (precision := read_precision(source)) != "fp32":
         raise QuantizationError(f"{model.name} is already {precision}: give the fp32 model that it was created from")

@@ -22,7 +22,7 @@ from sightd.engines.models.fetch import Fetcher
 from sightd.engines.models.store import ModelStore, ensure_model
 from sightd.engines.progress import silent
 from sightd.engines.session import Backend, Session
-from sightd.engines.sessions.backends import PLAIN, Backends, Preference, SessionRequest
+from sightd.engines.sessions.backends import PLAIN, BackendFactory, Backends, Preference, SessionRequest
 from sightd.engines.sessions.factories import OnnxRuntimeFactory
 from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
@@ -117,7 +117,7 @@ def test_auto_is_the_detectors_of_what_runs_them(
 ) -> None:
     monkeypatch.setattr("sightd.engines.sessions.loader.CPU_DETECTORS", ("cpu-model",))
     monkeypatch.setattr("sightd.engines.sessions.loader.GPU_DETECTORS", ("gpu-model", "cpu-model"))
-    factories = {"onnxruntime-cuda": _PresentOnGpu(), "onnxruntime": OnnxRuntimeFactory()}
+    factories: dict[str, BackendFactory] = {"onnxruntime-cuda": _PresentOnGpu(), "onnxruntime": OnnxRuntimeFactory()}
     backends = Backends(factories, RoundRobin(1))
     options = LoadOptions(fetch=False, preference=Preference(("onnxruntime-cuda", "onnxruntime"), "auto", device))
     models = {name: Model(name, "detector", "yolox", "MIT", SPEC) for name in ("cpu-model", "gpu-model")}

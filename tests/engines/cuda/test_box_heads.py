@@ -301,6 +301,21 @@ def corners_for_centres(outputs: Outputs) -> None:
     of[..., :2], of[..., 2:4] = of[..., :2] + of[..., 2:4], of[..., :2]
 
 
+def mirrored(outputs: Outputs) -> None:
+    outputs["boxes"] = np.ascontiguousarray(outputs["boxes"][..., [2, 1, 0, 3]])
+
+
+def upside_down(outputs: Outputs) -> None:
+    outputs["boxes"] = np.ascontiguousarray(outputs["boxes"][..., [0, 3, 2, 1]])
+
+
+def moved(column: int, by: float) -> Callable[[Outputs], None]:
+    def move(outputs: Outputs) -> None:
+        outputs["boxes"][..., column] += by
+
+    return move
+
+
 def fractions(outputs: Outputs) -> None:
     outputs["boxes"] /= SIZE
 
@@ -326,6 +341,12 @@ WRONG: list[tuple[str, Callable[[Outputs], None], str]] = [
     ("yolo", percentages, r"not from 0 to 1"),
     ("yolo-end-to-end", corners_for_centres, r"boxes are inverted"),
     ("yolo-end-to-end", half_class, r"classes are not among the 11 labels"),
+    ("detr-labelled", mirrored, r"boxes are inverted"),
+    ("detr-labelled", upside_down, r"boxes are inverted"),
+    *(
+        ("detr-labelled", moved(column, by), r"boxes are inverted, outside the image or not numbers")
+        for column, by in ((0, -200.0), (1, -140.0), (2, 200.0), (3, 140.0))
+    ),
     ("detr-labelled", fractions, r"all boxes are within 2 pixels of the corner"),
     ("detr-labelled", not_numbers, r"scores are not numbers"),
     ("detr-labelled", strange_class, r"1 of the model's classes are not among the 11 labels"),

@@ -263,14 +263,13 @@ def with_scores(head: str, spec: InputSpec, dtype: type[np.floating[Any]]) -> tu
     """Returns outputs of two images with three classes, and a view of the scores in them [2, rows, columns]."""
     rng, rows = np.random.default_rng(13), sum(cells(spec, 8, 16, 32))
     if head == "ssd":
-        outputs = ssd(rng, 2, rows, 3)
-    elif head == "yolox":
-        outputs = yolox(rng, 2, rows, 3)
-    else:
-        outputs = {"output": np.concatenate((rng.random((2, rows, 3)), rng.normal(0, 2, (2, rows, 32))), axis=2)}
-    made = {name: value.astype(dtype) for name, value in outputs.items()}
-    views = {"ssd": lambda: made["scores"], "yolox": lambda: made["output"][..., 4:]}
-    return made, views.get(head, lambda: made["output"][..., :3])()
+        of_ssd = {name: value.astype(dtype) for name, value in ssd(rng, 2, rows, 3).items()}
+        return of_ssd, of_ssd["scores"]
+    if head == "yolox":
+        raw = yolox(rng, 2, rows, 3)["output"].astype(dtype)
+        return {"output": raw}, raw[..., 4:]
+    raw = np.concatenate((rng.random((2, rows, 3)), rng.normal(0, 2, (2, rows, 32))), axis=2).astype(dtype)
+    return {"output": raw}, raw[..., :3]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

@@ -43,14 +43,14 @@ def read_metadata(values: Mapping[str, str]) -> ExportMetadata | None:
     arguments = _literal(values, "args", {})
     keypoints = _literal(values, "kpt_shape", None)
     return ExportMetadata(
-        printable(values.get("task", ""))[:_MOST_NAME],
+        printable(values.get("task", "")[:_MOST_NAME]),
         class_names(_literal(values, "names", {})),
         _size(_literal(values, "imgsz", None)),
         _number(values, "stride", 32),
         0 if keypoints is None else _product(keypoints),
         values.get("end2end") == "True" or (isinstance(arguments, dict) and arguments.get("nms") is True),
         _number(values, "channels", 3),
-        printable(values.get("description", ""))[:_MOST_NAME],
+        printable(values.get("description", "")[:_MOST_NAME]),
     )
 
 

@@ -105,24 +105,31 @@ def _labelled_classes(graph: onnx.GraphProto) -> int | None:
     as `index - index / classes * classes`."""
     makers = {name: node for node in graph.node for name in node.output}
     node = makers.get("labels")
-    while node is not None and node.op_type in ("Cast", "Identity"):
+    while node is not None and node.op_type in ("Cast", "Identity") and node.input:
         node = makers.get(node.input[0])
-    if node is not None and node.op_type == "Sub":
+    if node is not None and node.op_type == "Sub" and len(node.input) == 2:
         node = makers.get(node.input[1])
     if node is None or node.op_type not in ("Mul", "Mod"):
         return None
     values = {one.name: one for one in graph.initializer}
-    values |= {
-        other.output[0]: attribute.t
-        for other in graph.node
-        if other.op_type == "Constant"
-        for attribute in other.attribute
-        if attribute.name == "value"
-    }
-    for name in node.input:
-        if name in values and math.prod(values[name].dims) == 1 and not values[name].external_data:
-            return int(numpy_helper.to_array(values[name]).reshape(-1)[0])
-    return None
+    for other in graph.node:
+        if other.op_type == "Constant" and other.output:
+            for attribute in other.attribute:
+                if attribute.name == "value":
+                    values[other.output[0]] = attribute.t
+    numbers = [_whole_number(values[name]) for name in node.input if name in values]
+    return next((number for number in numbers if number is not None), None)
+
+
+def _whole_number(tensor: TensorProto) -> int | None:
+    """Returns the value of a constant of one positive whole number, which is in the file itself."""
+    if math.prod(tensor.dims) != 1 or tensor.data_location == TensorProto.EXTERNAL:
+        return None
+    try:
+        number = float(numpy_helper.to_array(tensor).reshape(-1)[0])
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return int(number) if number.is_integer() and number > 0 else None
 
 
 def last_operation(path: Path) -> str:

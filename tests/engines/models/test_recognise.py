@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from sightd.engines.errors import ModelFileError
 from sightd.engines.labels import COCO_IDENTIFIER_LABELS, COCO_LABELS
@@ -231,3 +233,36 @@ def test_a_second_input_is_used_only_if_its_meaning_is_known(tmp_path: Path) -> 
 def test_the_files_of_the_catalogue_are_recognised_as_what_the_catalogue_says(name: str) -> None:
     listed, model = Catalog.load().get(name), model_from_file(stored(name))
     assert (model.head, model.labels, model.input) == (listed.head, listed.labels, listed.input)
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"), [(80, COCO_LABELS), (3, None), (-80, None), (80.5, None), (np.nan, None)]
+)
+def test_the_number_of_labelled_classes_is_that_by_which_the_graph_divides(
+    tmp_path: Path, classes: float, labels: tuple[str, ...] | None
+) -> None:
+    path = export(tmp_path, NAMED["detr-labelled"])
+    network = onnx.load(path)
+    network.graph.initializer.append(numpy_helper.from_array(np.array(classes, np.float32), "classes"))
+    last = next(node for node in network.graph.node if list(node.output) == ["labels"])
+    last.output[0] = "index"
+    network.graph.node.append(helper.make_node("Mod", ["index", "classes"], ["labels"], fmod=1))
+    onnx.save(network, str(path))
+    if labels is None:
+        with pytest.raises(ModelFileError, match="write labels: with the name of each class"):
+            model_from_file(path)
+    else:
+        assert model_from_file(path).labels == labels
+        with pytest.raises(ModelFileError, match="80 classes, but 3 labels"):
+            model_from_file(path, named(3))
+
+
+def test_a_graph_that_computes_its_labels_from_nothing_is_read_as_any_other(tmp_path: Path) -> None:
+    path = export(tmp_path, NAMED["detr-labelled"])
+    network = onnx.load(path)
+    for kind in ("Cast", "Sub", "Mod", "Constant"):
+        node = next(node for node in network.graph.node if list(node.output) == ["labels"])
+        node.op_type = kind
+        del node.input[:]
+        path.write_bytes(network.SerializeToString())
+        assert model_from_file(path, named(3)).head == "detr-labelled"

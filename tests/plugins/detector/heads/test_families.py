@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,12 @@ import pytest
 
 from sightd.engines.geometry import iou
 from sightd.engines.heads import HEAD_FORMATS
-from sightd.engines.model import ColourOrder, InputSpec, Resize
+from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
+from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import Stated, model_from_file
 from sightd.engines.models.label_files import ClassNames
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.plugins.api import Detections, Frame, PluginError, Results
 from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.detector import Detector
@@ -21,7 +24,7 @@ from sightd.plugins.detector.heads import detr, labelled, yolo
 from sightd.plugins.detector.heads.decoding import Candidates, require_boxes
 from sightd.plugins.detector.heads.registry import HEADS
 from tests.plugins.detector.heads.families import CLASSES, HEIGHT, WIDTH, WRITERS, Found, Outputs, read
-from tests.support.exports import write_export
+from tests.support.exports import ultralytics, write_export
 from tests.support.onnx_models import FileContext
 
 SPEC = InputSpec("images", WIDTH, HEIGHT, ColourOrder.RGB, Resize.STRETCH)
@@ -212,3 +215,65 @@ def test_agnostic_lets_boxes_of_a_model_that_suppresses_itself_exclude_each_othe
         found = result.get(Detections)
         counts.append(0 if found is None else len(found))
     assert counts == [3, 1]
+
+
+class Changing:
+    """A session whose second and later runs return other outputs."""
+
+    def __init__(self, session: OnnxRuntimeSession, later: Outputs) -> None:
+        self._session, self._later, self._runs = session, later, 0
+        self.backend, self.inputs, self.outputs = session.backend, session.inputs, session.outputs
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self._runs += 1
+        found = self._session.run(inputs)
+        return found if self._runs <= 2 else {name: value[None] for name, value in self._later.items()}
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def test_a_wrong_head_that_shows_only_on_a_frame_is_an_error_then(tmp_path: Path) -> None:
+    path = write_export(tmp_path / "best.onnx", WRITERS["yolo-nas"](np.random.default_rng(1)))
+    model = model_from_file(path, Stated("yolo-nas", ClassNames.listed(LABELS)))
+    wrong = WRITERS["ssd"](np.random.default_rng(1))
+    session = Changing(OnnxRuntimeSession(path, 1), wrong)
+    detector = Detector(DetectorConfig(model=ModelChoice("best")))
+    detector.open(OneEngine(Engine(model, session, "")))
+    with pytest.raises(PluginError, match="head 'yolo-nas': all boxes are within 2 pixels of the corner"):
+        detector.process([Frame.of(np.zeros((64, 96, 3), np.uint8))], [Results()])
+
+
+class OneEngine:
+    """A plug-in's context with one engine."""
+
+    name = "detector"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        return self._engine
+
+
+def test_results_that_are_not_read_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outputs = dict(WRITERS["yolo"](np.random.default_rng(1)))
+    outputs["output0"] = np.concatenate((outputs["output0"], np.zeros((32, 60), np.float32)))
+    outputs["output1"] = np.zeros((32, 16, 24), np.float32)
+    model = model_from_file(write_export(tmp_path / "best.onnx", outputs, metadata=ultralytics("segment")))
+    detector = Detector(DetectorConfig(model=ModelChoice("best")))
+    detector.open(FileContext(catalogue={"best": model}))
+    assert "best also finds masks or keypoints, which are not read" in caplog.text
+    (result,) = detector.process([Frame.of(np.zeros((64, 96, 3), np.uint8))], [Results()])
+    found = result.get(Detections)
+    assert found is not None
+    assert len(found) > 5
+
+
+def test_check_refuses_a_file_whose_output_is_not_that_of_its_head(tmp_path: Path) -> None:
+    path = write_export(tmp_path / "best.onnx", WRITERS["ssd"](np.random.default_rng(1)))
+    choice = {"file": str(path), "labels": LABELS, "head": "yolo-nas"}
+    (problem,) = DetectorConfig.model_validate({"model": choice}).problems(Catalog.load())
+    assert problem.path == ("model", "file")
+    assert "all boxes are within 2 pixels of the corner" in problem.message
+    assert DetectorConfig.model_validate({"model": {**choice, "head": "ssd"}}).problems(Catalog.load()) == []

@@ -98,6 +98,8 @@ def recognise(path: Path, *, head: str | None = None, classes: int | None = None
         for name in possible
         for one in _FITS[name](_Outputs(outputs, image, extra, metadata, head is None), classes)
     )
+    if not near and (head is not None or metadata is not None) and _is_open(outputs):
+        near = tuple(FoundHead(name, classes, extra) for name in possible)
     candidates = tuple(one for one in near if one.classes is None or one.classes in _wanted(one.head, classes))
     if {one.head for one in candidates} == {"yolox", "yolox-decoded"}:
         decoded = "Exp" in content.operators
@@ -109,6 +111,11 @@ def recognise(path: Path, *, head: str | None = None, classes: int | None = None
     if metadata is not None and metadata.task in _UNREAD:
         unread = _UNREAD[metadata.task]
     return Recognised(path, content, image, metadata, candidates, near, tuple(reasons), unread)
+
+
+def _is_open(outputs: Mapping[str, Shape]) -> bool:
+    """Whether the file does not say what its outputs look like."""
+    return all(len(shape) in (0, 3) and None in (shape[-2:] or (None,)) for shape in outputs.values())
 
 
 def _wanted(head: str, classes: int | None) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +267,18 @@ def test_a_graph_that_computes_its_labels_from_nothing_is_read_as_any_other(tmp_
         del node.input[:]
         path.write_bytes(network.SerializeToString())
         assert model_from_file(path, named(3)).head == "detr-labelled"
+
+
+def test_outputs_of_unknown_shape_are_what_the_user_says(tmp_path: Path) -> None:
+    path = export(tmp_path, {"output": (7, CELLS)})
+    network = onnx.load(path)
+    for axis in network.graph.output[0].type.tensor_type.shape.dim:
+        axis.Clear()
+    path.write_bytes(network.SerializeToString())
+    with pytest.raises(ModelFileError, match="not the format of any known head"):
+        model_from_file(path, named(3))
+    assert model_from_file(path, replace(named(3), head="yolo")).head == "yolo"
+    helper.set_model_props(network, ultralytics())
+    path.write_bytes(network.SerializeToString())
+    with pytest.raises(ModelFileError, match="fits several heads: write head: yolo or yolov5 or yolo-end-to-end"):
+        model_from_file(path)

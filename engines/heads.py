@@ -58,7 +58,7 @@ HEAD_FORMATS: Mapping[str, HeadFormat] = {
         "logits [b, n, c] before the sigmoid; pred_boxes [b, n, 4] x, y, w, h from 0 to 1", _DETR, suppressed=True
     ),
     "rf-detr": HeadFormat(
-        "dets [b, n, 4] x, y, w, h from 0 to 1; labels [b, n, c] logits before the sigmoid",
+        "dets (or pred_boxes) [b, n, 4] x, y, w, h from 0 to 1; labels (or logits) [b, n, c] before the sigmoid",
         _input(ColourOrder.RGB, Resize.STRETCH, 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         suppressed=True,
     ),

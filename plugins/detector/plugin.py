@@ -82,8 +82,6 @@ class DeviceObjectDetector:
 def object_detector_for(engine: Engine, head: Head, selection: Selection) -> ObjectDetector:
     """Returns an object detector that uses the GPU if the engine supports the whole path there."""
     host = HostObjectDetector(engine, head, selection)
-    if engine.model.ignored_columns:  # no kernel skips columns
-        return host
     pipelines = engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
     if pipelines is None or engine.gpu is None:
         return host

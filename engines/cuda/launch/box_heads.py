@@ -7,7 +7,7 @@ also be int64 or int32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -102,12 +102,13 @@ class _Reader:
             raise self.mismatch()
         return tensors[0]
 
-    def named(self, *names: str) -> list[DeviceTensor]:
-        """Returns the outputs of these names, which TensorFlow's exporter ends in ":0"."""
+    def named(self, *names: str, otherwise: Sequence[str] = ()) -> list[DeviceTensor]:
+        """Returns the outputs of these names, which TensorFlow's exporter ends in ":0", or else those of the others."""
         plain = {name.removesuffix(":0"): tensor for name, tensor in self.outputs.items()}
-        if any(name not in plain for name in names):
-            raise self.mismatch()
-        return [plain[name] for name in names]
+        for these in filter(None, (names, otherwise)):
+            if all(name in plain for name in these):
+                return [plain[name] for name in these]
+        raise self.mismatch()
 
     def rows(self, tensor: DeviceTensor, first: int = 0) -> Table:
         """Returns the columns of a tensor [batch, rows, columns] from `first` on."""
@@ -187,7 +188,7 @@ def _detr(reader: _Reader) -> _Parts:
 
 def _rf_detr(reader: _Reader) -> _Parts:
     """The last column may be a background without a label."""
-    boxes, logits = reader.named("dets", "labels")
+    boxes, logits = reader.named("dets", "labels", otherwise=("pred_boxes", "logits"))
     return _queries(_with_class_scores(reader, boxes, logits, spare=1))
 
 

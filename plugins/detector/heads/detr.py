@@ -1,8 +1,8 @@
 """Heads of transformers that detect without suppression (DETR and its successors). Each of n queries finds one object.
 
 - "detr" (RT-DETR, D-FINE and DEIM as Hugging Face exports them): `logits` [b, n, c] and `pred_boxes` [b, n, 4].
-- "rf-detr": `dets` [b, n, 4] and `labels` [b, n, c]. COCO models have a column per COCO id, gaps included; one's own
-  trainings have a last column for the background, which may have no label.
+- "rf-detr": `dets` [b, n, 4] and `labels` [b, n, c], or the names of "detr". COCO models have a column per COCO id, gaps
+  included; one's own trainings have a last column for the background, which may have no label.
 - "detr-labelled" (RT-DETR, D-FINE and DEIM by their own exporters): `labels` [b, n], `boxes` [b, n, 4] as x1, y1, x2,
   y2 in pixels of the size that the model was given, and `scores` [b, n].
 
@@ -42,7 +42,8 @@ def decode(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray
 
 def decode_rf(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:
     """See `decoding.Head`."""
-    logits, boxes = _tensors(outputs, "rf-detr", "labels", "dets")
+    names = ("labels", "dets") if outputs_named(outputs, "labels", "dets") else ("logits", "pred_boxes")
+    logits, boxes = _tensors(outputs, "rf-detr", *names)
     if logits.shape[2] - len(min_score) not in (0, 1):
         raise wrong_classes("rf-detr", logits.shape[2] - 1, len(min_score))
     logits = logits[..., : len(min_score)]

@@ -75,6 +75,13 @@ def test_a_background_column_of_rf_detr_is_left_out_and_gaps_are_never_reported(
     assert set(gapped.class_ids.tolist()) == {1, 3}
 
 
+def test_rf_detr_may_have_the_names_of_detr() -> None:
+    outputs, _ = batch("rf-detr", (6,))
+    renamed = {"pred_boxes": outputs["dets"], "logits": outputs["labels"]}
+    (one,), (other,) = detr.decode_rf(outputs, SPEC, LEAST), detr.decode_rf(renamed, SPEC, LEAST)
+    np.testing.assert_array_equal(one.boxes, other.boxes)
+
+
 def suppressed(found: Sequence[Found], max_iou: float | None) -> list[Found]:
     """Greedy suppression in its textbook form; none if `max_iou` is None."""
     kept: list[Found] = []

@@ -209,9 +209,7 @@ def _info(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models:
         print(f"  role      {model.role}, head {model.head}, {sum(map(bool, model.labels))} classes")
         print(f"  accuracy  {model.accuracy}")
         print(f"  licence   {model.licence}")
-        print(
-            f"  input     {spec.tensor or '(its image)'} {spec.width}x{spec.height} {spec.colour}, {spec.resize}, {affine}"
-        )
+        print(f"  input     {spec.tensor or 'image'} {spec.width}x{spec.height} {spec.colour}, {spec.resize}, {affine}")
         print(f"  classes   {', '.join(filter(None, model.labels))}")
         for source in model.sources:
             print(f"  source    {_described(source)}")

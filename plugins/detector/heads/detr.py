@@ -1,8 +1,8 @@
 """Heads of transformers that detect without suppression (DETR and its successors). Each of n queries finds one object.
 
 - "detr" (RT-DETR, D-FINE and DEIM as Hugging Face exports them): `logits` [b, n, c] and `pred_boxes` [b, n, 4].
-- "rf-detr": `dets` [b, n, 4] and `labels` [b, n, c], or the names of "detr". COCO models have a column per COCO id, gaps
-  included; one's own trainings have a last column for the background, which may have no label.
+- "rf-detr": `dets` [b, n, 4] and `labels` [b, n, c], or the names of "detr". COCO models have a column per COCO id,
+  gaps included; one's own trainings have a last column for the background, which may have no label.
 - "detr-labelled" (RT-DETR, D-FINE and DEIM by their own exporters): `labels` [b, n], `boxes` [b, n, 4] as x1, y1, x2,
   y2 in pixels of the size that the model was given, and `scores` [b, n].
 

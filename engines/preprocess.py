@@ -65,9 +65,8 @@ def prepare(
     The tensor is contiguous and owned by the caller. Images are resized bilinearly in uint8, which is several times
     faster than in float and costs less than one grey level of accuracy. Raises ValueError if an image has another form.
     """
-    raw = dtype == np.uint8
-    tensor = np.empty(spec.shape(len(images)), np.uint8 if raw else np.float32)
-    factor, summand = (np.ones(3, np.float32), np.zeros(3, np.float32)) if raw else affine(spec)
+    tensor = np.empty(spec.shape(len(images)), np.uint8 if dtype == np.uint8 else np.float32)
+    factor, summand = affine(spec, dtype)
     geometries = []
     for image, place in zip(images, tensor, strict=True):
         planes = place.transpose(2, 0, 1) if spec.nhwc else place
@@ -83,8 +82,10 @@ def prepare(
     return tensor.astype(dtype, copy=False), geometries
 
 
-def affine(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns `(pixel * scale - mean) / std` as a factor and a summand per channel."""
+def affine(spec: InputSpec, dtype: np.dtype[Any] = _FLOAT32) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns `(pixel * scale - mean) / std` as a factor and a summand per channel, which are 1 and 0 for uint8."""
+    if dtype == np.uint8:
+        return np.ones(3, np.float32), np.zeros(3, np.float32)
     std = np.array(spec.std, np.float64)
     return (spec.scale / std).astype(np.float32), (-np.array(spec.mean) / std).astype(np.float32)
 

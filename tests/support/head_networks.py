@@ -1,5 +1,5 @@
-"""Models with the outputs of several families, whose boxes and scores are computed from the first pixels of their
-input: every image gives different boxes, and any error in the pixels shows in them."""
+"""Models of several families, whose outputs are computed from the first pixels of their input: every image gives
+different boxes, and any error in the pixels shows in them."""
 
 from __future__ import annotations
 
@@ -143,3 +143,23 @@ def halves(path: Path) -> Model:
     )
     spec = InputSpec("images", WIDTH, HEIGHT, ColourOrder.RGB, Resize.LETTERBOX_CENTRE, 1 / 255)
     return _model(path, "yolo", spec)
+
+
+def embedder(path: Path, *, of_bytes: bool) -> Model:
+    """Writes a face embedder for crops of 112 x 112, whose 48 values are the means of squares of 16 x 16 pixels in
+    one colour. `of_bytes`: its input is uint8 with the colours last, and it normalises pixels itself."""
+    graph, name = _Graph(), "faces"
+    scale, mean = 1 / 127.5, 1.0
+    if of_bytes:
+        pixels = graph.add("Cast", graph.add("Transpose", name, perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
+        scaled = graph.add("Mul", pixels, graph.constant(scale, np.float32))
+        tensor = graph.add("Sub", scaled, graph.constant(mean, np.float32))
+        end = _end(name, TensorProto.UINT8, 112, 112, 3)
+        spec = InputSpec(name, 112, 112, ColourOrder.RGB, Resize.STRETCH, nhwc=True)
+    else:
+        tensor, end = name, _end(name, TensorProto.FLOAT, 3, 112, 112)
+        spec = InputSpec(name, 112, 112, ColourOrder.RGB, Resize.STRETCH, scale, mean=(mean,) * 3)
+    means = graph.add("AveragePool", tensor, kernel_shape=[16, 16], strides=[32, 32])
+    graph.add("Flatten", means, output="embedding", axis=1)
+    graph.save(path, [end], [_end("embedding", TensorProto.FLOAT, 48)])
+    return Model(path.stem, "face-embedder", "", "none", spec, path=path)

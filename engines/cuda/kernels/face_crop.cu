@@ -1,6 +1,6 @@
 // Crops faces for an embedder's input: each is rotated, scaled and moved by its transform, with bilinear interpolation
 // and black beyond the image's edges (as cv2.warpAffine). One launch for a whole batch of faces from any images. Grid
-// (ceil(width / 4 / block.x), ceil(height / block.y), faces); a thread writes four pixels of each plane.
+// (ceil(width / 4 / block.x), ceil(height / block.y), faces); a thread writes four pixels.
 #include "tensor.cuh"
 
 struct Crop {
@@ -53,5 +53,9 @@ extern "C" __global__ void face_crop_f32(const Crop* crops, float* tensor, Input
 }
 
 extern "C" __global__ void face_crop_f16(const Crop* crops, Half* tensor, InputLayout layout) {
+    face_crop(crops, tensor, layout);
+}
+
+extern "C" __global__ void face_crop_u8(const Crop* crops, Byte* tensor, InputLayout layout) {
     face_crop(crops, tensor, layout);
 }

@@ -12,7 +12,7 @@ from sightd.engines.cuda.launch.device import Buffer, Device, Grid, Kernels, Sta
 from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.layout import CROP, record
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.preprocess import PIXELS_PER_THREAD, input_layout
+from sightd.engines.cuda.launch.preprocess import PIXELS_PER_THREAD, image_kernel, input_layout
 from sightd.engines.geometry import ARCFACE, inverse, similarity
 from sightd.engines.model import InputSpec
 
@@ -21,8 +21,8 @@ CROP_BLOCK: Grid = (28, 8, 1)
 
 
 class FaceCrop:
-    """Crops up to `max_batch` faces from any images into one tensor [n, 3, spec.height, spec.width] (112 x 112 for
-    SFace).
+    """Crops up to `max_batch` faces from any images into one tensor `spec.shape(n)` of `dtype` (112 x 112 for SFace);
+    see `Preprocess`.
 
     Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.
     """
@@ -30,9 +30,9 @@ class FaceCrop:
     def __init__(self, device: Device, kernels: Kernels, spec: InputSpec, max_batch: int, dtype: np.dtype[Any]) -> None:
         self._spec, self._dtype = spec, dtype
         self._template = ARCFACE * [spec.width / 112, spec.height / 112]
-        self._kernel = kernels.function("face_crop", precision(dtype, "face_crop"))
+        self._kernel = kernels.function("face_crop", image_kernel(dtype, "face_crop"))
         self._crops = Staging(device, CROP, max_batch)
-        self._layout = input_layout(spec).tobytes()
+        self._layout = input_layout(spec, dtype).tobytes()
 
     def launch(self, faces: Sequence[tuple[DevicePicture, NDArray[np.floating]]], tensor: Buffer, stream: Any) -> None:
         """Crops faces, each given by its image and its five landmarks [5, 2] in source pixels. Raises ValueError if

@@ -30,11 +30,9 @@ class Preprocess:
     def __init__(self, device: Device, kernels: Kernels, spec: InputSpec, max_batch: int, dtype: np.dtype[Any]) -> None:
         self._spec = spec
         self._dtype = dtype
-        raw = dtype == np.uint8
-        name = "preprocess_u8" if raw else precision(dtype, "preprocess")
-        self._kernel = kernels.function("preprocess", name)
+        self._kernel = kernels.function("preprocess", image_kernel(dtype, "preprocess"))
         self._placements = Staging(device, PLACEMENT, max_batch)
-        self._layout = input_layout(spec, raw=raw).tobytes()
+        self._layout = input_layout(spec, dtype).tobytes()
 
     def launch(self, pictures: Sequence[DevicePicture], tensor: Buffer, stream: Any) -> list[Geometry]:
         """Fills the first `len(pictures)` items of the tensor and returns the geometry of each image. Images and tensor
@@ -62,9 +60,15 @@ class Preprocess:
         self._placements.close()
 
 
-def input_layout(spec: InputSpec, *, raw: bool = False) -> NDArray[Any]:
-    """Returns the struct `InputLayout`. If `raw` is True, pixels are not scaled."""
-    factor, summand = (np.ones(3, np.float32), np.zeros(3, np.float32)) if raw else affine(spec)
+def image_kernel(dtype: np.dtype[Any], kernel: str) -> str:
+    """Returns the name of a kernel that writes images of `dtype`. Raises ValueError unless it is float32, float16 or
+    uint8."""
+    return f"{kernel}_u8" if dtype == np.uint8 else precision(dtype, kernel)
+
+
+def input_layout(spec: InputSpec, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Returns the struct `InputLayout` for an input of `dtype`."""
+    factor, summand = affine(spec, dtype)
     return record(
         INPUT_LAYOUT,
         width=spec.width,

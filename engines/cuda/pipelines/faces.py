@@ -114,7 +114,7 @@ class FacePipeline:
 
     def _pictures(self, fed: NDArray[Any]) -> NDArray[np.uint8]:
         """Converts the model's input back to BGR images by inverting scale, mean and standard deviation."""
-        factor, summand = affine(self._spec)
+        factor, summand = affine(self._spec, self._dtype)
         numbers = (fed if self._spec.nhwc else fed.transpose(0, 2, 3, 1)).astype(np.float32)
         pixels = np.clip(np.rint((numbers - summand) / factor), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(pixels[..., ::-1] if self._spec.colour is ColourOrder.RGB else pixels)

@@ -330,7 +330,7 @@ def strange_class(outputs: Outputs) -> None:
 
 
 def half_class(outputs: Outputs) -> None:
-    outputs["output0"][1, 5, 5] = 0.5
+    outputs["output0"][1, 5, 4:6] = 0.1, 0.5
 
 
 def far_outside(outputs: Outputs) -> None:

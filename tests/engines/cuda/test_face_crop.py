@@ -41,9 +41,9 @@ def cropped(
     device: HostDevice,
     faces: list[tuple[DevicePicture, NDArray[np.float32]]],
     spec: InputSpec = SPEC,
-    dtype: type[np.floating[Any]] = np.float32,
+    dtype: type[np.number[Any]] = np.float32,
 ) -> NDArray[Any]:
-    tensor = np.empty((len(faces), 3, spec.height, spec.width), dtype)
+    tensor = np.empty(spec.shape(len(faces)), dtype)
     buffer = device.allocate(tensor.nbytes)
     crop = FaceCrop(device, device, spec, len(faces), np.dtype(dtype))
     crop.launch(faces, buffer, HostStream())
@@ -86,6 +86,17 @@ def test_the_input_specification_is_followed() -> None:
     single = cropped(device, faces, spec)
     assert_near((single[0] + 1) * 127.5, warped(image, FACES[0], 98))
     np.testing.assert_array_equal(cropped(device, faces, spec, np.float16), single.astype(np.float16))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8])
+def test_colours_may_be_the_last_axis_and_bytes_get_the_pixels(dtype: type[np.number[Any]]) -> None:
+    device, image = HostDevice(), noise(231, 177)
+    spec = replace(SPEC, scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
+    faces = [(on_device(device, image), points) for points in FACES[:4]]
+    planes = cropped(device, faces, spec, dtype)
+    np.testing.assert_array_equal(cropped(device, faces, replace(spec, nhwc=True), dtype), planes.transpose(0, 2, 3, 1))
+    if dtype is np.uint8:
+        assert_near(planes, np.stack([warped(image, points) for points in FACES[:4]]))
 
 
 def test_points_that_coincide_are_refused() -> None:

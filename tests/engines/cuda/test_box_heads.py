@@ -251,6 +251,14 @@ def test_rf_detrs_last_column_may_have_no_label() -> None:
     assert max(int(one.class_ids.max()) for one in results) == CLASSES - 2
 
 
+def test_rf_detr_may_have_the_names_of_detr() -> None:
+    outputs = made("rf-detr")
+    renamed = {"pred_boxes": outputs["dets"], "logits": outputs["labels"]}
+    results = assert_as_on_the_cpu(renamed, model("rf-detr"))
+    for one, other in zip(results, found(outputs, model("rf-detr"), 0.3, choice_for("rf-detr")), strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+
+
 @pytest.mark.parametrize("head", [head for head in FAMILIES if suppresses(head)])
 def test_boxes_of_models_that_suppress_themselves_are_all_kept_and_only_the_best_returned(head: str) -> None:
     every = assert_as_on_the_cpu(made(head), model(head), 0.2, choice_for(head, limit=2000))

@@ -304,6 +304,10 @@ def percentages(outputs: Outputs) -> None:
     outputs["output0"][:, 4:] *= 100
 
 
+def objectness_in_percent(outputs: Outputs) -> None:
+    outputs["output0"][..., 4] *= 100
+
+
 def corners_for_centres(outputs: Outputs) -> None:
     of = outputs["output0"]
     of[..., :2], of[..., 2:4] = of[..., :2] + of[..., 2:4], of[..., :2]
@@ -347,6 +351,7 @@ def far_outside(outputs: Outputs) -> None:
 
 WRONG: list[tuple[str, Callable[[Outputs], None], str]] = [
     ("yolo", percentages, r"not from 0 to 1"),
+    ("yolov5", objectness_in_percent, r"not from 0 to 1"),
     ("yolo-end-to-end", corners_for_centres, r"boxes are inverted"),
     ("yolo-end-to-end", half_class, r"classes are not among the 11 labels"),
     ("detr-labelled", mirrored, r"boxes are inverted"),

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightd.plugins.face.matching.matcher import Enrolled, Matcher
-from sightd.plugins.face.matching.samples import DIMENSIONS
+from sightd.plugins.face.matching.matcher import DIMENSIONS, Enrolled, Matcher
 
 AIMS_MS = {10_000: 2.0, 100_000: 15.0}
 RATIO = 1.3

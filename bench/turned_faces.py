@@ -28,7 +28,7 @@ from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.detector import FaceDetector, Search, face_detector_for
 from sightd.plugins.face.embedder import FaceEmbedder, face_embedder_for
 from sightd.plugins.face.matching.calibration import calibration_of
-from sightd.plugins.face.matching.samples import DIMENSIONS
+from sightd.plugins.face.matching.matcher import DIMENSIONS
 from sightd.plugins.face.quality import quality_of
 from sightd.plugins.face.upright import UprightFaces, upright
 from sightd.plugins.images.still import StillError, read_still

@@ -18,7 +18,7 @@ from sightd.engines.files import read_regular, write_whole
 from sightd.engines.text import local_time, printable
 from sightd.plugins.api import ApiClient, ApiError, CommandContext
 from sightd.plugins.face.gallery.enrol import MOST_BYTES
-from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.file import GalleryError
 
 _LONG = 600.0
 """Timeout in s of requests that may have to download a model first, or that take time for each face."""

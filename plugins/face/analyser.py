@@ -11,7 +11,7 @@ from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import FloatArray, Frame, Image
 from sightd.plugins.face.detector import FaceDetector, Search, face_detector_for
 from sightd.plugins.face.embedder import FaceEmbedder, face_embedder_for
-from sightd.plugins.face.matching.samples import FaceSamples
+from sightd.plugins.face.matching.matcher import FaceSamples
 from sightd.plugins.face.quality import quality_of
 from sightd.plugins.face.upright import upright
 

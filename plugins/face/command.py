@@ -165,7 +165,7 @@ def _api(args: argparse.Namespace, context: CommandContext) -> AbstractContextMa
 
 
 def _chosen(configs: Mapping[str, FaceConfig], name: str | None) -> FaceConfig:
-    from sightd.plugins.face.gallery.errors import GalleryError
+    from sightd.plugins.face.gallery.file import GalleryError
 
     if name is not None and name not in configs:
         raise GalleryError(f"the configuration has no face plug-in {name!r}, only: {', '.join(configs) or 'none'}")
@@ -179,7 +179,7 @@ def _chosen(configs: Mapping[str, FaceConfig], name: str | None) -> FaceConfig:
 def _key_in(file: Path) -> str:
     """Returns the key in a file. Raises GalleryError if it cannot be read or is empty."""
     from sightd.engines.files import read_regular
-    from sightd.plugins.face.gallery.errors import GalleryError
+    from sightd.plugins.face.gallery.file import GalleryError
 
     try:
         key = read_regular(file, _MOST_KEY).decode().strip()

@@ -16,7 +16,7 @@ from sightd.engines.errors import EngineError
 from sightd.engines.geometry import ARCFACE, similarity
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import FloatArray, Frame, Image, PluginError
-from sightd.plugins.face.matching.samples import CROP, DIMENSIONS
+from sightd.plugins.face.matching.matcher import CROP, DIMENSIONS
 
 _TRIAL = np.array([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]], np.float32)
 """Plausible landmarks of a face, for a trial run."""

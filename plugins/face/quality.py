@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.plugins.api import FloatArray
-from sightd.plugins.face.matching.samples import Quality
+from sightd.plugins.face.matching.matcher import Quality
 from sightd.plugins.face.upright import UprightFaces
 
 _SMALL, _LARGE = 10.0, 40.0

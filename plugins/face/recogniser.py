@@ -11,13 +11,12 @@ import numpy as np
 
 from sightd.plugins.api import FloatArray, Image
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.file import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.unknown_store import Best
+from sightd.plugins.face.gallery.sightings import Best
 from sightd.plugins.face.matching.calibration import Calibration
-from sightd.plugins.face.matching.evidence import Evidence, EvidenceRules, Match, Verdict, of_one_sample
-from sightd.plugins.face.matching.matcher import Matcher
-from sightd.plugins.face.matching.samples import DIMENSIONS
+from sightd.plugins.face.matching.evidence import Evidence, EvidenceRules, Verdict, of_one_sample
+from sightd.plugins.face.matching.matcher import DIMENSIONS, Match, Matcher
 from sightd.plugins.face.tracks import TrackIdentity
 from sightd.plugins.face.visits import Visit, VisitBook
 

@@ -13,14 +13,11 @@ from sightd.plugins.face.analyser import FaceAnalyser
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.detector import Search
 from sightd.plugins.face.gallery.enrol import AnyPhoto, Enroller, Enrolment, Photo, resemblance
-from sightd.plugins.face.gallery.errors import GalleryError
-from sightd.plugins.face.gallery.file import default_gallery
+from sightd.plugins.face.gallery.file import GalleryError, default_gallery
 from sightd.plugins.face.gallery.gallery import Gallery, Person, keep_versions_apart, plain
-from sightd.plugins.face.gallery.sightings import Sightings
-from sightd.plugins.face.gallery.unknown_store import UnknownStore
+from sightd.plugins.face.gallery.sightings import Sightings, UnknownStore
 from sightd.plugins.face.matching.calibration import Calibration, Refinement, calibration_of, refinement
-from sightd.plugins.face.matching.matcher import Matcher
-from sightd.plugins.face.matching.samples import FaceSamples
+from sightd.plugins.face.matching.matcher import FaceSamples, Matcher
 
 _PHOTO_SIZE = 1024
 """Longest side in pixels in which photos are searched for faces: there is time for it, and portraits are large."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sightd.plugins.api import Detections, FloatArray, IntArray
 from sightd.plugins.face.detector import DetectedFaces
-from sightd.plugins.face.gallery.unknown_store import Best
+from sightd.plugins.face.gallery.sightings import Best
 from sightd.plugins.face.matching.evidence import Evidence, Verdict
 from sightd.plugins.tracker import camera_tracks
 from sightd.plugins.tracker.camera_tracks import ID, WIDTH, CameraTracks, Reach

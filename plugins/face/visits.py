@@ -13,10 +13,9 @@ from functools import partial
 
 from sightd.engines.log_throttle import LogThrottle
 from sightd.plugins.api import FloatArray
-from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.file import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.sightings import Sighting, Sightings
-from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
+from sightd.plugins.face.gallery.sightings import Best, Sighting, Sightings, UnknownStore
 from sightd.plugins.face.matching.calibration import Calibration
 from sightd.plugins.storage.trusted_clock import TrustedClock
 

@@ -9,8 +9,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sightd.plugins.face.gallery.errors import DamagedError, GalleryError, UnwritableError
-from sightd.plugins.face.gallery.file import Cipher, identity, made, new_lock, reason, unlocked
+from sightd.plugins.face.gallery.file import (
+    Cipher,
+    DamagedError,
+    GalleryError,
+    UnwritableError,
+    identity,
+    made,
+    new_lock,
+    reason,
+    unlocked,
+)
 from sightd.plugins.storage.sqlite import is_damaged, is_unwritable, read_only
 
 _VERSION = 1

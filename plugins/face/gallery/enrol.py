@@ -10,12 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from sightd.plugins.api import FloatArray, Frame, Image
-from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.file import GalleryError
 from sightd.plugins.face.gallery.gallery import Face, Gallery, Person, plain
 from sightd.plugins.face.matching.calibration import Calibration
-from sightd.plugins.face.matching.evidence import Match
-from sightd.plugins.face.matching.matcher import Matcher
-from sightd.plugins.face.matching.samples import FaceSamples, Quality
+from sightd.plugins.face.matching.matcher import FaceSamples, Match, Matcher, Quality
 from sightd.plugins.images.still import UPLOAD, StillError, read_still, still_of
 
 _BACKGROUND = 0.5

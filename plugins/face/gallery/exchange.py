@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from sightd.engines.text import printable
-from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.file import GalleryError
 from sightd.plugins.face.gallery.gallery import Face, Gallery, checked_name, decoded, encoded, plain
-from sightd.plugins.face.matching.samples import DIMENSIONS
+from sightd.plugins.face.matching.matcher import DIMENSIONS
 
 _FORM = "sightd faces 1"
 _LATEST = 253402300800.0

@@ -1,4 +1,4 @@
-"""The gallery's file: default path, creation for its owner only, encryption, and advice for file errors."""
+"""The gallery's file: default path, creation for its owner only, encryption, and errors, which say what to do."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from sightd.engines.files import make_private, state_directory
-from sightd.plugins.face.gallery.errors import DamagedError, GalleryError, WrongKeyError
+from sightd.plugins.api import RefusedError
 from sightd.plugins.storage.sqlite import NotOursError, require_ours
 
 _OURS = frozenset({"meta", "persons"})
@@ -21,6 +21,42 @@ _OURS = frozenset({"meta", "persons"})
 _SALT, _NONCE = 16, 12
 _CHECK = b"sightd gallery"
 FILE = "faces.db"
+
+
+class GalleryError(RefusedError):
+    """The gallery cannot be read or written, or does not allow the requested change."""
+
+
+class UnwritableError(GalleryError):
+    """The disk is full, read-only or broken. Enrolled persons remain known, but nothing can be changed until then."""
+
+    status: ClassVar[int] = 507
+
+
+class DamagedError(UnwritableError):
+    """The file is damaged, or not a gallery. It is left unchanged."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"gallery {path}: {why}. The file was not changed: replace it with a backup, or move it away to start a "
+            "new gallery and import an export"
+        )
+
+
+class WrongKeyError(GalleryError):
+    """Encrypted data was encrypted with another key, or is damaged."""
+
+
+class UnknownPersonError(GalleryError):
+    """Nobody of that name is enrolled."""
+
+    status: ClassVar[int] = 404
+
+
+class NameTakenError(GalleryError):
+    """Another person already has that name."""
+
+    status: ClassVar[int] = 409
 
 
 def made(path: Path) -> bool:

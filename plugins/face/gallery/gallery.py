@@ -19,7 +19,8 @@ from sightd.engines.models.catalog import Catalog
 from sightd.engines.text import printable
 from sightd.plugins.api import FloatArray, Image
 from sightd.plugins.face.gallery.database import Database, drop_unknown
-from sightd.plugins.face.gallery.errors import (
+from sightd.plugins.face.gallery.file import (
+    Cipher,
     DamagedError,
     GalleryError,
     NameTakenError,
@@ -27,10 +28,8 @@ from sightd.plugins.face.gallery.errors import (
     UnwritableError,
     WrongKeyError,
 )
-from sightd.plugins.face.gallery.file import Cipher
 from sightd.plugins.face.matching.calibration import calibration_of
-from sightd.plugins.face.matching.matcher import Enrolled
-from sightd.plugins.face.matching.samples import CROP, DIMENSIONS
+from sightd.plugins.face.matching.matcher import CROP, DIMENSIONS, Enrolled
 
 log = logging.getLogger(__name__)
 

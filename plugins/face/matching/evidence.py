@@ -21,6 +21,7 @@ import numpy as np
 
 from sightd.plugins.api import FloatArray
 from sightd.plugins.face.matching.calibration import Calibration
+from sightd.plugins.face.matching.matcher import Match
 
 _APART = 1.0
 """Seconds after which a sample is independent of the previous one."""
@@ -61,20 +62,6 @@ class EvidenceRules:
 
     def threshold(self, rate: float) -> float:
         return self.calibration.threshold(rate, self.persons, self.embeddings)
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The person most similar to an embedding: their id, the cosine, and the cosine of the next person (-1 if there is
-    none). In an empty gallery the id is None and both cosines are NaN."""
-
-    person: int | None
-    similarity: float
-    next_similarity: float
-
-    @property
-    def margin(self) -> float:
-        return self.similarity - self.next_similarity
 
 
 @dataclass(frozen=True, slots=True)

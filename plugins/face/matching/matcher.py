@@ -1,4 +1,5 @@
-"""Finds the most similar person in the gallery, with one matrix product for all faces of a batch."""
+"""What is computed of each face before it is identified, and the most similar person in the gallery, which takes one
+matrix product for all faces of a batch."""
 
 from __future__ import annotations
 
@@ -7,8 +8,72 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.api import FloatArray
-from sightd.plugins.face.matching.evidence import Match
+from sightd.plugins.api import BoolArray, FloatArray, check_lengths
+
+DIMENSIONS = 128
+"""Length of SFace's embeddings."""
+CROP = 112
+"""Side of an aligned face in pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quality:
+    """How suitable faces are for recognition, one row per face, float32 [n] each.
+
+    sizes: distance of the eyes in pixels of the source · sharpness: 0 (blurred) to 1 · frontality: 0 (profile) to 1 ·
+    scores: the detector's, 0-1, of the face turned upright · upright: bool [n], whether the orientation of the face is
+    known · totals: all combined, 0-1.
+    """
+
+    sizes: FloatArray
+    sharpness: FloatArray
+    frontality: FloatArray
+    scores: FloatArray
+    upright: BoolArray
+    totals: FloatArray
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "sizes", "sharpness", "frontality", "scores", "upright", "totals")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceSamples:
+    """The faces of one image, best score first.
+
+    boxes xyxy float32 [n, 4] px · landmarks float32 [n, 5, 2] px, as in `plugins.api.Faces` · embeddings float32
+    [n, DIMENSIONS], each of unit length · crops uint8 [n, CROP, CROP, 3] BGR, aligned.
+    """
+
+    boxes: FloatArray
+    landmarks: FloatArray
+    quality: Quality
+    embeddings: FloatArray
+    crops: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "boxes", "landmarks", "embeddings", "crops")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def scores(self) -> FloatArray:
+        """The detector's scores, 0-1, of the faces turned upright."""
+        return self.quality.scores
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The person most similar to an embedding: their id, the cosine, and the cosine of the next person (-1 if there is
+    none). In an empty gallery the id is None and both cosines are NaN."""
+
+    person: int | None
+    similarity: float
+    next_similarity: float
+
+    @property
+    def margin(self) -> float:
+        return self.similarity - self.next_similarity
 
 
 @dataclass(frozen=True, slots=True, eq=False)

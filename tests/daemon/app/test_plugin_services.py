@@ -18,7 +18,7 @@ from sightd.engines.errors import EngineError
 from sightd.plugins.api import Mode, Plugin, PluginConfig, PluginError, PluginService, ServiceContext, Storage
 from sightd.plugins.configuration import registry
 from sightd.plugins.face import service
-from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.file import GalleryError
 from sightd.plugins.face.service import FaceService
 from tests.support.waiting import eventually
 

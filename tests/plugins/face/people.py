@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.plugins.api import FloatArray
-from sightd.plugins.face.matching.samples import DIMENSIONS
+from sightd.plugins.face.matching.matcher import DIMENSIONS
 
 Vectors = NDArray[np.float64]
 SHARED = 0.09

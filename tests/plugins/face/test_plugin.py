@@ -21,8 +21,7 @@ from sightd.plugins.api import Detections, Faces, Frame, Image, PluginError, Pri
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.gallery.enrol import Enroller, Photo
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.sightings import Sightings
-from sightd.plugins.face.gallery.unknown_store import UnknownStore
+from sightd.plugins.face.gallery.sightings import Sightings, UnknownStore
 from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.plugin import FaceRecogniser
 from tests.support import media

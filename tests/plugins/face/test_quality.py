@@ -11,7 +11,7 @@ import pytest
 from sightd.plugins.api import FloatArray, Frame, Image
 from sightd.plugins.face.detector import HostFaceDetector, Search
 from sightd.plugins.face.embedder import aligned
-from sightd.plugins.face.matching.samples import Quality
+from sightd.plugins.face.matching.matcher import Quality
 from sightd.plugins.face.quality import frontality_of, quality_of
 from sightd.plugins.face.upright import UprightFaces
 from tests.support.faces import engine, photo

@@ -15,7 +15,7 @@ from sightd.daemon.config.model import Http
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
-from sightd.plugins.face.gallery.unknown_store import Best
+from sightd.plugins.face.gallery.sightings import Best
 from sightd.plugins.face.service import FaceService
 from tests.daemon.serve.http.test_app import View
 from tests.plugins.face.gallery.faces import crop, face, vector

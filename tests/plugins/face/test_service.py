@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.file import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.service import FaceService

@@ -11,7 +11,7 @@ import pytest
 from sightd.plugins.api import FloatArray, Frame, Image
 from sightd.plugins.face.detector import DetectedFaces, HostFaceDetector, Search
 from sightd.plugins.face.matching.calibration import calibration_of
-from sightd.plugins.face.matching.samples import FaceSamples
+from sightd.plugins.face.matching.matcher import FaceSamples
 from sightd.plugins.face.upright import UPRIGHT_SCORE, upright
 from tests.support.faces import analyser, engine, photo
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.unknown_store import Best
+from sightd.plugins.face.gallery.sightings import Best
 from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.visits import Keeping, Visit, VisitBook
 from tests.plugins.face.gallery.faces import face, vector

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightd.plugins.face.gallery.errors import DamagedError, GalleryError, UnwritableError
 from sightd.plugins.face.gallery.exchange import exported
+from sightd.plugins.face.gallery.file import DamagedError, GalleryError, UnwritableError
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.sightings import Sightings
-from sightd.plugins.face.gallery.unknown_store import UnknownStore
+from sightd.plugins.face.gallery.sightings import Sightings, UnknownStore
 from tests.plugins.face.gallery.faces import face
 
 ROOT = Path(__file__).resolve().parents[4]

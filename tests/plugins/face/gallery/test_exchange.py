@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.exchange import exported, imported
+from sightd.plugins.face.gallery.file import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
 from tests.plugins.face.gallery.faces import crop, face, vector
 from tests.support.hostile_images import huge_images

@@ -14,11 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightd.plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
-from sightd.plugins.face.gallery.file import default_gallery
+from sightd.plugins.face.gallery.file import GalleryError, NameTakenError, UnknownPersonError, default_gallery
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.sightings import Sighting, Sightings
-from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
+from sightd.plugins.face.gallery.sightings import Best, Sighting, Sightings, UnknownStore
 from sightd.plugins.face.matching.calibration import calibration_of
 from tests.plugins.face.gallery.faces import crop, face, vector
 

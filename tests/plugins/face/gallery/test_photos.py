@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.face.gallery.enrol import MOST_BYTES, photo_of, read_photo
-from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.file import GalleryError
 from sightd.plugins.face.gallery.gallery import decoded, encoded
 from tests.support.hostile_images import huge_images, png
 

@@ -7,7 +7,8 @@ import pytest
 
 from sightd.plugins.api import FloatArray
 from sightd.plugins.face.matching.calibration import calibration_of
-from sightd.plugins.face.matching.evidence import Evidence, EvidenceRules, Match, Verdict, of_one_sample
+from sightd.plugins.face.matching.evidence import Evidence, EvidenceRules, Verdict, of_one_sample
+from sightd.plugins.face.matching.matcher import Match
 from tests.plugins.face.people import People
 
 TABLE = calibration_of("sface")

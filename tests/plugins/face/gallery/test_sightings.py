@@ -10,8 +10,7 @@ import pytest
 
 from sightd.plugins.api import FloatArray
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.sightings import Sighting, Sightings
-from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
+from sightd.plugins.face.gallery.sightings import Best, Sighting, Sightings, UnknownStore
 from sightd.plugins.face.matching.calibration import calibration_of
 from tests.plugins.face.gallery.faces import crop, vector
 

@@ -25,7 +25,7 @@ from sightd.engines.progress import silent
 from sightd.plugins.api import FloatArray, Frame, Image
 from sightd.plugins.face.analyser import FaceAnalyser
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.detector import FaceDetector, Search, face_detector_for
+from sightd.plugins.face.detector import FaceDetector, Plan, Search, face_detector_for
 from sightd.plugins.face.embedder import FaceEmbedder, face_embedder_for
 from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.matching.matcher import DIMENSIONS
@@ -116,7 +116,7 @@ class LooksAt:
 
     def __call__(self, scene: Image) -> FloatArray | None:
         frame = Frame.of(scene)
-        (found,) = self._face_detector.find([frame], [None])
+        (found,) = self._face_detector.find([frame], [Plan.whole(frame)])
         middle = np.abs((found.boxes[:, :2] + found.boxes[:, 2:]) / 2 - _SCENE / 2).max(axis=1, initial=0)
         if not len(found) or middle.min() > _SCENE / _AROUND / 2:
             return None
@@ -154,7 +154,7 @@ def _scene(image: Image, box: FloatArray) -> Image:
     return np.asarray(cv2.warpAffine(image, way, (_SCENE, _SCENE), flags=how, borderValue=(114, 114, 114)), np.uint8)
 
 
-def _pictures(folder: Path | None) -> Iterator[tuple[str, Image]]:
+def pictures(folder: Path | None) -> Iterator[tuple[str, Image]]:
     """Yields the samples, and the images of a folder; images in a subfolder are of one person, named after it."""
     store, fetcher = SampleStore(cache_directory(os.environ) / "samples"), Fetcher(silent, default_mirror(os.environ))
     files = [(person, store.ensure(name, fetcher)) for person, names in _SAMPLES.items() for name in names]
@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         load = engine_loading(Models(), Engines(), progress)
         detector, recogniser = load(["yunet"], 1, config), load(["sface"], 1, config)
     face_detector, face_embedder = face_detector_for(detector, Search()), face_embedder_for(recogniser)
-    faces = faces_of(FaceAnalyser(face_detector, face_embedder), list(_pictures(args.photos)))
+    faces = faces_of(FaceAnalyser(face_detector, face_embedder), list(pictures(args.photos)))
     figures = {
         turns: [
             measure(LooksAt(face_detector, face_embedder, turns=turns), faces, angle, threshold) for angle in ANGLES
@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sure = [
         face.scene
         for face in faces
-        if face_detector.find([Frame.of(face.scene)], [None])[0].scores.max(initial=0) > 0.92
+        if face_detector.find([frame := Frame.of(face.scene)], [Plan.whole(frame)])[0].scores.max(initial=0) > 0.92
     ]
     ratio = cost(face_detector, face_embedder, sure[:10])
     print(f"upright faces of a video: {ratio:.2f} times the CPU time, at most {COST}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -66,6 +67,13 @@ class DeviceImage:
         picture = DevicePicture(buffer.address, pitch, width, height, buffer.address + pitch * height, pitch)
         return cls(device.ordinal, buffer, picture, downloads)
 
+    def part(self, left: int, top: int, right: int, bottom: int) -> DeviceImage:
+        """Returns a part of the image, without a copy; it keeps the image. Right and bottom are exclusive. Chroma is
+        shared by two pixels each way, so the corner must be even: raises ValueError for another."""
+        if (left, top, right, bottom) == (0, 0, self.picture.width, self.picture.height):
+            return self
+        return _Part(self, left, top, right, bottom)
+
     def active(self) -> Activation:
         """Returns a context manager that makes its GPU's context current on this thread, for libraries that read the
         image."""
@@ -97,6 +105,33 @@ class DeviceImage:
         buffer = getattr(self, "_buffer", None)
         if buffer is not None:
             buffer.free_later()
+
+
+class _Part(DeviceImage):
+    """See `DeviceImage.part`. Owns no memory."""
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, whole: DeviceImage, left: int, top: int, right: int, bottom: int) -> None:
+        picture = whole.picture
+        assert picture.chroma is not None, "NV12"
+        if left % 2 or top % 2:
+            raise ValueError(f"a part of an NV12 image starts at even pixels, not at ({left}, {top})")
+        part = replace(
+            picture,
+            plane=picture.plane + top * picture.pitch + left,
+            chroma=picture.chroma + top // 2 * picture.chroma_pitch + left,
+            width=right - left,
+            height=bottom - top,
+        )
+        super().__init__(whole.ordinal, whole._buffer, part, whole._downloads)
+        self._whole = whole
+
+    def nv12(self) -> NDArray[np.uint8]:
+        raise NotImplementedError("parts are read on the GPU: download the whole image")
+
+    def __del__(self) -> None:
+        """The whole image frees the memory."""
 
 
 _ALIGNMENT = 256

@@ -9,7 +9,7 @@ import numpy as np
 from sightd.engines.geometry import ARCFACE
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import FloatArray, Frame, Image
-from sightd.plugins.face.detector import FaceDetector, Search, face_detector_for
+from sightd.plugins.face.detector import FaceDetector, Plan, Search, face_detector_for
 from sightd.plugins.face.embedder import FaceEmbedder, face_embedder_for
 from sightd.plugins.face.matching.matcher import FaceSamples
 from sightd.plugins.face.quality import quality_of
@@ -35,7 +35,7 @@ class FaceAnalyser:
 
     def looks(self, frames: Sequence[Frame]) -> list[FaceSamples]:
         """Returns the faces of each image, best score first."""
-        found = self._face_detector.find(frames, [None] * len(frames))
+        found = self._face_detector.find(frames, [Plan.whole(frame) for frame in frames])
         turned = [
             upright(self._face_detector, frame, of, [True] * len(of)) for frame, of in zip(frames, found, strict=True)
         ]

@@ -31,13 +31,22 @@ class FaceConfig(PluginConfig):
         le=4096,
         multiple_of=32,
         description="Longest side, in pixels, of the image in which faces are detected; larger frames are scaled "
-        "down. Twice the size finds faces half as large, at four times the cost.",
+        "down, apart from close-ups.",
     )
     tiles: int = Field(
         1,
         ge=1,
         le=4,
-        description="To find small faces, also search four (2) or nine (3) overlapping parts of the frame.",
+        description="Search four (2) or nine (3) overlapping parts of each frame as well, instead of one part after "
+        "the other.",
+    )
+    close_ups: int = Field(
+        5,
+        ge=0,
+        le=64,
+        description="Maximum number of model inputs per frame for close-ups: of people found earlier in the chain, of "
+        "small or doubtful faces, and without a detector of one part of the frame after the other. 0 searches only the "
+        "frame scaled down to `size`.",
     )
     within: Literal["frame", "people"] = Field(
         "frame",
@@ -45,7 +54,7 @@ class FaceConfig(PluginConfig):
     )
     min_score: Score = Field(0.6, description="Minimum score of a face.")
     min_size: float = Field(
-        20.0, ge=0, description="Minimum length of the shorter side of a face, in pixels of the camera frame."
+        8.0, ge=0, description="Minimum length of the shorter side of a face, in pixels of the camera frame."
     )
     min_quality: Score = Field(
         0.5, description="Faces of lower quality (size, sharpness, pose, score) are not used to identify anyone."

@@ -1,4 +1,4 @@
-"""Finds faces in the views of a frame (whole, tiles, heads of people), on the host or entirely on the GPU."""
+"""Finds faces in the views of a frame (see `search`), on the host or entirely on the GPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from sightd.engines.cuda.image import DeviceImage
@@ -18,18 +19,8 @@ from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import BoolArray, FloatArray, Frame, Image, PluginError, check_lengths
 from sightd.plugins.face.yunet import decode
 from sightd.plugins.geometry.nms import nms
+from sightd.plugins.geometry.packing import Placed, View
 
-View = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels of the frame; right and bottom are exclusive."""
-_TILE_OVERLAP = 0.25
-"""Overlap of neighbouring tiles, as a share of their sides: a face of that size is complete in at least one of them."""
-_HEAD = 0.45
-"""Share of a person's height, from the top, that is searched for the head; at least as much as their width, because a
-box as wide as it is high shows head and shoulders."""
-_PERSON_MARGIN = 0.15
-"""Margin around the person's box, as a share of its sides: heads may extend beyond it."""
-_LEAST_VIEW = 24
-"""Least length of a view's shorter side in pixels; no face in a smaller view would be usable."""
 _STEP = 32
 """Both sides of the model's input are multiples of its coarsest stride."""
 _MOST = 256
@@ -38,44 +29,38 @@ _ANY_SCORE = 0.3
 """Minimum score when the area of a detected face is searched again."""
 
 
-def tile_views(width: int, height: int, count: int) -> list[View]:
-    """Returns the whole frame and, if `count` is above 1, count x count overlapping tiles, row by row."""
-    views = [(0, 0, width, height)]
-    if count > 1:
-        columns, rows = _spans(width, count), _spans(height, count)
-        views += [(left, top, right, bottom) for top, bottom in rows for left, right in columns]
-    return views
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search for, and where. Faces below `sure_score` are looked at again; those below `min_score`
+    are dropped, and those whose shorter side has less than `min_size` pixels of the frame.
+
+    `size`: longest side of the model's input, px; larger views are downscaled. `tiles`: 1 searches the whole frame, n
+    also n x n overlapping tiles. `close_ups`: most inputs per frame for close-ups. `only_people`: only the heads of
+    known people; `everywhere`: parts in turn even if people are known.
+    """
+
+    min_score: float = 0.6
+    sure_score: float = 0.6
+    max_iou: float = 0.3
+    min_size: float = 8.0
+    size: int = 640
+    tiles: int = 1
+    close_ups: int = 5
+    only_people: bool = False
+    everywhere: bool = False
 
 
-def head_views(people: FloatArray, width: int, height: int) -> list[View]:
-    """Returns the heads of people, from boxes xyxy float32 [n, 4] px; skips those with too little inside the frame."""
-    views = []
-    for x1, y1, x2, y2 in people[np.isfinite(people).all(axis=1)].tolist():
-        across, down = _PERSON_MARGIN * (x2 - x1), _PERSON_MARGIN * (y2 - y1)
-        left, right = max(0, int(x1 - across)), min(width, int(x2 + across))
-        reach = min(max(_HEAD * (y2 - y1), x2 - x1), y2 - y1)
-        top, bottom = max(0, int(y1 - down)), min(height, int(min(y1 + reach + across, y2 + down)))
-        if min(right - left, bottom - top) >= _LEAST_VIEW:
-            views.append((left, top, right, bottom))
-    return views
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where one frame is searched: each of `views` fills an input of its own, scaled down if it is larger; the crops of
+    one of `sheets` share an input, at the frame's own resolution."""
 
+    views: Sequence[View]
+    sheets: Sequence[Sequence[Placed]] = ()
 
-def cut_off(boxes: FloatArray, view: View, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Returns which boxes [n, 4] (pixels of the frame) touch an edge of the view inside the frame, so that another view
-    shows them completely."""
-    left, top, right, bottom = view
-    at_edge = np.zeros(len(boxes), np.bool_)
-    for column, edge, inner in ((0, left, left > 0), (1, top, top > 0)):
-        at_edge |= inner & (boxes[:, column] <= edge + 1)
-    for column, edge, inner in ((2, right, right < width), (3, bottom, bottom < height)):
-        at_edge |= inner & (boxes[:, column] >= edge - 1)
-    return at_edge
-
-
-def _spans(length: int, count: int) -> list[tuple[int, int]]:
-    """Returns `count` overlapping spans of equal length that cover `length`."""
-    part = min(length, -(-length // count) + int(_TILE_OVERLAP * length / count))
-    return [(start, start + part) for start in np.linspace(0, length - part, count).astype(int).tolist()]
+    @classmethod
+    def whole(cls, frame: Frame) -> Plan:
+        return cls(((0, 0, frame.width, frame.height),))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,25 +90,12 @@ class DetectedFaces:
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What to search for, and where. `size`: longest side of the model's input, px; larger views are downscaled.
-    `min_size`: shorter side of a face in pixels of the frame. `tiles`: 1 searches the whole frame, n also n x n
-    overlapping tiles, for small faces."""
-
-    min_score: float = 0.6
-    max_iou: float = 0.3
-    min_size: float = 20.0
-    size: int = 640
-    tiles: int = 1
-
-
 class FaceDetector(Protocol):
     """Thread-safe; `close` is idempotent."""
 
-    def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[DetectedFaces]:
-        """Returns the faces of each frame. If `people` holds boxes xyxy float32 [n, 4] for a frame, only the heads of
-        those people are searched; None searches everywhere. Raises PluginError if outputs do not match the head."""
+    def find(self, frames: Sequence[Frame], plans: Sequence[Plan]) -> list[DetectedFaces]:
+        """Returns the faces of each frame, searched by its plan; a face that several views show counts once. Raises
+        PluginError if outputs do not match the head."""
         ...
 
     def find_within(self, images: Sequence[Image]) -> list[DetectedFaces]:
@@ -148,8 +120,8 @@ class HostFaceDetector:
         self._engine, self._search = engine, search
         self._fixed = None not in engine.session.inputs[engine.model.input.tensor].shape[2:]
 
-    def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[DetectedFaces]:
-        return [self._on_frame(frame, boxes) for frame, boxes in zip(frames, people, strict=True)]
+    def find(self, frames: Sequence[Frame], plans: Sequence[Plan]) -> list[DetectedFaces]:
+        return [self._on_frame(frame, plan) for frame, plan in zip(frames, plans, strict=True)]
 
     def find_within(self, images: Sequence[Image]) -> list[DetectedFaces]:
         return [self._in_view(image, _ANY_SCORE) for image in images]
@@ -157,13 +129,11 @@ class HostFaceDetector:
     def close(self) -> None:
         """Holds nothing to release."""
 
-    def _on_frame(self, frame: Frame, people: FloatArray | None) -> DetectedFaces:
-        wanted = views_of(frame, people, self._search)
-        image = frame.host() if wanted else None
+    def _on_frame(self, frame: Frame, plan: Plan) -> DetectedFaces:
         least = self._search.min_score
-        parts = [
-            in_frame(self._in_view(_part(image, view), least), view, frame) for view in wanted if image is not None
-        ]
+        parts = [in_frame(self._in_view(_part(frame.host(), view), least), view, frame) for view in plan.views]
+        for sheet in plan.sheets:
+            parts += unpacked(self._in_view(pasted(frame.host(), sheet, self._search.size), least), sheet, frame)
         return merged(parts, self._search)
 
     def _in_view(self, image: Image, least: float) -> DetectedFaces:
@@ -180,22 +150,24 @@ class HostFaceDetector:
 
 
 class DeviceFaceDetector:
-    """Uploads views to the GPU, unless a whole frame that was decoded there is searched, and downloads only faces."""
+    """Searches frames that were decoded on the GPU there, whole and in parts; uploads others. Crops that share an input
+    are put together on the CPU, which downloads the frame first. Only faces are downloaded."""
 
     def __init__(self, pipelines: DetectionPipelines, search: Search, ordinal: int) -> None:
         """`ordinal` is the GPU of `pipelines`, which must return faces with scores down to `_ANY_SCORE` or lower."""
         self._pipelines, self._search, self._ordinal = pipelines, search, ordinal
 
-    def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[DetectedFaces]:
-        wanted = [
-            (i, view)
-            for i, (frame, boxes) in enumerate(zip(frames, people, strict=True))
-            for view in views_of(frame, boxes, self._search)
-        ]
+    def find(self, frames: Sequence[Frame], plans: Sequence[Plan]) -> list[DetectedFaces]:
+        views = [(i, _even(view)) for i, plan in enumerate(plans) for view in plan.views]
+        sheets = [(i, sheet) for i, plan in enumerate(plans) for sheet in plan.sheets]
+        images: list[Image | DeviceImage] = [self._image(frames[i], view) for i, view in views]
+        images += [pasted(frames[i].host(), sheet, self._search.size) for i, sheet in sheets]
+        found = list(self._found(images, self._search.min_score))
         parts: list[list[DetectedFaces]] = [[] for _ in frames]
-        images = [self._image(frames[i], view) for i, view in wanted]
-        for (i, view), faces in zip(wanted, self._found(images, self._search.min_score), strict=True):
+        for (i, view), faces in zip(views, found, strict=False):
             parts[i].append(in_frame(faces, view, frames[i]))
+        for (i, sheet), faces in zip(sheets, found[len(views) :], strict=True):
+            parts[i] += unpacked(faces, sheet, frames[i])
         return [merged(of_frame, self._search) for of_frame in parts]
 
     def find_within(self, images: Sequence[Image]) -> list[DetectedFaces]:
@@ -213,9 +185,8 @@ class DeviceFaceDetector:
         self._pipelines.close()
 
     def _image(self, frame: Frame, view: View) -> Image | DeviceImage:
-        if view == (0, 0, frame.width, frame.height) and (on_device := frame.device(self._ordinal)) is not None:
-            return on_device
-        return _part(frame.host(), view)
+        on_device = frame.device(self._ordinal)
+        return _part(frame.host(), view) if on_device is None else on_device.part(*view)
 
 
 def face_detector_for(engine: Engine, search: Search) -> FaceDetector:
@@ -230,12 +201,6 @@ def face_detector_for(engine: Engine, search: Search) -> FaceDetector:
     return DeviceFaceDetector(pipelines, search, engine.gpu.device.ordinal)
 
 
-def views_of(frame: Frame, people: FloatArray | None, search: Search) -> list[View]:
-    if people is not None:
-        return head_views(people, frame.width, frame.height)
-    return tile_views(frame.width, frame.height, search.tiles)
-
-
 def in_frame(found: DetectedFaces, view: View, frame: Frame) -> DetectedFaces:
     """Converts faces of a view to pixels of the frame; drops those cut off by the view."""
     corner = np.array(view[:2], np.float32)
@@ -243,6 +208,43 @@ def in_frame(found: DetectedFaces, view: View, frame: Frame) -> DetectedFaces:
     whole = ~cut_off(boxes, view, frame.width, frame.height)
     shown = clip(boxes[whole], frame.width, frame.height)
     return DetectedFaces(shown, found.scores[whole], found.landmarks[whole] + corner)
+
+
+def cut_off(boxes: FloatArray, view: View, width: int, height: int) -> BoolArray:
+    """Returns which boxes [n, 4] (pixels of the frame) touch an edge of the view inside the frame, so that another view
+    shows them completely."""
+    left, top, right, bottom = view
+    at_edge = np.zeros(len(boxes), np.bool_)
+    for column, edge, inner in ((0, left, left > 0), (1, top, top > 0)):
+        at_edge |= inner & (boxes[:, column] <= edge + 1)
+    for column, edge, inner in ((2, right, right < width), (3, bottom, bottom < height)):
+        at_edge |= inner & (boxes[:, column] >= edge - 1)
+    return at_edge
+
+
+def pasted(image: Image, sheet: Sequence[Placed], side: int) -> Image:
+    """Returns the crops of a sheet in one image of `side` pixels width, black between them."""
+    canvas = np.zeros((max(one.top + one.crop.size[1] for one in sheet), side, 3), np.uint8)
+    for one in sheet:
+        width, height = one.crop.size
+        crop = _part(image, one.crop.view)
+        if crop.shape[:2] != (height, width):
+            crop = np.asarray(cv2.resize(crop, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        canvas[one.top : one.top + height, one.left : one.left + width] = crop
+    return canvas
+
+
+def unpacked(found: DetectedFaces, sheet: Sequence[Placed], frame: Frame) -> list[DetectedFaces]:
+    """Returns the faces of each crop of a sheet in pixels of the frame; drops those that reach beyond their crop."""
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    parts = []
+    for one in sheet:
+        corner = np.array((one.left, one.top), np.float32)
+        inside = np.logical_and(centres >= corner, centres < corner + one.crop.size)
+        mine, scale = found.select(inside[:, 0] & inside[:, 1]), np.float32(one.crop.scale)
+        own = DetectedFaces((mine.boxes - np.tile(corner, 2)) / scale, mine.scores, (mine.landmarks - corner) / scale)
+        parts.append(in_frame(own, one.crop.view, frame))
+    return parts
 
 
 def sure(faces: DetectedFaces, search: Search) -> BoolArray:
@@ -267,6 +269,11 @@ def merged(parts: Sequence[DetectedFaces], search: Search) -> DetectedFaces:
 def _part(image: Image, view: View) -> Image:
     left, top, right, bottom = view
     return image[top:bottom, left:right]
+
+
+def _even(view: View) -> View:
+    """Moves the corner to even pixels, as parts of an NV12 image require."""
+    return view[0] & ~1, view[1] & ~1, view[2], view[3]
 
 
 def _sides(image: Image, size: int) -> tuple[int, int]:

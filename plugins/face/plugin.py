@@ -43,6 +43,7 @@ from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.quality import quality_of
 from sightd.plugins.face.recogniser import FaceSample, Recogniser
 from sightd.plugins.face.routes import ROUTES
+from sightd.plugins.face.search import FaceSearch
 from sightd.plugins.face.service import FaceService, open_face_service
 from sightd.plugins.face.tracks import CameraFaces, FaceTracks, TrackIdentity, absolute, relative
 from sightd.plugins.face.upright import UprightFaces, upright
@@ -56,7 +57,8 @@ _REDACTED_MARGIN = (0.25, 0.35)
 """Margin redacted around a face's box, as shares of its width and height: hair and chin are revealing."""
 _PERSON = "person"
 _MAY_BE = 0.3
-"""Least score of a region that is redacted as a possible face: recognisable faces in bad light score this low."""
+"""Least score of a possible face, which is looked at more closely, and redacted: recognisable faces in bad light score
+this low."""
 
 
 def draw_faces(canvas: Canvas, faces: Faces, *, names: bool) -> None:
@@ -106,6 +108,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         self._first_id = 1
         """First id of a new camera: above the ids of all forgotten cameras, because it may be one of them."""
         self._face_detector: FaceDetector | None = None
+        self._face_search: FaceSearch | None = None
         self._face_embedder: FaceEmbedder | None = None
         self._gallery: Gallery | None = None
         self._books_gallery: Gallery | None = None
@@ -127,9 +130,11 @@ class FaceRecogniser(Plugin[FaceConfig]):
             )
         self._face_embedder = face_embedder_for(recogniser)
         search = search_of(config)
-        if self.redacts:  # also possible faces, and faces too small to be identified
-            search = replace(search, min_score=min(_MAY_BE, search.min_score), min_size=0.0)
+        search = replace(search, min_score=min(_MAY_BE, search.min_score))
+        if self.redacts:  # also faces too small to be identified
+            search = replace(search, min_size=0.0, everywhere=True)
         self._face_detector = face_detector_for(_detector(context, config), search)
+        self._face_search = FaceSearch(self._face_detector, search)
         key = None if config.key is None else config.key.get_secret_value()
         self._gallery = Gallery(config.gallery or default_gallery(os.environ), key, may_stand_in=True)
         if fault := self._gallery.database.fault:
@@ -144,8 +149,9 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Runs both models once for the whole batch."""
-        assert self._face_detector is not None, "process was called before open"
-        every = self._face_detector.find(frames, [self._people(given) for given in results])
+        assert self._face_search is not None, "process was called before open"
+        expected = [self._expected(frame) for frame in frames]
+        every = self._face_search.find(frames, [self._people(given) for given in results], expected)
         search = search_of(self.config)
         found = [faces.select(sure(faces, search)) for faces in every]
         with self._turn:
@@ -177,6 +183,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
     def forget(self, camera: str) -> None:
         with self._turn:
+            if self._face_search is not None:
+                self._face_search.forget(camera)
             state = self._cameras.pop(camera, None)
             if state is not None:
                 self._first_id = max(self._first_id, state.followed.next_id)
@@ -191,14 +199,19 @@ class FaceRecogniser(Plugin[FaceConfig]):
                     parts.callback(part.close)
 
     def _people(self, results: Results) -> FloatArray | None:
-        """Returns where to search; None means everywhere, which is always so if faces are redacted."""
-        if self.config.within == "frame" or self.redacts:
-            return None
+        """Returns the boxes of people; None if nothing says where they are."""
         for found in (results.get(Tracks), results.get(Detections)):
             if found is not None and _PERSON in found.labels:
                 people: FloatArray = found.boxes[found.class_ids == found.labels.index(_PERSON)]
                 return people
-        return np.zeros((0, 4), np.float32)
+        return np.zeros((0, 4), np.float32) if search_of(self.config).only_people else None
+
+    def _expected(self, frame: Frame) -> FloatArray:
+        """Returns the boxes of tracked faces at the time of the frame."""
+        state = self._cameras.get(frame.camera)
+        if frame.still or state is None or state.followed.tracks.size != (frame.width, frame.height):
+            return np.zeros((0, 4), np.float32)
+        return state.followed.predicted(frame.captured_at)[0]
 
     def _hidden(self, frame: Frame, faces: Faces, undecided: BoolArray, others: FloatArray) -> FloatArray:
         """Returns the regions to redact: faces selected by identity, possible faces, and faces that were visible a
@@ -322,7 +335,15 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
 def search_of(config: FaceConfig) -> Search:
     """Returns the search parameters set by the options."""
-    return Search(min_score=config.min_score, min_size=config.min_size, size=config.size, tiles=config.tiles)
+    return Search(
+        min_score=config.min_score,
+        sure_score=config.min_score,
+        min_size=config.min_size,
+        size=config.size,
+        tiles=config.tiles,
+        close_ups=config.close_ups,
+        only_people=config.within == "people" and config.blur == "none",
+    )
 
 
 def _detector(context: Context, config: FaceConfig) -> Engine:

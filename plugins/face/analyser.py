@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from sightd.plugins.face.embedder import FaceEmbedder, face_embedder_for
 from sightd.plugins.face.matching.matcher import FaceSamples
 from sightd.plugins.face.quality import quality_of
 from sightd.plugins.face.upright import upright
+
+_GOOD = 0.5
+"""Quality of a face from which on a photograph is not searched turned."""
 
 
 class FaceAnalyser:
@@ -49,6 +53,19 @@ class FaceAnalyser:
             looks.append(FaceSamples(of.boxes, up.landmarks, quality, read.embeddings[rows], read.crops[rows]))
         return looks
 
+    def photograph(self, frame: Frame) -> FaceSamples:
+        """Like `looks` for one photograph, which is also searched in turned by 180, 90 and 270 degrees if no face in it
+        is good: a detector misses most faces on their side. Boxes and landmarks are in pixels of the frame."""
+        (best,) = self.looks([frame])
+        for quarters in (2, 1, 3):
+            if best.quality.totals.max(initial=0) > _GOOD:
+                break
+            turned = np.ascontiguousarray(np.rot90(frame.host(), quarters))
+            (looks,) = self.looks([Frame.of(turned, still=True)])
+            if looks.quality.totals.max(initial=0) > best.quality.totals.max(initial=0):
+                best = _turned_back(looks, quarters, frame.width, frame.height)
+        return best
+
     def embedded(self, crop: Image) -> FloatArray:
         """Returns the embedding float32 [d] of a face that is already aligned, uint8 [112, 112, 3] BGR."""
         read = self._face_embedder.read([(Frame.of(crop, still=True), ARCFACE.astype(np.float32))], [True])
@@ -58,3 +75,17 @@ class FaceAnalyser:
     def close(self) -> None:
         self._face_detector.close()
         self._face_embedder.close()
+
+
+def _turned_back(looks: FaceSamples, quarters: int, width: int, height: int) -> FaceSamples:
+    """Converts faces of an image turned anticlockwise by a number of quarters to pixels of the image of that size."""
+    corners = _points_back(looks.boxes.reshape(-1, 2, 2), quarters, width, height)
+    boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
+    return replace(looks, boxes=boxes, landmarks=_points_back(looks.landmarks, quarters, width, height))
+
+
+def _points_back(points: FloatArray, quarters: int, width: int, height: int) -> FloatArray:
+    """Converts points [..., 2]; see `_turned_back`."""
+    x, y = points[..., 0], points[..., 1]
+    back = {1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[quarters]
+    return np.stack(back, axis=-1).astype(np.float32)

@@ -57,7 +57,9 @@ class FaceConfig(PluginConfig):
         8.0, ge=0, description="Minimum length of the shorter side of a face, in pixels of the camera frame."
     )
     min_quality: Score = Field(
-        0.5, description="Faces of lower quality (size, sharpness, pose, score) are not used to identify anyone."
+        0.25,
+        description="Faces of lower quality (size, sharpness, pose, score) are not used to identify anyone. Photos to "
+        "enrol need at least 0.7.",
     )
     false_identification: float = Field(
         1e-3,

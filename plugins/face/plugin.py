@@ -40,7 +40,7 @@ from sightd.plugins.face.embedder import EmbeddedFaces, FaceEmbedder, face_embed
 from sightd.plugins.face.gallery.file import default_gallery
 from sightd.plugins.face.gallery.gallery import Gallery, keep_versions_apart
 from sightd.plugins.face.matching.calibration import calibration_of
-from sightd.plugins.face.quality import quality_of
+from sightd.plugins.face.quality import quality_of, size_factor
 from sightd.plugins.face.recogniser import FaceSample, Recogniser
 from sightd.plugins.face.routes import ROUTES
 from sightd.plugins.face.search import FaceSearch
@@ -228,11 +228,12 @@ class FaceRecogniser(Plugin[FaceConfig]):
         self._recogniser.refresh()
         self._cameras = {name: state.kept(self._recogniser.still_there) for name, state in self._cameras.items()}
         followed = [self._followed(frame, faces) for frame, faces in zip(frames, found, strict=True)]
+        usable = [(size_factor(faces.landmarks) > 0).tolist() for faces in found]
         wanted = [
-            [True] * len(faces)
+            large
             if frame.still
-            else state.due(numbers.tolist(), frame.captured_at, self.config.recheck, self.config.max_embeddings)
-            for frame, faces, (state, _, numbers) in zip(frames, found, followed, strict=True)
+            else state.due(numbers.tolist(), large, frame.captured_at, self.config.recheck, self.config.max_embeddings)
+            for frame, large, (state, _, numbers) in zip(frames, usable, followed, strict=True)
         ]
         turned = [self._upright(*one) for one in zip(frames, found, wanted, strict=True)]
         read = self._read(frames, turned, wanted)

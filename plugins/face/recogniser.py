@@ -17,7 +17,8 @@ from sightd.plugins.face.gallery.sightings import Best
 from sightd.plugins.face.matching.calibration import Calibration
 from sightd.plugins.face.matching.evidence import Evidence, EvidenceRules, Verdict, of_one_sample
 from sightd.plugins.face.matching.matcher import DIMENSIONS, Match, Matcher
-from sightd.plugins.face.tracks import TrackIdentity
+from sightd.plugins.face.quality import TELLING
+from sightd.plugins.face.tracks import NOT_SAMPLED, TrackIdentity
 from sightd.plugins.face.visits import Visit, VisitBook
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _UNKNOWN_FOR = 3.0
 _STRANGER = 2.0
 """Independent good samples required to store somebody without a name as an unknown person."""
 _LEAST_LOOKS = 2.0
-"""Weight of good samples, relative to `min_quality`, required to store a visit."""
+"""Weight of good samples, relative to the quality required, to store a visit."""
 _TOO_POOR = "no look was good enough yet"
 _DECIDED = 3.0
 """Independent good samples after which somebody who resembles nobody is considered a stranger."""
@@ -113,7 +114,7 @@ class Recogniser:
         """Returns the state of each face after its sample at `at` (s), from the state before."""
         nowhere = np.zeros((5, 2), np.float32)
         known = [
-            TrackIdentity(look.quality, nowhere, wall_time, wall_time)
+            TrackIdentity(look.quality, nowhere, wall_time, wall_time, verdict=_before_looking(look))
             if one is None
             else replace(one, quality=look.quality, last_seen=wall_time)
             for one, look in zip(before, looks, strict=True)
@@ -134,11 +135,11 @@ class Recogniser:
         photograph, a single good sample must do."""
         if known.verdict.person is not None:
             return True
-        good = _seen(look) and self._good(look)
+        good = _seen(look) and look.quality >= max(TELLING, self._config.min_quality)
         evidence = known.evidence
         if evidence is None:
             return still and good
-        return not evidence.doubted and evidence.independent >= _DECIDED
+        return not evidence.doubted and evidence.independent >= _DECIDED and evidence.weight >= _DECIDED * TELLING
 
     def noted_early(self, camera: str, known: TrackIdentity) -> TrackIdentity:
         """Records somebody who has been unknown for a while now, so that they can be named while still in view."""
@@ -167,8 +168,8 @@ class Recogniser:
         ):
             return known
         verdict = known.verdict
-        if verdict.person is None and evidence.independent < _STRANGER:
-            return known  # may well be an enrolled person
+        if verdict.person is None and (evidence.independent < _STRANGER or evidence.weight < _LEAST_LOOKS * TELLING):
+            return known  # may well be an enrolled person, and poor looks of strangers resemble each other
         self._book.note(
             Visit(
                 camera, known.first_seen, known.last_seen, verdict.person, verdict.similarity, verdict.margin,
@@ -230,6 +231,11 @@ class Recogniser:
 def _seen(look: FaceSample) -> bool:
     """Whether there is an embedding, and all its values are finite."""
     return look.embedding is not None and bool(np.isfinite(look.embedding).all())
+
+
+def _before_looking(look: FaceSample) -> Verdict:
+    """Returns the verdict for a new face: one without any quality is not looked at."""
+    return NOT_SAMPLED if look.quality > 0 else _unseen(NOT_SAMPLED)
 
 
 def _unseen(verdict: Verdict) -> Verdict:

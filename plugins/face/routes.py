@@ -257,10 +257,11 @@ def _person(found: Person, service: FaceService) -> Form:
 
 
 def _enrolment(found: Enrolment, service: FaceService) -> Form:
-    """Returns the finding for each photo (`known`: enrolled before), and the person if a photo was accepted. `taken`
-    and `message` sum up all photos: for a single one they are its own."""
+    """Returns the finding for each photo (`known`: enrolled before; `faces`: how many it shows), and the person if a
+    photo was accepted. `taken` and `message` sum up all photos: for a single one they are its own."""
     photos = [
-        {"source": one.photo, "taken": one.taken, "known": one.known, "message": one.message} for one in found.findings
+        {"source": one.photo, "taken": one.taken, "known": one.known, "message": one.message, "faces": one.faces}
+        for one in found.findings
     ]
     form: Form = {
         "taken": found.person is not None,

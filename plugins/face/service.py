@@ -12,12 +12,12 @@ from sightd.plugins.api import FloatArray, Frame, Mode, PluginService, ServiceCo
 from sightd.plugins.face.analyser import FaceAnalyser
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.detector import Search
-from sightd.plugins.face.gallery.enrol import AnyPhoto, Enroller, Enrolment, Photo, resemblance
+from sightd.plugins.face.gallery.enrol import MIN_QUALITY, AnyPhoto, Enroller, Enrolment, Photo, main_face, resemblance
 from sightd.plugins.face.gallery.file import GalleryError, default_gallery
 from sightd.plugins.face.gallery.gallery import Gallery, Person, keep_versions_apart, plain
 from sightd.plugins.face.gallery.sightings import Sightings, UnknownStore
 from sightd.plugins.face.matching.calibration import Calibration, Refinement, calibration_of, refinement
-from sightd.plugins.face.matching.matcher import FaceSamples, Matcher
+from sightd.plugins.face.matching.matcher import Matcher
 
 _PHOTO_SIZE = 1024
 """Longest side in pixels in which photos are searched for faces: there is time for it, and portraits are large."""
@@ -72,7 +72,7 @@ class FaceService(PluginService):
             self.analyser(),
             self.model,
             self._calibration,
-            min_quality=self._config.min_quality,
+            min_quality=max(self._config.min_quality, MIN_QUALITY),
             crops=self._config.crops,
         )
         return enroller.enrol(name, photos, anyway=anyway)
@@ -99,9 +99,9 @@ class FaceService(PluginService):
         return len(numbers)
 
     def compare(self, one: Photo, other: Photo) -> Comparison:
-        """Compares the largest face of each photo. Raises GalleryError if a photo has none, or it is unclear which way
-        up it is."""
-        first, second = (self._largest(photo) for photo in (one, other))
+        """Compares the main face of each photo. Raises GalleryError if a photo has none, or it is unclear which one
+        that is or which way up."""
+        first, second = (self._main_embedding(photo) for photo in (one, other))
         similarity = float(first @ second)
         asked = self._calibration.threshold(self._config.false_identification, 1, 1)
         return Comparison(similarity, asked, self._calibration.fmr(similarity))
@@ -163,11 +163,14 @@ class FaceService(PluginService):
         if self._closed:
             raise GalleryError(f"gallery {self.gallery.database.path} was closed")
 
-    def _largest(self, photo: Photo) -> FloatArray:
-        looks: FaceSamples = self.analyser().looks([Frame.of(photo.image, still=True)])[0]
+    def _main_embedding(self, photo: Photo) -> FloatArray:
+        frame = Frame.of(photo.image, still=True)
+        looks = self.analyser().photograph(frame)
         if not len(looks):
             raise GalleryError(f"{photo.name}: no face found")
-        row = int(looks.quality.sizes.argmax())
+        row = main_face(looks.boxes, (frame.width, frame.height))
+        if row is None:
+            raise GalleryError(f"{photo.name}: {len(looks)} faces, none of them clearly the main one: crop the photo")
         if not looks.quality.upright[row]:
             raise GalleryError(
                 f"{photo.name}: the orientation of the face is ambiguous: rotate the image so that the face is upright"

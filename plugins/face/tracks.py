@@ -132,9 +132,12 @@ class CameraFaces:
         }
         return CameraFaces(self.followed, known)
 
-    def due(self, tracks: Sequence[int], at: float, recheck: float, most: int) -> list[bool]:
-        """Returns which faces of a frame are sampled now, at most `most`: those waiting longest first."""
-        waits = [self._waits(number, at, recheck) for number in tracks]
+    def due(self, tracks: Sequence[int], usable: Sequence[bool], at: float, recheck: float, most: int) -> list[bool]:
+        """Returns which of the `usable` faces of a frame are sampled now, at most `most`: those waiting longest
+        first."""
+        waits = [
+            self._waits(number, at, recheck) if large else 0.0 for number, large in zip(tracks, usable, strict=True)
+        ]
         order = sorted((row for row, wait in enumerate(waits) if wait > 0), key=lambda row: -waits[row])
         chosen = set(order[:most])
         return [row in chosen for row in range(len(tracks))]

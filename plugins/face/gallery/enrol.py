@@ -1,9 +1,10 @@
-"""Reads and enrols photographs: each must show one face, of good quality, of the right person."""
+"""Reads and enrols photographs: the main face of each, of good quality, of the right person."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,8 +17,14 @@ from sightd.plugins.face.matching.calibration import Calibration
 from sightd.plugins.face.matching.matcher import FaceSamples, Match, Matcher, Quality
 from sightd.plugins.images.still import UPLOAD, StillError, read_still, still_of
 
+MIN_QUALITY = 0.7
+"""Quality that a photograph needs: more than a look of a video, because poor faces resemble each other."""
 _BACKGROUND = 0.5
-"""A face whose eyes are less than this share as far apart as those of the largest face counts as background."""
+"""A face less than this share as high as the largest counts as background."""
+_MAIN = 1.5
+"""How much more prominent the main face must be than the next."""
+_OFF_CENTRE = 0.5
+"""Share of its prominence that a face loses whose distance from the middle is half of the picture's shorter side."""
 _SAME_PICTURE = 0.98
 """Cosine of two copies of one image."""
 _OTHER_PERSON = 1e-6
@@ -30,17 +37,19 @@ MOST_BYTES = UPLOAD.bytes
 class Analyser(Protocol):
     """Interface of `plugins.face.analyser.FaceAnalyser`."""
 
-    def looks(self, frames: Sequence[Frame]) -> list[FaceSamples]: ...
+    def photograph(self, frame: Frame) -> FaceSamples: ...
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoOutcome:
-    """The outcome for one photograph. `known`: it was enrolled before, which is not an error."""
+    """The outcome for one photograph. `known`: it was enrolled before, which is not an error; `faces`: how many it
+    shows, of which the main one is enrolled."""
 
     photo: str
     taken: bool
     message: str
     known: bool = False
+    faces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,15 @@ class Photo:
     image: Image
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """The main face of a photograph, and how many it shows."""
+
+    photo: str
+    face: Face
+    faces: int
+
+
 class Enroller:
     """Enrols into one gallery. Not thread-safe."""
 
@@ -87,31 +105,30 @@ class Enroller:
         self._calibration, self._min_quality, self._crops = calibration, min_quality, crops
 
     def enrol(self, name: str, photos: Sequence[AnyPhoto], *, anyway: bool = False) -> Enrolment:
-        """Enrols photographs with one good face that resembles the person's others and nobody else. `anyway` also
+        """Enrols photographs whose main face is good and resembles the person's others and nobody else. `anyway` also
         accepts one that does not resemble them, or resembles somebody else. Raises GalleryError."""
         findings: list[PhotoOutcome] = []
-        candidates: list[tuple[AnyPhoto, Face]] = []
+        candidates: list[_Candidate] = []
         for photo in photos:
-            (looks,) = self._analyser.looks([Frame.of(photo.image, still=True)])
-            face, fault = self._face(photo, looks)
+            frame = Frame.of(photo.image, still=True)
+            looks = self._analyser.photograph(frame)
+            face, fault = self._face(photo, looks, (frame.width, frame.height))
             if face is None:
-                findings.append(PhotoOutcome(photo.name, False, fault))
+                findings.append(PhotoOutcome(photo.name, False, fault, faces=len(looks)))
             else:
-                candidates.append((photo, face))
+                candidates.append(_Candidate(photo.name, face, len(looks)))
         taken = self._fitting(name, candidates, findings, anyway)
         person = self._gallery.add(name, taken) if taken else None
         order = {photo.name: place for place, photo in enumerate(photos)}
         return Enrolment(person, tuple(sorted(findings, key=lambda finding: order[finding.photo])))
 
-    def _face(self, photo: AnyPhoto, looks: FaceSamples) -> tuple[Face | None, str]:
-        """Returns the single face of a photograph, or the reason why there is none."""
-        sizes = looks.quality.sizes
+    def _face(self, photo: AnyPhoto, looks: FaceSamples, size: tuple[int, int]) -> tuple[Face | None, str]:
+        """Returns the main face of a photograph of `size` (width, height), or the reason why there is none."""
         if not len(looks):
             return None, "no face was found: use a photo in which the face is larger or turned away less"
-        row = int(sizes.argmax())
-        others = int(np.count_nonzero(sizes >= _BACKGROUND * sizes[row])) - 1
-        if others:
-            return None, f"{others + 1} faces: crop the photo so that it shows one person"
+        row = main_face(looks.boxes, size)
+        if row is None:
+            return None, f"{len(looks)} faces, none of them clearly the main one: crop the photo so that it shows one"
         if not looks.quality.upright[row]:
             return None, "the orientation of the face is unclear: rotate the photo upright"
         if looks.quality.totals[row] < self._min_quality:
@@ -121,27 +138,29 @@ class Enroller:
         return Face(self._model, looks.embeddings[row], quality, photo.name, crop), ""
 
     def _fitting(
-        self, name: str, candidates: Sequence[tuple[AnyPhoto, Face]], findings: list[PhotoOutcome], anyway: bool
+        self, name: str, candidates: Sequence[_Candidate], findings: list[PhotoOutcome], anyway: bool
     ) -> list[Face]:
         """Returns the candidates that may be enrolled, and appends a finding for each candidate."""
         enrolled = self._gallery.enrolled(self._model)
         own_id = next((id_ for id_, known in enrolled.names.items() if plain(known) == plain(name)), -1)
         own = enrolled.embeddings[enrolled.owners == own_id]
         matcher, taken = Matcher(enrolled), list[Face]()
-        outliers = self._outliers(own, np.array([face.embedding for _, face in candidates]))
-        for (photo, face), outlier in zip(candidates, outliers, strict=True):
+        outliers = self._outliers(own, np.array([one.face.embedding for one in candidates]))
+        for candidate, outlier in zip(candidates, outliers, strict=True):
+            face, outcome = candidate.face, partial(PhotoOutcome, candidate.photo, faces=candidate.faces)
             known = np.concatenate((own, np.array([one.embedding for one in taken]).reshape(-1, own.shape[1])))
             (match,) = matcher.match(face.embedding[None])
             fault = outlier
             if match.person not in (None, own_id):
                 fault = resemblance(match, enrolled.names, self._calibration) or outlier
             if len(known) and float((known @ face.embedding).max()) >= _SAME_PICTURE:
-                findings.append(PhotoOutcome(photo.name, False, "is already enrolled", known=True))
+                findings.append(outcome(False, "is already enrolled", known=True))
             elif fault and not anyway:
-                findings.append(PhotoOutcome(photo.name, False, fault))
+                findings.append(outcome(False, fault))
             else:
                 taken.append(face)
-                findings.append(PhotoOutcome(photo.name, True, f"enrolled, quality {face.quality:.2f}"))
+                among = f", the main one of {candidate.faces} faces" if candidate.faces > 1 else ""
+                findings.append(outcome(True, f"enrolled, quality {face.quality:.2f}{among}"))
         return taken
 
     def _outliers(self, own: FloatArray, new: FloatArray) -> list[str]:
@@ -162,6 +181,19 @@ class Enroller:
         return told
 
 
+def main_face(boxes: FloatArray, size: tuple[int, int]) -> int | None:
+    """Returns which of the faces xyxy float32 [n, 4] of a photograph of `size` (width, height) is the main one: clearly
+    larger and nearer the middle than the others. None if it is not clear, or there is none."""
+    heights = boxes[:, 3] - boxes[:, 1]
+    rows = np.flatnonzero(heights >= _BACKGROUND * heights.max(initial=0))
+    away = np.linalg.norm((boxes[rows, :2] + boxes[rows, 2:]) / 2 - np.array(size) / 2, axis=1) / (min(size) / 2)
+    prominence = heights[rows] * (1 - _OFF_CENTRE * np.minimum(away, 1))
+    order = np.argsort(-prominence)
+    if not len(rows) or (len(rows) > 1 and prominence[order[0]] < _MAIN * prominence[order[1]]):
+        return None
+    return int(rows[order[0]])
+
+
 def resemblance(match: Match, names: Mapping[int, str], calibration: Calibration) -> str:
     """Returns a message if the best match suggests that a face is enrolled under another name, else an empty string."""
     if match.person is None or not match.similarity >= calibration.cosine(_OTHER_PERSON):
@@ -174,7 +206,7 @@ def _weakness(quality: Quality, row: int) -> str:
     """Describes the worst property of a face."""
     size = float(quality.sizes[row])
     parts = {
-        f"too small (its eyes are {size:.0f} pixels apart, 40 are enough)": size / 40,
+        f"too small (its eyes are {size:.0f} pixels apart, 18 are enough)": size / 18,
         "blurred": float(quality.sharpness[row]),
         "turned away": float(quality.frontality[row]),
     }

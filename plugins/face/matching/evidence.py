@@ -48,6 +48,9 @@ different (1 in 100), a stranger's nearly always. The first such sample removes 
 jumped to another face; a second in a row restarts the evidence."""
 _POOR_DOUBTS = 0.2
 """The same for samples too poor to identify anyone: they only remove the name, until a good sample follows."""
+_CERTAIN = 0.5
+"""Quality from which on `_SAME_FACE` applies; below, the cosine falls towards `_POOR_DOUBTS`, as that of a person's own
+samples does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,8 @@ class Evidence:
 
     def with_look(self, embedding: FloatArray, quality: float, at: float, nearest: int | None) -> Evidence:
         """Adds a good sample. Restarts with the second sample in a row that shows another face."""
-        if float(embedding @ self.mean) < _SAME_FACE:
+        least = _POOR_DOUBTS + (_SAME_FACE - _POOR_DOUBTS) * min(quality / _CERTAIN, 1.0)
+        if float(embedding @ self.mean) < least:
             return Evidence.first(embedding, quality, at, nearest) if self.doubted else replace(self, doubted=True)
         apart = min(max(at - self.last_at, 0.0) / _APART, 1.0)
         weight = quality * max(_LEAST_WEIGHT, apart)

@@ -12,13 +12,15 @@ import pytest
 from sightd.engines.session import Tensor
 from sightd.engines.sessions.onnxruntime.cuda import with_sides
 from sightd.plugins.api import FloatArray, Frame, Image, PluginError
-from sightd.plugins.face.detector import DetectedFaces, HostFaceDetector, Search, face_detector_for
+from sightd.plugins.face.detector import DetectedFaces, HostFaceDetector, Plan, Search, face_detector_for
+from sightd.plugins.face.search import SearchPlanner
 from tests.support.faces import engine, frame, photo
 
 
 def find(image: Image, people: FloatArray | None = None, **options: float) -> DetectedFaces:
-    search = replace(Search(), **options)  # type: ignore[arg-type]
-    return HostFaceDetector(engine("yunet"), search).find([Frame.of(image)], [people])[0]
+    search = replace(Search(close_ups=0, only_people=people is not None), **options)  # type: ignore[arg-type]
+    plan = SearchPlanner(search).plan(frame := Frame.of(image), people, np.zeros((0, 4), np.float32))
+    return HostFaceDetector(engine("yunet"), search).find([frame], [plan])[0]
 
 
 def crowd() -> Image:
@@ -71,7 +73,8 @@ def test_a_smaller_input_costs_less_and_finds_large_faces_at_the_same_place() ->
 
 def test_frames_of_several_sizes_go_together() -> None:
     face_detector = HostFaceDetector(engine("yunet"), Search())
-    found = face_detector.find([frame("multi_face.jpg"), frame("coffee.png"), frame("astronaut.png")], [None] * 3)
+    frames = [frame("multi_face.jpg"), frame("coffee.png"), frame("astronaut.png")]
+    found = face_detector.find(frames, [Plan.whole(one) for one in frames])
     assert [len(faces) for faces in found] == [5, 0, 1]
 
 
@@ -100,6 +103,6 @@ def test_a_session_of_a_fixed_size_is_fed_that_size() -> None:
 
     session = OfFixedSize()
     fixed = HostFaceDetector(replace(engine("yunet"), session=session), Search())
-    found = fixed.find([frame("multi_face.jpg")], [None])[0]
+    found = fixed.find([group := frame("multi_face.jpg")], [Plan.whole(group)])[0]
     assert session.fed == [(1, 3, 640, 640)]
     np.testing.assert_allclose(found.boxes, find(photo("multi_face.jpg").copy()).boxes, atol=6)

@@ -16,7 +16,7 @@ from sightd.engines.models.catalog import Catalog
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Frame
 from sightd.plugins.face.analyser import FaceAnalyser
-from sightd.plugins.face.detector import DeviceFaceDetector, HostFaceDetector, Search, face_detector_for
+from sightd.plugins.face.detector import DeviceFaceDetector, HostFaceDetector, Plan, Search, face_detector_for
 from sightd.plugins.face.embedder import DeviceFaceEmbedder, HostFaceEmbedder, face_embedder_for
 from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_frame, device_image, nv12_rows
@@ -98,7 +98,9 @@ def test_a_frame_that_lies_on_the_gpu_is_read_there(kernels: bytes) -> None:
         recogniser = Engine(Catalog.load().get("sface"), DeviceOnnxSession(stored("sface"), 4), "", gpu)
         face_embedder, downloads = face_embedder_for(recogniser), Downloads(gpu.device)
         image = photo("astronaut.png").copy()
-        points = HostFaceDetector(engine("yunet"), Search()).find([Frame.of(image)], [None])[0].landmarks
+        points = (
+            HostFaceDetector(engine("yunet"), Search()).find([of := Frame.of(image)], [Plan.whole(of)])[0].landmarks
+        )
         there = device_frame(device_image(gpu.device, image, downloads), image)
         before = gpu.device.transfers.bytes_to_device
         read = face_embedder.read([(there, points[0])], [True])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.api import PluginError
-from sightd.plugins.face.detector import HostFaceDetector, Search
+from sightd.plugins.face.detector import HostFaceDetector, Plan, Search
 from sightd.plugins.face.embedder import HostFaceEmbedder, face_embedder_for
 from tests.support.faces import engine, frame
 from tests.support.networks import stored
@@ -30,7 +30,7 @@ def test_embeddings_are_those_of_opencv(name: str) -> None:
 def test_only_those_that_are_asked_for_are_embedded_and_all_are_cropped() -> None:
     group, portrait = frame("multi_face.jpg"), frame("astronaut.png")
     face_detector = HostFaceDetector(engine("yunet"), Search())
-    found = face_detector.find([group, portrait], [None, None])
+    found = face_detector.find([group, portrait], [Plan.whole(group), Plan.whole(portrait)])
     faces = [(of, points) for of, at in zip((group, portrait), found, strict=True) for points in at.landmarks]
     every = HostFaceEmbedder(engine("sface"), 16).read(faces, [True] * 6)
     some = HostFaceEmbedder(engine("sface"), 1).read(faces, [False, True, False, False, False, True])

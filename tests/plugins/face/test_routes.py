@@ -78,8 +78,9 @@ def test_a_person_is_enrolled_renamed_joined_and_forgotten(client: httpx.Client)
 def test_a_photograph_that_is_not_taken_is_told_with_the_reason(client: httpx.Client) -> None:
     refused = client.post("/api/faces/Ada/photos", content=photo("multi_face.jpg"))
     assert refused.status_code == 422
-    found = {"taken": False, "message": "5 faces: crop the photo so that it shows one person"}
-    assert refused.json() == {**found, "photos": [{**found, "source": "upload", "known": False}]}
+    message = "5 faces, none of them clearly the main one: crop the photo so that it shows one"
+    found = {"taken": False, "message": message}
+    assert refused.json() == {**found, "photos": [{**found, "source": "upload", "known": False, "faces": 5}]}
     broken = client.post("/api/faces/Ada/photos", content=b"<html>")
     assert broken.status_code == 422
     assert broken.json()["error"].startswith("upload: not a readable image")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.api import FloatArray, Frame, Image
-from sightd.plugins.face.detector import DetectedFaces, HostFaceDetector, Search
+from sightd.plugins.face.detector import DetectedFaces, HostFaceDetector, Plan, Search
 from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.matching.matcher import FaceSamples
 from sightd.plugins.face.upright import UPRIGHT_SCORE, upright
@@ -79,7 +79,7 @@ def test_the_landmarks_lie_on_eyes_nose_and_mouth_of_a_face_upside_down() -> Non
 
 
 def found_by(face_detector: HostFaceDetector, image: Image) -> DetectedFaces:
-    return face_detector.find([Frame.of(image)], [None])[0]
+    return face_detector.find([of := Frame.of(image)], [Plan.whole(of)])[0]
 
 
 class Counting(HostFaceDetector):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.plugins.face.detector import cut_off, head_views, tile_views
+from sightd.plugins.face.detector import cut_off
+from sightd.plugins.face.search import head_views, tile_views
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.api import PluginError
-from sightd.plugins.face.detector import HostFaceDetector, Search
+from sightd.plugins.face.detector import HostFaceDetector, Plan, Search
 from sightd.plugins.face.yunet import decode
 from tests.support.faces import engine, frame
 from tests.support.networks import stored
@@ -20,7 +20,7 @@ PHOTOS = {"multi_face.jpg": 5, "single_face.jpg": 1, "astronaut.png": 1}
 def test_boxes_points_and_scores_are_those_of_opencv(name: str, longest: int) -> None:
     """Also if the sides are not multiples of 32."""
     picture = frame(name, longest)
-    found = HostFaceDetector(engine("yunet"), Search(min_size=0)).find([picture], [None])[0]
+    found = HostFaceDetector(engine("yunet"), Search(min_size=0)).find([picture], [Plan.whole(picture)])[0]
     size = (picture.width, picture.height)
     expected = cv2.FaceDetectorYN.create(str(stored("yunet")), "", size, 0.6, 0.3, 5000).detect(picture.host())[1]
     assert len(found) == len(expected) == PHOTOS[name]

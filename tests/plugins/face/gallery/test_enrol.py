@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.api import FloatArray, Frame, Image
-from sightd.plugins.face.gallery.enrol import Enroller, Enrolment, Photo
+from sightd.plugins.face.gallery.enrol import MIN_QUALITY, Enroller, Enrolment, Photo
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.matching.calibration import calibration_of
 from tests.support.faces import analyser, photo
@@ -30,7 +30,7 @@ def enrolled(gallery: Gallery, name: str, *photos: str | tuple[str, Image], anyw
         Photo(one, photo(one).copy()) if isinstance(one, str) else Photo(one[0], np.ascontiguousarray(one[1]))
         for one in photos
     ]
-    return Enroller(gallery, analyser(), "sface", table, min_quality=0.5).enrol(name, given, anyway=anyway)
+    return Enroller(gallery, analyser(), "sface", table, min_quality=MIN_QUALITY).enrol(name, given, anyway=anyway)
 
 
 def messages_of(enrolment: Enrolment) -> list[str]:
@@ -72,7 +72,7 @@ def test_no_face_and_several_are_reported(gallery: Gallery) -> None:
     assert enrolment.person is None
     nothing, several = messages_of(enrolment)
     assert nothing.startswith("no face was found")
-    assert several == "5 faces: crop the photo so that it shows one person"
+    assert several == "5 faces, none of them clearly the main one: crop the photo so that it shows one"
     assert not gallery.persons()
 
 
@@ -89,7 +89,7 @@ def test_what_is_bad_about_a_face_is_reported(gallery: Gallery) -> None:
     small = np.asarray(cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.uint8)
     first, second = messages_of(enrolled(gallery, "Ada", ("blurred", blurred), ("small", small)))
     assert first == "the face is blurred: use a better photo"
-    assert "too small (its eyes are 9 pixels apart, 40 are enough)" in second
+    assert "too small (its eyes are 9 pixels apart, 18 are enough)" in second
 
 
 def test_somebody_elses_face_is_not_taken_under_another_name(gallery: Gallery) -> None:

@@ -38,7 +38,7 @@ from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.detector import DetectedFaces, FaceDetector, Search, face_detector_for, sure
 from sightd.plugins.face.embedder import EmbeddedFaces, FaceEmbedder, face_embedder_for
 from sightd.plugins.face.gallery.file import default_gallery
-from sightd.plugins.face.gallery.gallery import Gallery, keep_versions_apart
+from sightd.plugins.face.gallery.gallery import Gallery, keep_versions_apart, warn_of_other_models
 from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.quality import quality_of, size_factor
 from sightd.plugins.face.recogniser import FaceSample, Recogniser
@@ -140,6 +140,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         if fault := self._gallery.database.fault:
             log.error("%s", fault)
         keep_versions_apart(self._gallery, config.recogniser)
+        warn_of_other_models(self._gallery, config.recogniser)
         keeping = Keeping(config.unknown, config.max_unknown, config.unknown_retention)
         self._books_gallery = Gallery(
             self._gallery.database.path, key, may_stand_in=True

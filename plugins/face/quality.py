@@ -17,10 +17,10 @@ from sightd.plugins.face.upright import UprightFaces
 
 TELLING = 0.5
 """Total from which on a look shows that somebody is a stranger, and can stand for them later."""
-_SMALL, _LARGE = 6.0, 18.0
+_SMALL, _LARGE = 5.0, 18.0
 """Distance of the eyes, in pixels of the source, at which a face is useless, and from which on size no longer matters.
 At 12 pixels 96 % of looks are recognised, at 10 90 %, at 7 60 %."""
-_BLURRED, _SHARP = 0.345, 0.495
+_BLURRED, _SHARP = 0.335, 0.48
 """Fine details relative to coarse ones (see `_details`). Sharp photographs have 0.6-0.77; blurred by two pixels of the
 aligned face, which costs 4 % of the looks, 0.42-0.5; by three (13 %) 0.36-0.42; by four (52 %) 0.34-0.38. Faces whose
 eyes were 5 pixels apart before they were enlarged have 0.37-0.43."""

@@ -73,10 +73,12 @@ class SearchPlanner:
         most = search.close_ups + search.only_people
         crops = self._crops(frame, people, np.concatenate((tracked, turn.doubtful)))
         large = [crop for crop in crops if max(crop.size) > search.size][:most]
-        first = turn.crop % max(len(crops), 1)
-        waiting = [crop for crop in (*crops[first:], *crops[:first]) if max(crop.size) <= search.size][:_MOST_CROPS]
-        sheets, kept = packed(waiting, search.size, most - len(large))
-        turn.crop = 0 if len(kept) == len(waiting) else first + len(kept)
+        small = [crop for crop in crops if max(crop.size) <= search.size]
+        first = turn.crop % max(len(small), 1)
+        waiting = [*small[first:], *small[:first]]
+        sheets, kept = packed(waiting[:_MOST_CROPS], search.size, most - len(large))
+        left_out = next((n for n, row in enumerate([*kept, -1]) if row != n), 0)
+        turn.crop = 0 if left_out == len(small) else first + left_out
         left = most - len(large) - len(sheets)
         views += [crop.view for crop in large]
         if search.only_people or search.tiles > 1 or not left:

@@ -342,6 +342,23 @@ def decoded(data: bytes) -> Image:
     return np.asarray(image, np.uint8)
 
 
+def warn_of_other_models(gallery: Gallery, recogniser: str) -> None:
+    """Warns if people are enrolled whose faces were all embedded by other models: they are not recognised."""
+    if gallery.database.fault is not None:
+        return
+    others = [one for one in gallery.persons() if one.faces and recogniser not in one.faces]
+    if others:
+        models = sorted({model for one in others for model in one.faces})
+        log.warning(
+            "gallery %s: %d people were enrolled with %s and are not recognised by %s, because embeddings of different "
+            "models cannot be compared: `sightd faces see-again` embeds their stored faces again",
+            gallery.database.path,
+            len(others),
+            " and ".join(models),
+            recogniser,
+        )
+
+
 def keep_versions_apart(gallery: Gallery, recogniser: str) -> None:
     """Records the version (weights hash) of a catalogue model in the gallery; warns if faces are of another version."""
     model = Catalog.load().models.get(recogniser)

@@ -18,6 +18,7 @@ from sightd.plugins.api import Frame
 from sightd.plugins.face.analyser import FaceAnalyser
 from sightd.plugins.face.detector import DeviceFaceDetector, HostFaceDetector, Plan, Search, face_detector_for
 from sightd.plugins.face.embedder import DeviceFaceEmbedder, HostFaceEmbedder, face_embedder_for
+from sightd.plugins.geometry.packing import Crop, packed
 from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_frame, device_image, nv12_rows
 from tests.support.faces import engine, photo
@@ -112,5 +113,37 @@ def test_a_frame_that_lies_on_the_gpu_is_read_there(kernels: bytes) -> None:
         del there
         gc.collect()
         face_embedder.close()
+        downloads.close()
+        gpu.device.close()
+
+
+@on_stand_in()
+def test_parts_of_a_frame_on_the_gpu_are_searched_there_and_crops_as_on_the_cpu(kernels: bytes) -> None:
+    wide = np.full((1080, 1920, 3), 90, np.uint8)
+    group = cv2.resize(photo("multi_face.jpg"), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    wide[500 : 500 + group.shape[0], 1000 : 1000 + group.shape[1]] = group
+    search = Search(min_score=0.3)
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        detector = Engine(Catalog.load().get("yunet"), DeviceOnnxSession(stored("yunet"), 2, (640, 640)), "", gpu)
+        face_detector, downloads = face_detector_for(detector, search), Downloads(gpu.device)
+        frame = device_frame(device_image(gpu.device, wide, downloads), wide)
+        tile = (1001, 481, 1641, 1080)
+        before = gpu.device.transfers.bytes_to_device
+        (found,) = face_detector.find([frame], [Plan([tile])])
+        assert gpu.device.transfers.bytes_to_device - before < 4096, "only descriptors"
+        nv12 = Frame.of(np.asarray(cv2.cvtColor(nv12_rows(wide), cv2.COLOR_YUV2BGR_NV12), np.uint8))
+        on_cpu = HostFaceDetector(engine("yunet"), search)
+        (expected,) = on_cpu.find([nv12], [Plan([(1000, 480, 1641, 1080)])])
+        assert len(found) == len(expected) >= 4
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=1.0)
+        sheets, _ = packed([Crop((1000, 480, 1300, 780)), Crop((1200, 480, 1500, 700), 2.0)], 640, 4)
+        (found,) = face_detector.find([frame], [Plan([], sheets)])
+        (expected,) = on_cpu.find([frame], [Plan([], sheets)])
+        assert len(found) == len(expected) >= 1
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.5)
+        del frame
+        gc.collect()
+        face_detector.close()
         downloads.close()
         gpu.device.close()

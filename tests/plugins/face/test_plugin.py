@@ -24,6 +24,7 @@ from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.gallery.sightings import Sightings, UnknownStore
 from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.plugin import FaceRecogniser
+from tests.plugins.face.gallery.faces import face
 from tests.support import media
 from tests.support.faces import analyser, engine, photo
 from tests.support.opening import opening
@@ -389,3 +390,46 @@ def test_other_photographs_of_a_person_are_recognised_and_of_others_are_not(open
     for name, person in (("obama2.jpg", "Barack"), ("obama3.jpg", "Barack"), ("astronaut.png", None)):
         found = seen(plugin, iter([Frame.of(photo(name).copy(), still=True)]))[0]
         assert found.identities == (person,), name
+
+
+def far_away(frame: Frame, factor: float) -> Frame:
+    """Returns a 1080p frame that shows the given one small, near its edge."""
+    small = cv2.resize(frame.host(), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    wide = np.full((1080, 1920, 3), 90, np.uint8)
+    wide[820 : 820 + small.shape[0], 1500 : 1500 + small.shape[1]] = small
+    return Frame.of(wide, camera="hall", seq=frame.seq, captured_at=frame.captured_at, wall_time=frame.wall_time)
+
+
+def test_somebody_far_away_from_a_large_camera_is_found_and_named(opened: Any, gallery: Path) -> None:
+    """The face is 25 pixels wide, 8 in the model's input."""
+    plain = seen(opened(gallery=gallery, close_ups=0), (far_away(one, 0.17) for one in video("single_face.mp4", 5)))
+    assert sum(map(len, plain)) == 0, "too small in the scaled-down frame"
+    found = seen(opened(gallery=gallery), (far_away(one, 0.17) for one in video("single_face.mp4")))
+    named = [faces.identities[0] if len(faces) else None for faces in found]
+    assert "Tom" in named
+    assert named[named.index("Tom") :].count("Tom") >= 0.9 * len(named[named.index("Tom") :])
+
+
+def test_faces_too_small_to_be_recognised_are_found_and_not_embedded(opened: Any, gallery: Path) -> None:
+    (frame,) = (far_away(one, 0.06) for one in video("single_face.mp4", 1))
+    for still in (True, False):
+        one = Frame.of(frame.host(), camera=f"camera {still}", captured_at=1.0, still=still)
+        people = Detections(
+            np.array([[1510, 815, 1570, 1000]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), ("person",)
+        )
+        faces = seen(opened(gallery=gallery), iter([one]), Results(people))[0]
+        assert len(faces) == 1
+        assert np.isnan(faces.embeddings).all()
+        assert faces.reasons == ("no look was good enough yet",)
+
+
+def test_people_enrolled_with_another_recogniser_are_reported(
+    opened: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Gallery(tmp_path / "faces.db")
+    other.add("Ada", [face(1, model="facenet")])
+    other.add("Grace", [face(2)])
+    other.close()
+    opened(gallery=tmp_path / "faces.db")
+    assert "1 people were enrolled with facenet and are not recognised by sface" in caplog.text
+    assert "`sightd faces see-again`" in caplog.text

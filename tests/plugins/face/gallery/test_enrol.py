@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.api import FloatArray, Frame, Image
-from sightd.plugins.face.gallery.enrol import MIN_QUALITY, Enroller, Enrolment, Photo
+from sightd.plugins.face.gallery.enrol import MIN_QUALITY, Enroller, Enrolment, Photo, main_face
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.matching.calibration import calibration_of
 from tests.support.faces import analyser, photo
@@ -81,6 +81,69 @@ def test_a_small_face_in_the_background_does_not_count(gallery: Gallery) -> None
     small = cv2.resize(photo("single_face.jpg")[100:430, 150:420], None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
     large[10 : 10 + small.shape[0], 380 : 380 + small.shape[1]] = small
     assert enrolled(gallery, "Ada", ("both", large)).person is not None
+
+
+def test_the_main_one_of_several_faces_is_enrolled_and_the_answer_says_so(gallery: Gallery) -> None:
+    """The other is nearly as large, and at the edge."""
+    large = np.full((700, 900, 3), 90, np.uint8)
+    main, other = photo("astronaut.png")[:420, 100:420], photo("single_face.jpg", 500)
+    large[200 : 200 + main.shape[0], 290 : 290 + main.shape[1]] = main
+    other = cv2.resize(other[:300, 100:400], (130, 130), interpolation=cv2.INTER_AREA)
+    large[0:130, 0:130] = other
+    enrolment = enrolled(gallery, "Ada", ("both", large))
+    assert messages_of(enrolment) == ["enrolled, quality 1.00, the main one of 2 faces"]
+    assert enrolment.findings[0].faces == 2
+    (face,) = gallery.faces(gallery.person("Ada"))
+    (astronaut,) = analyser().looks([Frame.of(photo("astronaut.png").copy(), still=True)])
+    assert float(face.embedding @ astronaut.embeddings[0]) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("faces", "main"),
+    [
+        ([(450, 350, 100)], 0),
+        ([(450, 350, 100), (100, 100, 90)], 0),
+        ([(100, 100, 90), (450, 350, 100)], 1),
+        ([(300, 350, 100), (600, 350, 100)], None),
+        ([(430, 350, 100), (560, 350, 90)], None),
+        ([(450, 350, 100), (120, 100, 30), (800, 600, 40)], 0),
+        ([(50, 50, 100), (450, 350, 40)], 0),
+        ([], None),
+    ],
+)
+def test_the_main_face_is_clearly_larger_and_nearer_the_middle(
+    faces: list[tuple[int, int, int]], main: int | None
+) -> None:
+    """Faces by their centre and height, in a photograph of 900 x 700 pixels."""
+    boxes = np.array([(x - s / 2, y - s / 2, x + s / 2, y + s / 2) for x, y, s in faces], np.float32).reshape(-1, 4)
+    assert main_face(boxes, (900, 700)) == main
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photograph_on_its_side_or_upside_down_is_enrolled_like_the_upright_one(
+    gallery: Gallery, quarters: int
+) -> None:
+    for name in ("astronaut.png", "obama.jpg", "single_face.jpg"):
+        turned = np.ascontiguousarray(np.rot90(photo(name, 700), quarters))
+        assert enrolled(gallery, name, (f"turned {name}", turned)).person is not None
+        (upright_one,) = analyser().looks([Frame.of(photo(name, 700).copy(), still=True)])
+        (face,) = gallery.faces(gallery.person(name))
+        assert float(face.embedding @ upright_one.embeddings[0]) > 0.8, name
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_boxes_and_landmarks_of_a_turned_photograph_are_in_its_own_pixels(quarters: int) -> None:
+    """Shown small, so that the face is missed unless the photograph is turned."""
+    turned = np.ascontiguousarray(np.rot90(photo("astronaut.png", 400), quarters))
+    found = analyser().photograph(Frame.of(turned, still=True))
+    left, top, right, bottom = found.boxes[0]
+    assert (left < found.landmarks[0, :, 0]).all()
+    assert (found.landmarks[0, :, 0] < right).all()
+    assert (top < found.landmarks[0, :, 1]).all()
+    assert (found.landmarks[0, :, 1] < bottom).all()
+    eyes, mouth = found.landmarks[0, :2].mean(axis=0), found.landmarks[0, 3:].mean(axis=0)
+    down = {1: (1, 0), 2: (0, -1), 3: (-1, 0)}[quarters]  # where the chin is
+    assert float((mouth - eyes) @ np.array(down)) > 0.9 * float(np.linalg.norm(mouth - eyes))
 
 
 def test_what_is_bad_about_a_face_is_reported(gallery: Gallery) -> None:

@@ -97,8 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     with ExitStack() as closing:
         load = engine_loading(Models(), Engines(), closing.enter_context(ProgressBar()))
-        engines = [load([name], 1, FaceConfig()) for name in ("yunet", args.model)]
-        analyser = FaceAnalyser.of(*engines, Search(min_size=0))
+        detector, recogniser = load(["yunet"], 1, FaceConfig()), load([args.model], 1, FaceConfig())
+        analyser = FaceAnalyser.of(detector, recogniser, Search(min_size=0))
         closing.callback(analyser.close)
         found = list(embedded(analyser, args.folder))
     owners = np.array([person for person, _ in found], np.int64)

@@ -28,6 +28,8 @@ _DOUBTFUL, _SURE = 0.6, 0.85
 """Detector scores: below the first nothing is recognised reliably, from the second on the score no longer matters."""
 _FRONTAL = 0.35
 """Frontality from which on it no longer matters: heads turned by half, which resemble nobody else."""
+_PROFILE = 0.2
+"""Factor of a profile: it resembles nobody else either, but hardly the person's own portrait."""
 _ENOUGH = 0.7
 """The same for the other factors."""
 _FLAT = 0.3
@@ -43,7 +45,8 @@ def quality_of(crops: NDArray[np.uint8], faces: UprightFaces) -> Quality:
     sharpness = np.array([_ramp(_details(crop), _BLURRED, _SHARP) for crop in crops], np.float32).reshape(-1)
     frontality = frontality_of(landmarks)
     sure = 0.5 + _ramp(scores, _DOUBTFUL, _SURE) / 2
-    totals = size_factor(landmarks) * _capped(sharpness, _ENOUGH) * _capped(frontality, _FRONTAL) * sure * faces.known
+    turned = _PROFILE + (1 - _PROFILE) * _capped(frontality, _FRONTAL)
+    totals = size_factor(landmarks) * _capped(sharpness, _ENOUGH) * turned * sure * faces.known
     return Quality(
         eyes, sharpness, frontality, scores.astype(np.float32), faces.known, totals.astype(np.float32, copy=False)
     )

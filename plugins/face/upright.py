@@ -39,6 +39,8 @@ _AGREEING = 0.04
 """How far below the best score an attempt loses all influence on the landmarks."""
 _CLEAR = 0.03
 """How much lower the scores must be at rotations that are 90 degrees or more away."""
+_SOUND = 0.8
+"""Score of a face that is taken as it was found if the rotations show nothing: in masks, it is lost in small crops."""
 
 Affine = NDArray[np.float64]
 
@@ -66,8 +68,9 @@ def upright(face_detector: FaceDetector, frame: Frame, found: DetectedFaces, ask
     for row, tries in zip(
         rows, _tries(face_detector, image, found.boxes[rows], [_TURNS] * len(rows), _COARSE), strict=True
     ):
-        turn = _turn_of([one.score for one in tries])
-        known[row] = turn is not None
+        attempts = [one.score for one in tries]
+        turn = _turn_of(attempts)
+        known[row] = turn is not None or _as_found(attempts, float(found.scores[row]))
         if turn:
             turned[row] = turn
     boxes, around = found.boxes[list(turned)], [turn + _NEARBY for turn in turned.values()]
@@ -98,6 +101,15 @@ def _turn_of(scores: Sequence[float]) -> float | None:
     if best in (1, count - 1) and scores[best] - scores[0] < _BETTER:
         return 0.0
     return float(_TURNS[best])
+
+
+def _as_found(scores: Sequence[float], score: float) -> bool:
+    """Returns whether an unclear face counts as upright: one found with that score, if nothing speaks for another
+    rotation."""
+    best = int(np.argmax(scores))
+    if not scores[best]:
+        return score >= _SOUND
+    return best in (0, 1, len(scores) - 1) and scores[best] > scores[len(scores) // 2]
 
 
 def _agreed(tries: Sequence[_Try]) -> FloatArray | None:

@@ -73,7 +73,7 @@ def search_video(image: Image, people: FloatArray | None, frames: int, search: S
     return len(boxes), detector
 
 
-def test_of_people_the_heads_are_looked_at_in_one_shared_input() -> None:
+def test_the_heads_of_people_share_one_input() -> None:
     image, boxes = crowd(20)
     people = np.array([person_of(face) for face in boxes], np.float32)
     assert search_video(image, None, 1, replace(SEARCH, close_ups=0))[0] == 0, "too small in the whole frame"
@@ -88,7 +88,7 @@ def test_people_whose_faces_are_large_enough_in_the_whole_frame_cost_nothing_mor
     assert (len(plan.views), len(plan.sheets)) == (1, 0)
 
 
-def test_without_a_detector_one_part_of_a_video_comes_after_the_other_and_what_was_found_stays() -> None:
+def test_without_a_detector_parts_of_a_video_are_searched_in_turn_and_found_faces_stay() -> None:
     image, _ = crowd(24)
     found, detector = search_video(image, None, 12)
     assert found == 5
@@ -100,7 +100,7 @@ def test_without_a_detector_one_part_of_a_video_comes_after_the_other_and_what_w
     assert max(len(plan.views) + len(plan.sheets) for plan in detector.plans) <= 3, "few inputs per frame"
 
 
-def test_where_a_detector_says_that_nobody_is_there_no_parts_are_searched_unless_faces_are_redacted() -> None:
+def test_if_a_detector_finds_nobody_no_parts_are_searched_unless_faces_are_redacted() -> None:
     plan = SearchPlanner(SEARCH).plan(frame_of(), NOBODY, NOBODY)
     assert (len(plan.views), len(plan.sheets)) == (1, 0)
     plan = SearchPlanner(replace(SEARCH, everywhere=True)).plan(frame_of(), NOBODY, NOBODY)
@@ -121,7 +121,7 @@ def test_a_photograph_is_searched_at_its_own_resolution_at_once() -> None:
     assert detector.inputs <= 1 + SEARCH.close_ups
 
 
-def test_each_face_is_found_once_though_several_views_show_it() -> None:
+def test_a_face_in_several_views_is_found_once() -> None:
     image, boxes = crowd(60, (400, 300), (1024, 768))
     people = np.array([person_of(face) for face in boxes], np.float32)
     (faces,) = FaceSearch(Counting(), SEARCH).find([Frame.of(image, still=True)], [people], [boxes])
@@ -129,7 +129,7 @@ def test_each_face_is_found_once_though_several_views_show_it() -> None:
 
 
 @pytest.mark.parametrize("close_ups", [0, 1, 2, 5])
-def test_close_ups_keep_to_their_number(close_ups: int) -> None:
+def test_the_number_of_close_ups_is_limited(close_ups: int) -> None:
     random = np.random.default_rng(0)
     corners = random.uniform(0, 900, (80, 2))
     people = np.concatenate((corners, corners + np.array([60, 180])), axis=1).astype(np.float32)
@@ -139,7 +139,7 @@ def test_close_ups_keep_to_their_number(close_ups: int) -> None:
         assert len(plan.views) - 1 + len(plan.sheets) <= close_ups
 
 
-def test_of_more_people_than_fit_each_has_a_turn() -> None:
+def test_if_there_are_more_people_than_fit_each_has_a_turn() -> None:
     corners = np.array([(x, y) for x in range(0, 1900, 100) for y in range(0, 800, 160)], np.float32)
     people = np.concatenate((corners, corners + np.array([80, 150])), axis=1).astype(np.float32)
     planner, seen = SearchPlanner(replace(SEARCH, close_ups=1)), set[tuple[int, ...]]()
@@ -149,7 +149,7 @@ def test_of_more_people_than_fit_each_has_a_turn() -> None:
     assert len(seen) == len(people)
 
 
-def test_a_doubtful_face_is_looked_at_again_on_the_next_frame_of_a_video_and_at_once_in_a_photograph() -> None:
+def test_a_doubtful_face_is_searched_again_on_the_next_frame_of_a_video_and_at_once_in_a_photograph() -> None:
     doubtful = DetectedFaces(
         np.array([[300, 300, 320, 324]], np.float32), np.array([0.4], np.float32), np.zeros((1, 5, 2), np.float32)
     )
@@ -173,7 +173,7 @@ def test_only_people_are_searched_if_that_is_asked_for() -> None:
     assert len(plan.sheets) == 1
 
 
-def test_what_is_known_of_a_camera_is_forgotten_with_it() -> None:
+def test_the_state_of_a_camera_is_dropped_with_it() -> None:
     planner = SearchPlanner(SEARCH)
     first = planner.plan(frame_of(), None, NOBODY).views[1]
     planner.forget("camera")

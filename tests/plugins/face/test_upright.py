@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.face_quality import masked
 from sightd.plugins.api import FloatArray, Frame, Image
 from sightd.plugins.face.detector import DetectedFaces, HostFaceDetector, Plan, Search
 from sightd.plugins.face.matching.calibration import calibration_of
@@ -134,6 +135,25 @@ def test_of_what_looks_like_a_face_from_all_sides_nothing_is_known() -> None:
 
     up = upright(AnyWay(engine("yunet"), Search()), Frame.of(face, still=True), found, [True])
     assert not up.known.any()
+
+
+def test_a_face_in_a_mask_is_taken_as_it_was_found() -> None:
+    """In small crops it is lost, and nothing speaks for another rotation; upside down, the rotations show it."""
+    face = photo("single_face.jpg").copy()
+    (landmarks,) = looks(face).landmarks
+    covered = masked((30, 30, 30))(face, landmarks)
+    found = found_by(HostFaceDetector(engine("yunet"), Search()), covered)
+
+    class Lost(HostFaceDetector):
+        def find_within(self, images: Sequence[Image]) -> list[DetectedFaces]:
+            return [DetectedFaces.none() for _ in images]
+
+    frame = Frame.of(covered, still=True)
+    up = upright(Lost(engine("yunet"), Search()), frame, found, [True])
+    assert up.known.all()
+    np.testing.assert_array_equal(up.landmarks, found.landmarks)
+    doubtful = DetectedFaces(found.boxes, np.full(1, 0.7, np.float32), found.landmarks)
+    assert not upright(Lost(engine("yunet"), Search()), frame, doubtful, [True]).known.any()
 
 
 def test_a_frame_without_faces_has_none() -> None:

@@ -37,7 +37,7 @@ def test_an_enlarged_crop_takes_its_enlarged_size() -> None:
     assert packed([crop(400, 40, 2.0)], 640, 1) == ([], []), "larger than a sheet"
 
 
-def test_where_not_all_fit_earlier_ones_are_served_first() -> None:
+def test_if_not_all_fit_earlier_crops_are_served_first() -> None:
     sheets, kept = packed([crop(400, 400), crop(400, 400), crop(200, 200)], 640, 1)
     assert (len(sheets), kept) == (1, [0, 2])
     assert packed([crop(40, 40)], 640, 0) == ([], [])

@@ -52,8 +52,8 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where one frame is searched: each of `views` fills an input of its own, scaled down if it is larger; the crops of
-    one of `sheets` share an input, at the frame's own resolution."""
+    """The parts of a frame that are searched: each of `views` fills an input of its own, scaled down if it is larger;
+    the crops of one of `sheets` share an input, at the frame's own resolution or enlarged."""
 
     views: Sequence[View]
     sheets: Sequence[Sequence[Placed]] = ()

@@ -200,7 +200,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
                     parts.callback(part.close)
 
     def _people(self, results: Results) -> FloatArray | None:
-        """Returns the boxes of people; None if nothing says where they are."""
+        """Returns the boxes of people; None if no plug-in looked for people."""
         for found in (results.get(Tracks), results.get(Detections)):
             if found is not None and _PERSON in found.labels:
                 people: FloatArray = found.boxes[found.class_ids == found.labels.index(_PERSON)]

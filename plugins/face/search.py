@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sightd.engines.geometry import clip
-from sightd.plugins.api import FloatArray, Frame
+from sightd.plugins.api import BoolArray, FloatArray, Frame
 from sightd.plugins.face.detector import DetectedFaces, FaceDetector, Plan, Search, merged
 from sightd.plugins.geometry.packing import Crop, Placed, View, grid_of, packed, spans, tiles_of
 
@@ -32,6 +32,8 @@ _FACE = 1 / 8
 """Height of a face as a share of a standing person's."""
 _SMALL = 40.0
 """Length of a face in pixels of the model's input from which on a close-up finds nothing more."""
+_GAIN = 1.25
+"""How many times larger than in the whole frame a close-up must show a face."""
 _SURROUNDINGS = 3.0
 """Side of a close-up of a tracked face, as a multiple of the face's longer side."""
 _LEAST_CLOSE_UP = 48
@@ -111,14 +113,17 @@ class SearchPlanner:
         expected = (people[:, 3] - people[:, 1]) * _FACE
         if self._search.only_people:
             return [Crop(view) for view in head_views(people, width, height)]
-        most = _SMALL / min(1.0, self._search.size / max(width, height))
-        rows = np.flatnonzero(expected < most)
-        heads = [Crop(view, _scale(expected[row])) for row in rows for view in head_views(people[[row]], width, height)]
+        whole = min(1.0, self._search.size / max(width, height))
+        heads = [
+            Crop(view, _scale(expected[row]))
+            for row in np.flatnonzero(_gains(expected, whole))
+            for view in head_views(people[[row]], width, height)
+        ]
         sides = (faces[:, 2:] - faces[:, :2]).max(axis=1, initial=0)
         views = [head.view for head in heads]
         return heads + [
             Crop(face_view(faces[row], width, height), _scale(sides[row]))
-            for row in np.flatnonzero(sides < most)
+            for row in np.flatnonzero(_gains(sides, whole))
             if not _within(faces[row], views)
         ]
 
@@ -133,7 +138,7 @@ class SearchPlanner:
 
 
 class FaceSearch:
-    """A face detector that is told where to search. For one thread at a time; the caller closes the detector."""
+    """A face detector with a plan of each frame. For one thread at a time; the caller closes the detector."""
 
     def __init__(self, face_detector: FaceDetector, search: Search) -> None:
         self._face_detector, self._planner, self._search = face_detector, SearchPlanner(search), search
@@ -183,6 +188,13 @@ def head_views(people: FloatArray, width: int, height: int) -> list[View]:
         if min(right - left, bottom - top) >= _LEAST_VIEW:
             views.append((left, top, right, bottom))
     return views
+
+
+def _gains(faces: FloatArray, whole: float) -> BoolArray:
+    """Returns which faces of these lengths in pixels, float32 [n], a close-up shows clearly larger than the whole frame
+    does, which is scaled by `whole`, unless they are large enough there."""
+    gains: BoolArray = (faces * whole < _SMALL) & (np.where(faces < _TINY, _ENLARGED, 1.0) >= _GAIN * whole)
+    return gains
 
 
 def _scale(face: float) -> float:

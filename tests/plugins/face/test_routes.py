@@ -60,6 +60,7 @@ def test_a_person_is_enrolled_renamed_joined_and_forgotten(client: httpx.Client)
     added = client.post("/api/faces/Ada Lovelace/photos", content=photo("astronaut.png"), params={"source": "ada.png"})
     assert added.status_code == 201
     assert added.json()["person"]["faces"] == {"sface": 1}
+    assert added.json()["photos"][0]["faces"] == 1
     assert client.get("/api/faces/ada lovelace").json()["photos"][0]["source"] == "ada.png"
     assert client.patch("/api/faces/Ada Lovelace", json={"name": "Ada"}).json()["name"] == "Ada"
     client.post("/api/faces/Tom/photos", content=photo("single_face.jpg"))

@@ -26,7 +26,7 @@ def frame_of(size: tuple[int, int] = FULL_HD, at: float = 0.0, *, still: bool = 
 def crowd(
     height: float, at: tuple[int, int] = (1500, 700), size: tuple[int, int] = FULL_HD
 ) -> tuple[Image, FloatArray]:
-    """Returns a large image with five faces of about `height` pixels, and where they are."""
+    """Returns a large image with five faces of about `height` pixels, and their boxes."""
     group = photo("multi_face.jpg").copy()
     (faces,) = HostFaceDetector(engine("yunet"), Search()).find([one := Frame.of(group)], [Plan.whole(one)])
     scale = height / float(np.median(faces.boxes[:, 3] - faces.boxes[:, 1]))
@@ -86,6 +86,16 @@ def test_people_whose_faces_are_large_enough_in_the_whole_frame_cost_nothing_mor
     people = np.array([[100, 50, 600, 1080]], np.float32)
     plan = SearchPlanner(SEARCH).plan(frame_of(), people, NOBODY)
     assert (len(plan.views), len(plan.sheets)) == (1, 0)
+
+
+def test_a_close_up_that_would_show_nothing_more_is_not_made() -> None:
+    """In a frame that is not scaled down only faces small enough to be enlarged gain from one."""
+    planner, size = SearchPlanner(SEARCH), (640, 360)
+    for side, sheets in ((20, 1), (35, 0)):
+        face = np.array([[100, 100, 100 + side, 100 + side]], np.float32)
+        assert len(planner.plan(frame_of(size), None, face).sheets) == sheets
+    far = np.array([[100, 100, 135, 135]], np.float32)
+    assert len(planner.plan(frame_of(), NOBODY, far).sheets) == 1, "a larger frame is scaled down"
 
 
 def test_without_a_detector_parts_of_a_video_are_searched_in_turn_and_found_faces_stay() -> None:

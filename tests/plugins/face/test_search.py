@@ -94,6 +94,7 @@ def test_a_close_up_that_would_show_nothing_more_is_not_made() -> None:
     for side, sheets in ((20, 1), (35, 0)):
         face = np.array([[100, 100, 100 + side, 100 + side]], np.float32)
         assert len(planner.plan(frame_of(size), None, face).sheets) == sheets
+        assert all(one.crop.scale == 2 for sheet in planner.plan(frame_of(size), None, face).sheets for one in sheet)
     far = np.array([[100, 100, 135, 135]], np.float32)
     assert len(planner.plan(frame_of(), NOBODY, far).sheets) == 1, "a larger frame is scaled down"
 

@@ -1,7 +1,8 @@
 """Tracks detected objects across frames and predicts their positions in between.
 
-`motion` predicts boxes, `association` matches them with detections, `lifecycle` starts, confirms and ends tracks,
-`camera_tracks` holds the tracks of a camera and turns them into results, and `plugin` keeps one state per camera.
+`motion` predicts boxes, `association` and `rounds` match them with detections, `lifecycle` starts, confirms and ends
+tracks, `camera_tracks` holds the tracks of a camera and turns them into results, `scene` finds camera motion and scene
+cuts, and `plugin` keeps one state per camera.
 """
 
 from sightd.plugins.tracker.plugin import Tracker, TrackerConfig

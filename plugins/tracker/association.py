@@ -23,6 +23,21 @@ _STILL = 0.1
 _IMPOSSIBLE = 1e6
 
 
+def buffered_iou(tracks: Rows, found: Rows, margin: Rows) -> Rows:
+    """Returns the IoU [n, m] of boxes (cx, cy, w, h), `tracks` [n, 4] and `found` [m, 4], each widened by the track's
+    `margin` [n, 2] px on every side (C-BIoU, Yang et al. 2023): boxes less than twice the margin apart overlap. Two
+    boxes without area have an IoU of 0.
+    """
+    edge = margin[:, None]
+    half, other = tracks[:, None, 2:] / 2 + edge, found[None, :, 2:] / 2 + edge
+    apart = np.abs(tracks[:, None, :2] - found[None, :, :2])
+    side = np.minimum(np.minimum(half, other) * 2, half + other - apart)
+    shared = np.maximum(side, 0).prod(axis=2)
+    union = 4 * (half.prod(axis=2) + other.prod(axis=2)) - shared
+    overlap: Rows = shared / np.maximum(union, np.finfo(np.float64).tiny)
+    return overlap
+
+
 def momentum(start: Rows, last: Rows, heights: Rows, found: Rows, scores: Rows) -> Rows:
     """Returns OC-SORT's observation-centric momentum (Cao et al. 2023, eq. 7): a bonus [n, m] for keeping direction.
 

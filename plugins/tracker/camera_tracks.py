@@ -3,7 +3,7 @@ time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,12 @@ from sightd.engines.geometry import clip, from_centre_size
 from sightd.plugins.api import Tracks
 from sightd.plugins.tracker import motion
 from sightd.plugins.tracker.motion import Rows
+from sightd.plugins.tracker.scene import Transform, View
 
 MOTION = slice(0, motion.WIDTH)
 OBSERVED = slice(20, 24)
 """Last observed box (cx, cy, w, h)."""
-CENTRE = slice(20, 22)
+CENTRE, OBSERVED_SIZE = slice(20, 22), slice(22, 24)
 HEIGHT = 23
 START = slice(24, 26)
 """Observed centre from which the direction of movement is computed."""
@@ -27,10 +28,26 @@ SCORE, CLASS_ID = 31, 32
 ID = 33
 """Zero until the track is confirmed."""
 HITS = 34
-WIDTH = 35
+SCORE_SUM, SCORE_WEIGHT = 35, 36
+"""Sum of the scores of late, 0 for each frame without a detection, and of their weights, which decay with time."""
+ORIGIN = slice(37, 39)
+"""Observed centre at birth."""
+PROVEN = 39
+"""1 once the object has moved or was seen so clearly that doubtful detections cannot hide it any more."""
+VISIBLE = 40
+"""1 if the track may be shown: confirmed, and no clutter (`lifecycle`)."""
+BESIDE = 41
+"""1 if the track began beside an object that was seen at the same time: often a second box of the same object."""
+CLASS_VOTES = 42
+"""Lead of the class's votes over those of all others."""
+WIDTH = 43
+POINTS = (CENTRE, START, NEXT_START, ORIGIN)
+"""Columns that hold points of the frame, besides the motion state."""
 
 _DIRECTION_OVER = 0.15
 """Directions of movement span between one and two times this time (s); OC-SORT uses three frames."""
+_LEAST_INTERVAL = 1e-3
+"""Shortest time between frames (s) from which a speed of the camera is computed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +56,9 @@ class CameraTracks:
     s between the previous frame and this one.
 
     `rows` is float64 [n, WIDTH], oldest track first; `size` is the frame's (width, height). The filter state of a track
-    belongs to the time of its last observation; prediction computes from it and does not change it.
+    belongs to the time of its last observation; prediction computes from it and does not change it. All coordinates are
+    those of the frame at `at`. `drift` is the camera's motion: the change [2, 3] of a point (x, y, 1) in px/s; None if
+    it stands. `view` is what the frame looked like; None if images are not used.
     """
 
     at: float
@@ -48,6 +67,25 @@ class CameraTracks:
     labels: tuple[str, ...]
     next_id: int
     interval: float = np.inf
+    view: View | None = None
+    drift: Transform | None = None
+
+
+def ended(tracks: CameraTracks) -> CameraTracks:
+    """Returns the camera without tracks, as before its first frame; ids go on."""
+    rows = np.zeros((0, WIDTH))
+    return replace(tracks, at=-np.inf, interval=np.inf, rows=rows, view=None, drift=None)
+
+
+def moved(tracks: CameraTracks, transform: Transform, now: float) -> CameraTracks:
+    """Returns the tracks in the coordinates of the frame at `now`, to which the camera moved by `transform`."""
+    rows, turn = tracks.rows.copy(), transform[:, :2]
+    rows[:, MOTION] = motion.moved(rows[:, MOTION], transform)
+    for point in POINTS:
+        rows[:, point] = rows[:, point] @ turn.T + transform[:, 2]
+    rows[:, OBSERVED_SIZE] *= np.sqrt(abs(np.linalg.det(turn)))
+    drift = (transform - np.eye(2, 3)) / max(now - tracks.at, _LEAST_INTERVAL)
+    return replace(tracks, rows=rows, drift=drift)
 
 
 def fresh(boxes: Rows, scores: Rows, class_ids: Rows, now: float) -> Rows:
@@ -55,16 +93,20 @@ def fresh(boxes: Rows, scores: Rows, class_ids: Rows, now: float) -> Rows:
     rows = np.zeros((len(boxes), WIDTH))
     rows[:, MOTION] = motion.begin(boxes)
     rows[:, OBSERVED] = boxes
-    rows[:, START] = rows[:, NEXT_START] = boxes[:, :2]
+    rows[:, START] = rows[:, NEXT_START] = rows[:, ORIGIN] = boxes[:, :2]
     rows[:, [NEXT_START_AT, SEEN_AT, BORN_AT]] = now
     rows[:, SCORE], rows[:, CLASS_ID], rows[:, HITS] = scores, class_ids, 1
+    rows[:, SCORE_SUM] = rows[:, CLASS_VOTES] = scores
+    rows[:, SCORE_WEIGHT] = 1
     return rows
 
 
-def seen_again(rows: Rows, boxes: Rows, scores: Rows, now: float, states: Rows) -> Rows:
-    """Returns rows [n, WIDTH] updated with observed `boxes` (cx, cy, w, h) [n, 4] and filter states `states`."""
+def seen_again(rows: Rows, boxes: Rows, scores: Rows, class_ids: Rows, now: float) -> Rows:
+    """Returns rows [n, WIDTH] updated with observed `boxes` (cx, cy, w, h) [n, 4], scores [n] and class ids [n]."""
     after = rows.copy()
-    after[:, MOTION] = states
+    after[:, MOTION] = motion.observe(rows[:, MOTION], now - rows[:, SEEN_AT], boxes, scores)
+    after[:, SCORE_SUM] += scores
+    _vote(after, class_ids, scores)
     after[:, OBSERVED] = boxes
     after[:, SCORE], after[:, SEEN_AT] = scores, now
     after[:, HITS] += 1
@@ -74,6 +116,15 @@ def seen_again(rows: Rows, boxes: Rows, scores: Rows, now: float, states: Rows) 
         after[aged, NEXT_START] = boxes[aged, :2]
         after[aged, NEXT_START_AT] = now
     return after
+
+
+def _vote(rows: Rows, class_ids: Rows, scores: Rows) -> None:
+    """Counts the detections' classes, in place: the weighted majority vote of Boyer and Moore (1991), so that the class
+    is that of more than half of all scores, if there is one."""
+    rows[:, CLASS_VOTES] += np.where(rows[:, CLASS_ID] == class_ids, scores, -scores)
+    outvoted = rows[:, CLASS_VOTES] < 0
+    rows[outvoted, CLASS_ID] = class_ids[outvoted]
+    np.abs(rows[:, CLASS_VOTES], out=rows[:, CLASS_VOTES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +151,10 @@ def predicted(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
 
 def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detection: NDArray[np.int64] | None) -> Tracks:
     rows = tracks.rows
-    boxes = from_centre_size(motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])).astype(np.float32)
-    boxes = clip(boxes, *tracks.size)
-    shown = wanted & (rows[:, ID] > 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    centred = motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])
+    centred[:, :2] += _carried_along(centred[:, :2], tracks.drift) * (now - tracks.at)
+    boxes = clip(from_centre_size(centred).astype(np.float32), *tracks.size)
+    shown = wanted & (rows[:, VISIBLE] > 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if not shown.all():
         rows, boxes = rows[shown], boxes[shown]
         detection = None if detection is None else detection[shown]
@@ -112,7 +164,12 @@ def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detectio
         rows[:, CLASS_ID].astype(np.int64),
         rows[:, ID].astype(np.int64),
         np.maximum(now - rows[:, BORN_AT], 0).astype(np.float32),
-        rows[:, motion.VELOCITY][:, :2].astype(np.float32),
+        (rows[:, 4:6] + _carried_along(rows[:, :2], tracks.drift)).astype(np.float32),
         np.full(len(rows), -1, np.int64) if detection is None else detection,
         tracks.labels,
     )
+
+
+def _carried_along(points: Rows, drift: Transform | None) -> Rows:
+    """Returns the velocities [n, 2] in px/s that the camera's motion adds at `points` [n, 2]."""
+    return np.zeros_like(points) if drift is None else points @ drift[:, :2].T + drift[:, 2]

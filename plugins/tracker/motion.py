@@ -23,11 +23,15 @@ WIDTH = 20
 
 _SIZE_OF = np.array([2, 3, 2, 3])
 """Column whose value scales each coordinate's noise: width for cx and w, height for cy and h."""
-_MEASUREMENT = np.square([0.05, 0.05, 0.05, 0.05])
-"""Variance of a detector's box, in sizes²: a standard deviation of 5 % of the box (BoT-SORT's 1/20)."""
+_MEASUREMENT = np.square([0.15, 0.15, 0.15, 0.15])
+"""Variance of the box of a detection with score 0.7, in sizes²: a standard deviation of 15 %. Boxes of coarse detectors
+are that wrong; a smaller value takes their noise for speed, and predictions run away."""
+_SURE_SCORE, _LEAST_NOISE, _MOST_NOISE = 0.7, 0.5, 3.0
+"""The variance is proportional to 1 − score, within these factors of that at `_SURE_SCORE` (NSA Kalman filter, Du et
+al. 2021): a doubtful box, often that of a half-hidden object, hardly moves the state."""
 _FIRST_VELOCITY = np.square([2.0, 2.0, 0.5, 0.5])
 """Variance of the velocity of a track seen once, in (sizes/s)²."""
-_ACCELERATION = np.array([4.0, 4.0, 0.2, 0.2])
+_ACCELERATION = np.array([1.0, 1.0, 0.2, 0.2])
 """Spectral density of the acceleration, in sizes²/s³."""
 _LEAST_SIZE = 1.0
 """Least width and height (px) used to scale noise, so that no variance is zero."""
@@ -60,8 +64,9 @@ def predict(states: Rows, elapsed: Rows) -> Rows:
     return boxes
 
 
-def observe(states: Rows, elapsed: Rows, boxes: Rows) -> Rows:
-    """Updates states [n, 20] with `boxes` [n, 4] (cx, cy, w, h), observed `elapsed` [n] ≥ 0 seconds later."""
+def observe(states: Rows, elapsed: Rows, boxes: Rows, scores: Rows) -> Rows:
+    """Updates states [n, 20] with `boxes` [n, 4] (cx, cy, w, h) and `scores` [n] 0-1, observed `elapsed` [n] ≥ 0
+    seconds later."""
     time = elapsed[:, None]
     scale = _squared_sizes(boxes)
     noise = _ACCELERATION * scale * time
@@ -71,7 +76,8 @@ def observe(states: Rows, elapsed: Rows, boxes: Rows) -> Rows:
     variance = states[:, _BOX_VARIANCE] + time * (2 * covariance + time * (velocity_variance - noise * (2 / 3)))
     covariance = covariance + time * (velocity_variance - noise / 2)
 
-    total = variance + _MEASUREMENT * scale
+    doubt = np.clip((1 - scores) / (1 - _SURE_SCORE), _LEAST_NOISE, _MOST_NOISE)
+    total = variance + _MEASUREMENT * scale * doubt[:, None]
     gain, velocity_gain = variance / total, covariance / total
     surprise = boxes - box
     kept = 1 - gain
@@ -82,6 +88,26 @@ def observe(states: Rows, elapsed: Rows, boxes: Rows) -> Rows:
     seen[:, _COVARIANCE] = kept * covariance
     seen[:, _VELOCITY_VARIANCE] = velocity_variance - velocity_gain * covariance
     return seen
+
+
+def deviation(states: Rows, elapsed: Rows) -> Rows:
+    """Returns the standard deviation of the predicted centres [n, 2], in widths and heights."""
+    time, scale = elapsed[:, None], _squared_sizes(states[:, BOX])
+    velocity_variance = states[:, _VELOCITY_VARIANCE] + _ACCELERATION * scale * (time / 3)
+    variance = states[:, _BOX_VARIANCE] + time * (2 * states[:, _COVARIANCE] + time * velocity_variance)
+    spread: Rows = np.sqrt(np.maximum(variance / scale, 0))
+    return spread[:, :2]
+
+
+def moved(states: Rows, transform: Rows) -> Rows:
+    """Returns the states as seen after the camera moved by `transform` [2, 3], a similarity: points of the earlier view
+    are at `transform[:, :2] @ point + transform[:, 2]` of the later."""
+    turn = transform[:, :2]
+    scale = float(np.sqrt(abs(np.linalg.det(turn))))
+    after: Rows = states * np.repeat([scale, scale, scale**2, scale**2, scale**2], 4)
+    after[:, :2] = states[:, :2] @ turn.T + transform[:, 2]
+    after[:, 4:6] = states[:, 4:6] @ turn.T
+    return after
 
 
 def _squared_sizes(boxes: Rows) -> Rows:

@@ -10,11 +10,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from sightd.engines.geometry import from_centre_size
 from sightd.engines.models.catalog import Catalog
 from sightd.plugins.api import ConfigProblem, Detections, Duration, Frame, Plugin, PluginConfig, Results, Tracks
 from sightd.plugins.tracker import camera_tracks
-from sightd.plugins.tracker.camera_tracks import WIDTH, CameraTracks, Reach
+from sightd.plugins.tracker.camera_tracks import OBSERVED, WIDTH, CameraTracks, Reach, ended, moved
 from sightd.plugins.tracker.lifecycle import LifecycleRules, step
+from sightd.plugins.tracker.scene import View, change, is_other_scene, view_of
 
 _OUTAGE = 5.0
 """If no frame of a camera was analysed for this long (s), and for longer than `max_lost`, tracking starts over."""
@@ -40,7 +42,7 @@ class TrackerConfig(PluginConfig):
         "of the detector have no effect.",
     )
     min_overlap: float = Field(
-        0.3,
+        0.2,
         gt=0,
         le=1,
         description="Minimum overlap (intersection over union) of a track's predicted box and a detection; use a "
@@ -50,7 +52,8 @@ class TrackerConfig(PluginConfig):
         2,
         ge=1,
         description=(
-            "Show a track after this many consecutive matches; tracks of the first frame are shown immediately."
+            "Show a track after this many consecutive matches; tracks of the first frame are shown immediately. "
+            "Doubtful ones, with scores hardly above `high_score`, are shown once they have moved."
         ),
     )
     confirm_within: Duration = Field(
@@ -60,9 +63,9 @@ class TrackerConfig(PluginConfig):
         examples=["400ms"],
     )
     max_lost: Duration = Field(
-        1.0,
+        1.5,
         description="An object that was not seen for longer than this gets a new id when it returns.",
-        examples=["1s"],
+        examples=["1500ms"],
     )
     show_lost: Duration = Field(
         0.3,
@@ -75,7 +78,16 @@ class TrackerConfig(PluginConfig):
         examples=["1500ms"],
     )
     max_tracks: int = Field(300, ge=1, le=5000, description="Maximum number of objects to track per camera.")
-    match_classes: bool = Field(True, description="Match tracks only with detections of the same class.")
+    match_classes: bool = Field(
+        True,
+        description="Match tracks only with detections of the same class. If false, a track has the class that "
+        "most of its detections had, weighted by score.",
+    )
+    use_image: bool = Field(
+        True,
+        description="Look at the image: follow a camera that pans or shakes, and end all tracks at a scene cut. Frames "
+        "that were decoded on a GPU are not examined.",
+    )
 
     def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns pairs of options that are in the wrong order."""
@@ -95,7 +107,8 @@ class TrackerConfig(PluginConfig):
 class Tracker(Plugin[TrackerConfig]):
     """Tracks objects: assigns ids, and predicts positions between analysed frames.
 
-    ByteTrack and OC-SORT together, in seconds instead of frames, so that it does not matter which frames are analysed.
+    ByteTrack, OC-SORT and C-BIoU together, in seconds instead of frames, so that it does not matter which frames are
+    analysed. Follows a camera that moves, and ends all tracks at a scene cut.
     No id is ever reused within a camera.
 
     Threads: states are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget`
@@ -131,11 +144,17 @@ class Tracker(Plugin[TrackerConfig]):
         found = results.get(Detections)
         if found is None:
             return self.predict(frame, results)
+        view = view_of(frame.host()) if self._examines(frame) else None
         with self._turn:
             before = self._state_for(frame)
-            after, detection = step(before, found, max(frame.captured_at, before.at), self._rules)
+            now = max(frame.captured_at, before.at)
+            before = _in_view(before, view, now)
+            after, detection = step(before, found, now, self._rules)
             self._cameras[frame.camera] = after
         return Results(camera_tracks.seen(after, detection, self._reach))
+
+    def _examines(self, frame: Frame) -> bool:
+        return self.config.use_image and frame.on_device is None
 
     def _state_for(self, frame: Frame) -> CameraTracks:
         """Returns the camera's tracks; none if it is new, its frame size changed, or time jumped too far either way."""
@@ -146,13 +165,16 @@ class Tracker(Plugin[TrackerConfig]):
         passed = frame.captured_at - known.at
         outage = max(self._rules.max_lost, _OUTAGE)
         if known.size != size or passed < -self._rules.max_lost or passed > outage:
-            return replace(known, at=-np.inf, interval=np.inf, size=size, rows=np.zeros((0, WIDTH)))
+            return replace(ended(known), size=size)
         return known
 
     def predict(self, frame: Frame, results: Results) -> Results:
-        """Returns the tracks predicted for the frame's time; nothing if the last analysed frame is too far away."""
+        """Returns the tracks predicted for the frame's time; nothing if the last analysed frame is too far away or
+        shows another scene."""
         known = self._cameras.get(frame.camera)
         if known is None or known.size != (frame.width, frame.height):
+            return Results()
+        if known.view is not None and self._examines(frame) and is_other_scene(known.view, frame.host()):
             return Results()
         tracks = camera_tracks.predicted(known, frame.captured_at, self._reach)
         return Results() if tracks is None else Results(tracks)
@@ -166,3 +188,16 @@ class Tracker(Plugin[TrackerConfig]):
     def close(self) -> None:
         with self._turn:
             self._cameras.clear()
+
+
+def _in_view(tracks: CameraTracks, view: View | None, now: float) -> CameraTracks:
+    """Returns the tracks as seen by the camera in `view`: moved with it, or ended by a scene cut."""
+    if view is None or tracks.view is None:
+        return replace(tracks, view=view, drift=None)
+    boxes = from_centre_size(tracks.rows[:, OBSERVED])
+    what = change(tracks.view, view, boxes)
+    if what.cut:
+        tracks = ended(tracks)
+    elif what.motion is not None:
+        return replace(moved(tracks, what.motion, now), view=view)
+    return replace(tracks, view=view, drift=None)

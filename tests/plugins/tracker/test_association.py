@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sightd.plugins.tracker.association import Indices, assign, momentum
+from sightd.engines.geometry import from_centre_size, iou
+from sightd.plugins.tracker.association import Indices, assign, buffered_iou, momentum
 from sightd.plugins.tracker.motion import Rows
 
 
@@ -49,3 +50,18 @@ def test_an_object_that_stands_has_no_direction() -> None:
     start = np.array([[100.0, 100]])
     bonus = momentum(start, start, np.array([150.0]), np.array([[160.0, 100], [40, 100]]), np.ones(2))
     np.testing.assert_allclose(bonus, 0, atol=1e-9)
+
+
+sizes = arrays(np.float64, (3, 4), elements=st.integers(0, 500).map(float))
+
+
+@given(sizes, sizes)
+def test_overlap_without_a_margin_is_the_iou(tracks: Rows, found: Rows) -> None:
+    expected = iou(from_centre_size(tracks), from_centre_size(found))
+    np.testing.assert_allclose(buffered_iou(tracks, found, np.zeros((3, 2))), expected, atol=1e-9)
+
+
+def test_boxes_less_than_twice_the_margin_apart_overlap() -> None:
+    track, beside = np.array([[100.0, 100, 40, 80]]), np.array([[160.0, 100, 40, 80]])
+    assert buffered_iou(track, beside, np.array([[9.0, 0]]))[0, 0] == 0
+    assert buffered_iou(track, beside, np.array([[20.0, 0]]))[0, 0] == 20 / 140

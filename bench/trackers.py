@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,12 +105,14 @@ def _line(name: str, measured: Iterable[Run]) -> str:
 
 def main() -> None:
     crowds = [Crowd(seed=seed, seconds=20) for seed in range(30, 34)]
+    coarse = [replace(one, jitter=0.08, missed=0.12, false_alarms=0.3, doubles=0.1) for one in crowds]
     there = importlib.util.find_spec("trackers") is not None
-    for every in (1, 3, 5):
-        print(f"{crowds[0].fps / every:.3g} analysed frames a second, {crowds[0].objects} people")
-        print(_line("sightd", (score_analysed(crowd, every) for crowd in crowds)))
-        for kind in ("OCSORTTracker", "ByteTrackTracker") if there else ():
-            print(_line(kind, (score_library(kind, crowd, every) for crowd in crowds)))
+    for name, some in (("good", crowds), ("coarse", coarse)):
+        for every in (1, 3, 5):
+            print(f"{name} detector, {some[0].fps / every:.3g} analysed frames a second, {some[0].objects} people")
+            print(_line("sightd", (score_analysed(crowd, every) for crowd in some)))
+            for kind in ("OCSORTTracker", "ByteTrackTracker") if there else ():
+                print(_line(kind, (score_library(kind, crowd, every) for crowd in some)))
     print("between analysed frames, by prediction, judged on all frames:")
     for every in (1, 2, 4):
         print(_line(f"sightd, 1 in {every}", (score_ours(crowd, every) for crowd in crowds)))

@@ -61,6 +61,8 @@ class Crowd:
     missed: float = 0.04
     false_alarms: float = 0.1
     """Expected number per frame."""
+    doubles: float = 0.0
+    """Share of people with a second box beside them, as coarse detectors draw it."""
 
     def moments(self) -> Iterator[Moment]:
         random = np.random.default_rng(self.seed)
@@ -98,7 +100,19 @@ class Crowd:
         half = np.array([30.0, 75.0])
         false = np.concatenate((places - half, places + half), axis=1)
         seen = np.concatenate(((truth + noise)[found], false)).clip(0, [*SIZE, *SIZE])
-        return detections(seen, np.concatenate((scores[found], random.uniform(0.05, 0.7, alarms))))
+        score = np.concatenate((scores[found], random.uniform(0.05, 0.7, alarms)))
+        if not self.doubles:
+            return detections(seen, score)
+        doubled = np.flatnonzero(random.random(int(found.sum())) < self.doubles)
+        aside = (
+            random.choice([-1, 1], len(doubled))
+            * random.uniform(0.35, 0.7, len(doubled))
+            * np.asarray(sizes)[found][doubled, 0]
+        )
+        beside = seen[doubled] + aside[:, None] * [1, 0, 1, 0]
+        return detections(
+            np.concatenate((seen, beside)), np.concatenate((score, random.uniform(0.25, 0.8, len(doubled))))
+        )
 
 
 def _walk(random: np.random.Generator, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

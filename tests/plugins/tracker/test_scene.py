@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.api import Image
-from sightd.plugins.tracker.scene import change, is_other_scene, thumb_of, view_of
+from sightd.plugins.tracker.scene import Transform, change, is_other_scene, thumb_of, view_of
 
 NOTHING = np.zeros((0, 4), np.float32)
 
@@ -20,11 +20,11 @@ def picture(seed: int, size: tuple[int, int] = (1280, 720)) -> Image:
     return np.asarray(cv2.GaussianBlur(patches, (0, 0), 2), np.uint8)
 
 
-def taken(image: Image, turn: float, zoom: float, shift: tuple[float, float]) -> tuple[Image, np.ndarray]:  # type: ignore[type-arg]
+def taken(image: Image, turn: float, zoom: float, shift: tuple[float, float]) -> tuple[Image, Transform]:
     """Returns the image after the camera moved, and the transform of its points."""
     height, width = image.shape[:2]
-    transform = cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom)
-    transform[:, 2] += shift
+    transform = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom), np.float64)
+    transform[:, 2] += np.array(shift)
     moved = cv2.warpAffine(image, transform, (width, height), borderMode=cv2.BORDER_REFLECT)
     return np.asarray(moved, np.uint8), transform
 

@@ -34,8 +34,8 @@ _LEAST_SHIFT = 0.3
 """A transform that shifts no corner of the copy by more than this (px of the copy) is noise."""
 _THUMB = (36, 64)
 """Rows and columns sampled for the comparison of views; their 2 x 2 means are correlated."""
-SAME_VIEW, OTHER_VIEW = 0.6, 0.3
-"""Correlation of two views from which they show the same scene, and below which they do not."""
+_OTHER_SCENE = 0.25
+"""Views of different scenes correlate less than this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,7 @@ def likeness(a: FloatArray, b: FloatArray) -> float:
 
 def is_other_scene(view: View, image: Image) -> bool:
     """Returns whether a BGR image uint8 [h, w, 3] shows another scene than the view; costs some 50 µs."""
-    return likeness(view.thumb, thumb_of(image)) < OTHER_VIEW
+    return likeness(view.thumb, thumb_of(image)) < _OTHER_SCENE
 
 
 def change(before: View, after: View, boxes: Boxes) -> Change:
@@ -92,7 +92,7 @@ def change(before: View, after: View, boxes: Boxes) -> Change:
         return Change()
     found = _similarity(before, after, boxes)
     if found is None:
-        return Change(cut=likeness(before.thumb, after.thumb) < SAME_VIEW)
+        return Change(cut=likeness(before.thumb, after.thumb) < _OTHER_SCENE)
     height, width = before.grey.shape
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
     shift = corners @ found[:, :2].T + found[:, 2] - corners

@@ -90,7 +90,7 @@ def test_the_list_as_json_has_each_route(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_options_are_reported_with_limits_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd("options", "tracker") == 0
     told = capsys.readouterr().out
-    assert "max_lost: text such as 1s, default 1s\n    An object that was not seen for longer" in told
+    assert "max_lost: text such as 1500ms, default 1.5s\n    An object that was not seen for longer" in told
     assert "max_tracks: integer ≥ 1 ≤ 5000, default 300" in told
 
 

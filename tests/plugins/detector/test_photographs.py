@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
 from sightd.engines.geometry import iou
@@ -15,6 +16,7 @@ from sightd.plugins.api import Detections, Frame, Results
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
 from tests.support import media
+from tests.support.networks import stored
 from tests.support.onnx_models import FileContext
 
 
@@ -63,3 +65,29 @@ def test_the_box_lies_around_the_object_in_the_photographs_own_pixels(
     """The boxes were marked by hand. The images are not square, so an error in the letterbox would show."""
     best = seen(detector, photograph)[1].boxes[:1]
     assert iou(best, np.array([box], np.float32))[0, 0] > 0.85
+
+
+@pytest.mark.parametrize("photograph", ["coffee.png", "motorcycle_left.png", "multi_face.jpg"])
+@pytest.mark.parametrize("name", ["deimv2-femto", "deimv2-atto"])
+def test_a_file_of_deim_without_options_gives_what_its_authors_code_gives(name: str, photograph: str) -> None:
+    """The authors resize to a square, divide by 255, and give the model the size of the photograph, in whose pixels the
+    boxes then are."""
+    file = stored(name)
+    image = np.asarray(cv2.imread(str(media.path(photograph))), np.uint8)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    side = session.get_inputs()[0].shape[2]
+    square = cv2.cvtColor(cv2.resize(image, (side, side)), cv2.COLOR_BGR2RGB).astype(np.float32) / 255
+    size = np.array([[image.shape[1], image.shape[0]]], np.int64)
+    labels, boxes, scores = session.run(
+        ["labels", "boxes", "scores"], {"images": square.transpose(2, 0, 1)[None], "orig_target_sizes": size}
+    )
+    strong = scores[0] >= 0.25
+    detector = Detector(DetectorConfig.model_validate({"model": str(file)}))
+    detector.open(FileContext())
+    found = seen(detector, photograph)[1]
+    assert len(found) == np.count_nonzero(strong) > 1
+    inside = np.clip(boxes[0][strong], 0, [*size[0], *size[0]])
+    np.testing.assert_allclose(found.boxes, inside, atol=0.5)
+    np.testing.assert_allclose(found.scores, scores[0][strong], atol=1e-3)
+    assert found.class_ids.tolist() == labels[0][strong].tolist()
+    assert found.labels == COCO_LABELS

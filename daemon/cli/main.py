@@ -28,6 +28,8 @@ COMMANDS = {
     "events": "show the event journal",
     "style": "list styles, preview them, train new ones",
     "classifier": "train a classifier on folders of images",
+    "detector": "train a detector on your own labelled frames",
+    "label": "collect and label frames of your own objects",
     "samples": "download sample videos and images",
     "plugins": "list and check plug-ins",
     "doctor": "check this machine's hardware and software",

@@ -37,15 +37,22 @@ class CustomModelMetadata:
 def with_custom_models(catalog: Catalog, directory: Path) -> Catalog:
     """Returns the catalogue followed by the custom models; `directory` is that of the model store.
 
-    Skips, with a warning, models whose metadata is unreadable or whose base model is no longer in the catalogue.
+    Skips, with a warning, models whose metadata is unreadable or whose base model is no longer there. The base may be
+    another custom model, as that of an int8 version is.
     """
     models = dict(catalog.models)
+    origins: dict[Path, CustomModelMetadata] = {}
     for note in sorted((directory / _FOLDER).glob("*.json")):
         try:
-            origin = CustomModelMetadata(**json.loads(note.read_text(encoding="utf-8")))
-            models[note.stem] = _model(catalog.models[origin.base], note.stem, origin, directory)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            origins[note] = CustomModelMetadata(**json.loads(note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
             logger.warning("%s was skipped: unreadable metadata (%s); re-run the command that created it", note, error)
+    while ready := [note for note, origin in origins.items() if origin.base in models]:
+        for note in ready:
+            origin = origins.pop(note)
+            models[note.stem] = _model(models[origin.base], note.stem, origin, directory)
+    for note, origin in origins.items():
+        logger.warning("%s was skipped: its base model %r is not in the catalogue", note, origin.base)
     return Catalog(models)
 
 

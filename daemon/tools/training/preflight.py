@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Container, Iterable
 from typing import Any
@@ -38,12 +39,16 @@ def checked(name: str, taken: Container[str], others: Iterable[str] = ()) -> str
 
 
 def import_torch() -> Any:
-    """Returns the module. Raises TrainingError with how to install it."""
+    """Returns the module. Raises TrainingError with how to install it.
+
+    Idle threads of its pool sleep: by default they spin, which multiplies the CPU time if other programs run as well.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the module is loaded
     try:
         import torch
     except ImportError:
         raise TrainingError(
-            "training a style requires PyTorch, which is not installed: .venv/bin/pip install "
+            "this training requires PyTorch, which is not installed: .venv/bin/pip install "
             "'sightd[train]' (without an NVIDIA GPU, the CPU build saves gigabytes; see PyTorch's "
             "instructions)"
         ) from None

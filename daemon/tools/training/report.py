@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sightd.daemon.render.text import cap_height, fitted, width_of, write_text
 from sightd.daemon.tools.training.classifier import Trained
@@ -68,19 +69,23 @@ def write_report(folder: Path, trained: Trained, pictures: int) -> None:
     write_whole(folder / f"{model.name}.txt", ("\n".join(model.labels) + "\n").encode())
     figures = as_json(validation, {"name": model.name, "made": model.summary, "pictures": pictures})
     write_whole(folder / "report.json", (figures + "\n").encode())
-    write_whole(folder / "confusion.png", cv2.imencode(".png", picture(validation))[1].tobytes())
+    write_whole(folder / "confusion.png", png(picture(validation.labels, validation.confusion)))
 
 
-def picture(validation: Validation) -> Image:
-    """Draws the confusion matrix, BGR: a row for each class, a column for what its images were classified as."""
-    labels, confusion = validation.labels, validation.confusion
+def png(image: Image) -> bytes:
+    """Returns an image as a PNG file."""
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def picture(labels: Sequence[str], confusion: NDArray[np.int64]) -> Image:
+    """Draws a confusion matrix, BGR: a row for each class, a column for what its examples were taken for."""
     names = [fitted(label, _SIZE, _MOST_LETTERS) for label in labels]
     room = max(width_of(name, _SIZE) for name in names) + 2 * _MARGIN
     cell = max(_LEAST_CELL, min(_CELL, _MOST_PIXELS // len(labels)))
     side = len(labels) * cell
     cover = np.zeros((room + side + _MARGIN, room + side + _MARGIN), np.float32)
     sheet = np.full((*cover.shape, 3), _LIGHT, np.uint8)
-    shares = confusion / confusion.sum(axis=1, keepdims=True)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     for row in range(len(labels)):
         for column in range(len(labels)):
             colour = np.array(_RIGHT if row == column else _WRONG)

@@ -98,7 +98,7 @@ def test_one_that_is_interrupted_goes_on(
         assert train() == 130
     assert "run the same command to resume from the last checkpoint" in capsys.readouterr().err
     assert train("--likeness", "3") == 1
-    assert "belongs to another painting, other options or another model" in capsys.readouterr().err
+    assert "belongs to other images, other options or another model" in capsys.readouterr().err
     assert train() == 0
     assert "resuming from step 1" in capsys.readouterr().err
 

@@ -127,13 +127,13 @@ def test_figures_are_of_rows_and_columns() -> None:
 def test_many_classes_make_no_picture_beyond_reason() -> None:
     count = 300
     many = Validation(tuple(map(str, range(count))), np.eye(count, dtype=np.int64), 1e-3, 0.5)
-    image = picture(many)
+    image = picture(many.labels, many.confusion)
     assert max(image.shape) < 3000
     assert (image[:, :, 1] > image[:, :, 2].astype(int) + 20).any(), "the diagonal is there"
 
 
 def test_the_picture_shows_what_was_right_in_green_and_what_was_wrong_in_red() -> None:
-    image = picture(CONFUSED).astype(int)
+    image = picture(CONFUSED.labels, CONFUSED.confusion).astype(int)
     side = 46
     left = top = image.shape[0] - 3 * side - 14
 

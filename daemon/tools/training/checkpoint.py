@@ -1,20 +1,17 @@
-"""Checkpoints of a training on disk, and previews of its progress."""
+"""Checkpoints of a training on disk."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sightd.daemon.tools.training.preflight import TrainingError
-from sightd.engines.files import write_whole
-from sightd.plugins.api import Image
 
 
 class Checkpoint:
@@ -36,7 +33,7 @@ class Checkpoint:
             raise TrainingError(f"{self.path} cannot be read ({error}): remove it to start over") from error
         if settings != self._settings:
             raise TrainingError(
-                f"{self.path} belongs to another painting, other options or another model: remove it to start "
+                f"{self.path} belongs to other images, other options or another model: remove it to start "
                 "over, or choose another folder with --work"
             )
         return state
@@ -54,13 +51,3 @@ class Checkpoint:
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
-
-
-def write_preview(path: Path, painting: Image, pictures: Sequence[Image], painted: Sequence[Image]) -> None:
-    """Writes the painting, and images (squares of one size) above their current stylised versions. Raises OSError."""
-    side = pictures[0].shape[0]
-    height, width = painting.shape[:2]
-    size = max(1, round(width * 2 * side / height)), 2 * side
-    example = cv2.resize(painting, size, interpolation=cv2.INTER_AREA)
-    sheet = np.hstack([example, *(np.vstack(pair) for pair in zip(pictures, painted, strict=True))])
-    write_whole(path, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())

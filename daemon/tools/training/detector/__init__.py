@@ -1,0 +1,1 @@
+"""Trains detectors of the YOLOX family on a user's own objects."""

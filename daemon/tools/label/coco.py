@@ -136,8 +136,9 @@ def _boxes(document: _Document, numbers: Mapping[int, int], path: Path) -> tuple
     return boxes, [f"{path}: {crowds} crowd regions were skipped"] if crowds else []
 
 
-def to_coco(data: LabelledFrames, names: Mapping[Path, str]) -> dict[str, Any]:
-    """Returns the COCO document; `names` are the images' file names in it. Ids count from 1."""
+def to_coco(data: LabelledFrames, names: Mapping[Path, str], *, states: bool) -> dict[str, Any]:
+    """Returns the COCO document; `names` are the images' file names in it. Ids count from 1. Without `states`, what
+    another tool makes of the document counts as corrected when it is read again."""
     images, annotations = [], []
     for number, frame in enumerate(data.frames, 1):
         more = {"source": frame.source, "time": frame.time, "reason": frame.reason}
@@ -147,24 +148,27 @@ def to_coco(data: LabelledFrames, names: Mapping[Path, str]) -> dict[str, Any]:
                 "file_name": names[frame.path],
                 "width": frame.width,
                 "height": frame.height,
-                "state": str(frame.state),
+                **({"state": str(frame.state)} if states else {}),
                 **{key: value for key, value in more.items() if value not in ("", None)},
             }
         )
         annotations += [
-            {"id": len(annotations) + n, "image_id": number, **_annotation(box)} for n, box in enumerate(frame.boxes, 1)
+            {"id": len(annotations) + n, "image_id": number, **_annotation(box, states)}
+            for n, box in enumerate(frame.boxes, 1)
         ]
     categories = [{"id": number, "name": label} for number, label in enumerate(data.labels, 1)]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def _annotation(box: Box) -> dict[str, Any]:
+def _annotation(box: Box, states: bool) -> dict[str, Any]:
     x1, y1, x2, y2 = box.xyxy
     found: dict[str, Any] = {
         "category_id": box.label + 1,
         "bbox": [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
         "area": round((x2 - x1) * (y2 - y1), 2),
         "iscrowd": 0,
-        "state": str(box.state),
     }
-    return found if box.score is None else {**found, "score": round(box.score, 4)}
+    if states:
+        found["state"] = str(box.state)
+        found |= {} if box.score is None else {"score": round(box.score, 4)}
+    return found

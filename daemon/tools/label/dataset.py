@@ -121,7 +121,7 @@ class Dataset:
 
     def _store(self) -> None:
         data = LabelledFrames(self.labels, self.frames)
-        document = to_coco(data, {frame.path: frame.name for frame in data.frames})
+        document = to_coco(data, {frame.path: frame.name for frame in data.frames}, states=True)
         write_whole(self.folder / FILE, (json_text(document, indent=1) + "\n").encode())
 
 
@@ -147,7 +147,7 @@ def import_labelled(dataset: Dataset, data: LabelledFrames, source: str) -> tupl
 def export_coco(data: LabelledFrames, folder: Path) -> None:
     """Writes `annotations.json` and the folder `images`. Raises OSError."""
     names = _copied(data, folder / "images")
-    write_whole(folder / "annotations.json", (json_text(to_coco(data, names), indent=1) + "\n").encode())
+    write_whole(folder / "annotations.json", (json_text(to_coco(data, names, states=False), indent=1) + "\n").encode())
 
 
 def export_yolo(data: LabelledFrames, folder: Path) -> None:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.daemon.tools.training.preflight import TrainingError
 from sightd.daemon.tools.training.checkpoint import Checkpoint
+from sightd.daemon.tools.training.preflight import TrainingError
 from sightd.daemon.tools.training.style.preview import write_preview
 
 STATE = {"step": np.array(7), "value-0": np.arange(3, dtype=np.float32)}

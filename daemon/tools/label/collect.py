@@ -1,0 +1,135 @@
+"""Adds frames of films to a dataset, and proposes boxes with a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sightd.daemon.tools.label.choice import Budget, Candidate, Chosen, choose, thumbnail
+from sightd.daemon.tools.label.dataset import Dataset
+from sightd.daemon.tools.label.finder import Finder, Found
+from sightd.daemon.tools.label.labelled import Box, LabelledFrame, State
+from sightd.daemon.tools.media import Item, MediaError, MediaSequence, frames, sequences
+from sightd.engines.progress import Progress
+from sightd.plugins.api import Image
+
+_QUALITY = 95
+_PER_GAP = 2
+"""Frames looked at per `gap`: some choice, at little cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """How many frames were added, for each reason."""
+
+    counts: dict[str, int]
+
+    def __str__(self) -> str:
+        total = sum(self.counts.values())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.counts.items())
+        return f"{total} frames added" + (f" ({reasons})" if reasons else "")
+
+
+def add_films(
+    dataset: Dataset,
+    sources: Sequence[Path],
+    budget: Budget,
+    finder: Finder | None,
+    least: float,
+    progress: Progress,
+    report: Callable[[str], None],
+) -> Added:
+    """Adds the most useful frames of each film or folder: at most `budget.most` of each. With a finder, the boxes that
+    it finds with a score of at least `least` become proposals. Raises MediaError if a source is missing, OSError if a
+    frame cannot be stored."""
+    counts: dict[str, int] = {}
+    known = [thumbnail(frame.image()) for frame in dataset.frames]
+    for sequence in [one for source in sources for one in sequences(source)]:
+        gap = 0.0 if not sequence.is_video else budget.gap
+        candidates = list(_candidates(sequence, gap / _PER_GAP, finder, progress, report))
+        chosen = {one.candidate.key: one for one in choose(candidates, Budget(budget.most, gap), known)}
+        for key, image in _images(sequence, chosen):
+            one = chosen[key]
+            known.append(one.candidate.thumbnail)
+            if _store(dataset, sequence, one, image, least):
+                counts[str(one.reason)] = counts.get(str(one.reason), 0) + 1
+    return Added(counts)
+
+
+def _candidates(
+    sequence: MediaSequence,
+    interval: float,
+    finder: Finder | None,
+    progress: Progress,
+    report: Callable[[str], None],
+) -> Iterator[Candidate]:
+    last = -np.inf
+    for key, item in enumerate(frames(sequence)):
+        if isinstance(item, MediaError):
+            report(str(item))
+            continue
+        if item.frame.captured_at - last < interval:
+            continue
+        last, image = item.frame.captured_at, item.frame.host()
+        progress(f"looking at {sequence.files[0].name}, frames", key, None)
+        yield Candidate(last, thumbnail(image), finder.find(image) if finder else None, key)
+
+
+def _images(sequence: MediaSequence, wanted: Container[int]) -> Iterator[tuple[int, Image]]:
+    for key, item in enumerate(frames(sequence)):
+        if key in wanted and isinstance(item, Item):
+            yield key, item.frame.host()
+
+
+def _store(dataset: Dataset, sequence: MediaSequence, one: Chosen, image: Image, least: float) -> bool:
+    name = Path(sequence.name).stem
+    boxes = proposals(one.candidate.found, least) if one.candidate.found else ()
+    height, width = image.shape[:2]
+    frame = LabelledFrame(
+        Path(f"{name}-{one.candidate.key:06}.jpg"),
+        width,
+        height,
+        boxes,
+        State.PROPOSED if boxes else State.NEW,
+        Path(sequence.name).name,
+        one.candidate.time,
+        str(one.reason),
+    )
+    content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    return dataset.add(content, frame)
+
+
+def proposals(found: Found, least: float) -> tuple[Box, ...]:
+    """Returns the detections with a score of at least `least` as proposed boxes."""
+    return tuple(
+        Box(int(label), (float(box[0]), float(box[1]), float(box[2]), float(box[3])), State.PROPOSED, float(score))
+        for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True)
+        if score >= least and box[2] > box[0] and box[3] > box[1]
+    )
+
+
+def propose(dataset: Dataset, finder: Finder, least: float, progress: Progress) -> tuple[int, int]:
+    """Replaces the boxes of all frames that nobody has corrected by what the finder finds. Returns the numbers of
+    frames and boxes."""
+    open_ = [frame for frame in dataset.frames if frame.state is not State.CORRECTED]
+    boxes = 0
+    for done, frame in enumerate(open_, 1):
+        made = proposals(finder.find(frame.image()), least)
+        boxes += len(made)
+        dataset.relabel(frame.name, made, State.PROPOSED)
+        progress("proposing boxes, frames", done, len(open_))
+    return len(open_), boxes
+
+
+def accept(dataset: Dataset, names: Sequence[str], least: float) -> int:
+    """Marks proposed frames as corrected: those named, or all that have proposals. Proposed boxes with a lower score
+    than `least` are dropped. Returns the number of frames. Raises LabelError if a name is unknown."""
+    chosen = [dataset.frame(name) for name in names] or [one for one in dataset.frames if one.state is State.PROPOSED]
+    for frame in chosen:
+        kept = [box for box in frame.boxes if box.state is State.CORRECTED or (box.score or 1.0) >= least]
+        dataset.relabel(frame.name, [Box(box.label, box.xyxy) for box in kept], State.CORRECTED)
+    return len(chosen)

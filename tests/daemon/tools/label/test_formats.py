@@ -1,0 +1,275 @@
+"""Labelled frames in and out: COCO JSON, YOLO folders, dataset folders. Hostile ones are refused with the position."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from sightd.daemon.tools.label.dataset import Dataset, export_coco, export_yolo, import_labelled, read_labelled
+from sightd.daemon.tools.label.labelled import Box, LabelError, LabelledFrame, State
+
+pytestmark = pytest.mark.computing
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def write_image(path: Path, shade: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((40, 60, 3), shade, np.uint8))
+
+
+def document() -> dict[str, Any]:
+    return {
+        "images": [{"id": 7, "file_name": "a.png", "width": 60, "height": 40}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "bbox": [10, 5, 20, 30], "iscrowd": 0}],
+        "categories": [{"id": 3, "name": "cog"}, {"id": 1, "name": "parcel"}],
+    }
+
+
+def write_coco(folder: Path, content: Any) -> Path:
+    write_image(folder / "a.png")
+    path = folder / "labels.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_coco_is_read_with_classes_in_order_of_their_ids(tmp_path: Path) -> None:
+    data = read_labelled(write_coco(tmp_path, document()))
+    assert data.labels == ("parcel", "cog")
+    (frame,) = data.frames
+    assert frame.path == tmp_path / "a.png"
+    assert frame.boxes == (Box(1, (10, 5, 30, 35)),)
+    assert frame.state is State.CORRECTED
+
+
+def test_crowds_are_skipped_and_said_so(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][0]["iscrowd"] = 1
+    data = read_labelled(write_coco(tmp_path, content))
+    assert data.frames[0].boxes == ()
+    assert data.left_out == (f"{tmp_path / 'labels.json'}: 1 crowd regions were skipped",)
+
+
+def image(key: str, value: object) -> Change:
+    return lambda content: content["images"][0].update({key: value})
+
+
+def annotation(key: str, value: object) -> Change:
+    return lambda content: content["annotations"][0].update({key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (image("file_name", "../a.png"), r"images\[0\].file_name: '../a.png' is not a relative path"),
+        (image("file_name", "/etc/passwd"), r"images\[0\].file_name: '/etc/passwd' is not a relative path"),
+        (image("file_name", "b.png"), r"images\[0\].file_name: .*b.png does not exist"),
+        (image("width", 10**9), r"images\[0\].width: Input should be less than or equal to 65535"),
+        (image("height", 0), r"images\[0\].height: Input should be greater than or equal to 1"),
+        (image("id", "7"), r"images\[0\].id: Input should be a valid integer"),
+        (annotation("bbox", [float("nan"), 5, 20, 30]), r"annotations\[0\].bbox\[0\]: Input should be a finite number"),
+        (annotation("bbox", [10, 5, float("inf"), 30]), r"annotations\[0\].bbox\[2\]: Input should be a finite number"),
+        (annotation("bbox", [10, 5, 1e308, 30]), r"annotations\[0\].bbox: .* lies outside its frame of 60x40 pixels"),
+        (annotation("bbox", [10, 5, 0, 30]), r"annotations\[0\].bbox: the box .* has no area"),
+        (annotation("bbox", [70, 5, 20, 30]), r"annotations\[0\].bbox: the box .* lies outside its frame"),
+        (annotation("bbox", [10, 5, 20]), r"annotations\[0\].bbox\[3\]: Field required"),
+        (annotation("image_id", 8), r"annotations\[0\].image_id: there is no image 8"),
+        (annotation("category_id", 2), r"annotations\[0\].category_id: there is no category 2"),
+        (lambda content: content["images"].append(content["images"][0]), "images: two have the same id"),
+        (lambda content: content["categories"].append({"id": 3, "name": "x"}), "categories: two have the same id"),
+        (lambda content: content["categories"].append({"id": 4, "name": "Cog"}), "the class 'Cog' is listed twice"),
+        (lambda content: content["categories"].append({"id": 4, "name": "\x1b[2J"}), "printable characters"),
+        (lambda content: content["categories"].clear(), "names no class"),
+        (lambda content: content.pop("images"), "images: Field required"),
+    ],
+)
+def test_a_faulty_coco_file_is_refused_with_the_position(change: Change, message: str, tmp_path: Path) -> None:
+    content = document()
+    change(content)
+    with pytest.raises(LabelError, match=message):
+        read_labelled(write_coco(tmp_path, content))
+
+
+def test_too_many_boxes_on_one_frame_are_refused(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"] *= 2001
+    with pytest.raises(LabelError, match=r"annotations\[2000\]: image 7 has more than 2000 boxes"):
+        read_labelled(write_coco(tmp_path, content))
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    write_image(tmp_path / "secret.png")
+    (tmp_path / "set").mkdir()
+    content = document()
+    content["images"][0]["file_name"] = "b.png"
+    path = write_coco(tmp_path / "set", content)
+    (tmp_path / "set" / "b.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(LabelError, match=r"images\[0\].file_name: .* is not a file below"):
+        read_labelled(path)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2", "[" * 100_000, "[]", "null"])
+def test_what_is_no_coco_file_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(LabelError, match=r"labels\.json: "):
+        read_labelled(tmp_path / "labels.json")
+
+
+def test_an_image_of_another_size_than_its_labels_is_refused(tmp_path: Path) -> None:
+    content = document()
+    content["images"][0]["width"] = 61
+    (frame,) = read_labelled(write_coco(tmp_path, content)).frames
+    with pytest.raises(LabelError, match="60x40 pixels, but its labels are for 61x40"):
+        frame.image()
+
+
+def write_yolo(folder: Path, lines: str = "1 0.5 0.5 0.2 0.5\n", names: str = "names: [parcel, cog]") -> Path:
+    write_image(folder / "images" / "train" / "a.png")
+    (folder / "labels" / "train").mkdir(parents=True)
+    (folder / "labels" / "train" / "a.txt").write_text(lines)
+    (folder / "data.yaml").write_text(names)
+    return folder
+
+
+def test_a_yolo_folder_is_read(tmp_path: Path) -> None:
+    write_image(tmp_path / "images" / "train" / "nothing.png")
+    data = read_labelled(write_yolo(tmp_path))
+    assert data.labels == ("parcel", "cog")
+    assert [(frame.name, len(frame.boxes)) for frame in data.frames] == [("a.png", 1), ("nothing.png", 0)]
+    assert data.frames[0].boxes == (Box(1, (24, 10, 36, 30)),)
+
+
+def test_the_other_yolo_layout_and_polygons_are_read(tmp_path: Path) -> None:
+    write_image(tmp_path / "train" / "images" / "a.png")
+    (tmp_path / "train" / "labels").mkdir()
+    (tmp_path / "train" / "labels" / "a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.6\n")
+    (tmp_path / "data.yaml").write_text("names: {0: parcel, 1: cog}")
+    (frame,) = read_labelled(tmp_path).frames
+    assert frame.boxes[0].xyxy == pytest.approx((6, 4, 30, 24))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("1 0.5 0.5 0.2 0.5\n2 0.5 0.5 0.2 0.5", "a.txt:2: class 2, but there are only the classes 0 to 1"),
+        ("-1 0.5 0.5 0.2 0.5", "a.txt:1: class -1"),
+        ("1 nan 0.5 0.2 0.5", "a.txt:1: the box .* is not finite"),
+        ("1 0.5 0.5 0.2", "a.txt:1: expected class, centre x, centre y, width and height"),
+        ("cog 0.5 0.5 0.2 0.5", "a.txt:1: expected a class number and fractions, found 'cog"),
+        ("1 30 20 12 20", "a.txt:1: the box .* lies outside its frame"),
+        ("1 0.5 0.5 0 0.5", "a.txt:1: the box .* has no area"),
+    ],
+)
+def test_a_faulty_yolo_line_is_refused_with_its_number(lines: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match=message):
+        read_labelled(write_yolo(tmp_path, lines))
+
+
+@pytest.mark.parametrize("names", ["names: 3", "names: {1: a}", "names: [[", "train: images", "names: [a, 2]"])
+def test_a_yolo_folder_without_usable_classes_is_refused(names: str, tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match=r"data\.yaml"):
+        read_labelled(write_yolo(tmp_path, names=names))
+
+
+def test_a_yolo_image_that_is_damaged_is_left_out_and_named(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    (tmp_path / "images" / "train" / "b.png").write_bytes(b"no picture")
+    data = read_labelled(tmp_path)
+    assert [frame.name for frame in data.frames] == ["a.png"]
+    assert "b.png" in data.left_out[0]
+
+
+def test_a_folder_that_is_no_dataset_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match=r"expected a dataset folder \(with dataset.json\)"):
+        read_labelled(tmp_path)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """A stored dataset with one corrected frame and one that has a proposal."""
+    Dataset.create(tmp_path / "yard", ["parcel", "cog"])
+    with Dataset.edit(tmp_path / "yard") as dataset:
+        for shade, state in ((10, State.CORRECTED), (20, State.PROPOSED)):
+            write_image(tmp_path / f"{shade}.png", shade)
+            score = 0.6 if state is State.PROPOSED else None
+            boxes = (Box(1, (10.25, 5, 30, 35), state, score),)
+            frame = LabelledFrame(tmp_path / f"{shade}.png", 60, 40, boxes, state, "film.mp4", shade / 10, "new")
+            assert dataset.add((tmp_path / f"{shade}.png").read_bytes(), frame)
+    return Dataset.open(tmp_path / "yard")
+
+
+def test_a_dataset_keeps_what_it_was_given(dataset: Dataset) -> None:
+    corrected, proposed = dataset.frames
+    assert (corrected.state, corrected.source, corrected.time, corrected.reason) == (
+        "corrected",
+        "film.mp4",
+        1.0,
+        "new",
+    )
+    assert corrected.boxes == (Box(1, (10.25, 5, 30, 35)),)
+    assert proposed.boxes == (Box(1, (10.25, 5, 30, 35), State.PROPOSED, 0.6),)
+    assert corrected.image()[0, 0, 0] == 10
+    assert [frame.state for frame in dataset.labelled([State.PROPOSED]).frames] == [State.PROPOSED]
+
+
+@pytest.mark.parametrize("export", [export_coco, export_yolo])
+def test_what_is_exported_can_be_read_and_imported_as_corrected(
+    export: Callable[..., None], dataset: Dataset, tmp_path: Path
+) -> None:
+    export(dataset.labelled(State), tmp_path / "out")
+    path = tmp_path / "out" / "annotations.json" if export is export_coco else tmp_path / "out"
+    data = read_labelled(path)
+    assert data.labels == ("parcel", "cog")
+    for frame in data.frames:
+        assert frame.boxes[0].xyxy == pytest.approx((10.25, 5, 30, 35), abs=0.01)
+        assert frame.state is frame.boxes[0].state is State.CORRECTED
+    with Dataset.edit(dataset.folder) as changed:
+        assert import_labelled(changed, data, "tool") == (0, 2), "the images are known by their content"
+    assert {frame.state for frame in Dataset.open(dataset.folder).frames} == {State.CORRECTED}
+
+
+def test_classes_are_matched_by_name_on_import_and_unknown_ones_refused(dataset: Dataset, tmp_path: Path) -> None:
+    content = document()
+    content["categories"][0]["name"] = "Parcel"
+    content["categories"][1]["name"] = "lamp"
+    data = read_labelled(write_coco(tmp_path / "in", content))
+    assert import_labelled(dataset, data, "in") == (1, 0), "no box is a lamp"
+    assert [frame.boxes[0].label for frame in dataset.frames if frame.source == "in"] == [0]
+    content["annotations"][0]["category_id"] = 1
+    data = read_labelled(write_coco(tmp_path / "in", content))
+    with pytest.raises(LabelError, match="the dataset has no class 'lamp'; its classes are parcel, cog"):
+        import_labelled(dataset, data, "in")
+
+
+def test_an_import_with_one_unreadable_image_changes_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    data = read_labelled(write_coco(tmp_path / "in", document()))
+    (tmp_path / "in" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(LabelError, match="not a readable image"), Dataset.edit(dataset.folder) as changed:
+        import_labelled(changed, data, "in")
+    assert len(Dataset.open(dataset.folder).frames) == len(list((dataset.folder / "frames").iterdir())) == 2
+
+
+def test_a_change_that_fails_is_not_stored(dataset: Dataset) -> None:
+    name = dataset.frames[0].name
+
+    def change() -> None:
+        with Dataset.edit(dataset.folder) as changed:
+            changed.relabel(name, (), State.CORRECTED)
+            changed.relabel("x", (), State.CORRECTED)
+
+    with pytest.raises(LabelError, match="has no frame 'x'"):
+        change()
+    assert Dataset.open(dataset.folder).frame(name).boxes
+
+
+def test_a_dataset_is_made_once(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="is a dataset already"):
+        Dataset.create(dataset.folder, ["a"])
+    with pytest.raises(LabelError, match="make one with `sightd label create`"):
+        Dataset.open(tmp_path)

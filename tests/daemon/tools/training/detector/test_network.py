@@ -1,0 +1,83 @@
+"""A YOLOX file becomes trainable layers, and trained layers a file again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from sightd.daemon.tools.training.detector.graph import YoloxGraph
+from sightd.engines.errors import ModelFileError
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
+from tests.support.networks import stored, write_double
+from tests.support.yolox import SIDE, write_yolox
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
+
+from sightd.daemon.tools.training.detector.network import TrainableYolox  # noqa: E402
+
+pytestmark = pytest.mark.computing
+
+
+def run(path: Path, tensor: np.ndarray) -> dict[str, np.ndarray]:
+    session = OnnxRuntimeSession(path, 1)
+    try:
+        return session.run({"images": tensor})
+    finally:
+        session.close()
+
+
+def scored(rows: object) -> np.ndarray:
+    found = rows.detach().clone()  # type: ignore[attr-defined]
+    found[..., 4:] = found[..., 4:].sigmoid()
+    return np.asarray(found.numpy())
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["behind the trunk", "whole"])
+def test_the_layers_compute_what_the_written_file_computes(whole: bool, tmp_path: Path) -> None:
+    write_yolox(tmp_path / "base.onnx", 5)
+    graph = YoloxGraph(tmp_path / "base.onnx")
+    network = TrainableYolox(graph, 2, "cpu", 0, whole=whole)
+    graph.write(tmp_path / "made.onnx", network.arrays(), 2)
+    onnx.checker.check_model(onnx.load(tmp_path / "made.onnx"), full_check=True)
+    tensor = np.random.default_rng(0).uniform(0, 2, (1, 3, SIDE, SIDE)).astype(np.float32)
+    graph.write_trunk(tmp_path / "trunk.onnx")
+    maps = run(tmp_path / "trunk.onnx", tensor)
+    inputs = [tensor] if whole else [maps[level.feature] for level in graph.levels]
+    (found,) = run(tmp_path / "made.onnx", tensor).values()
+    assert found.shape == (1, 84, 7)
+    np.testing.assert_allclose(scored(network.rows([torch.tensor(one) for one in inputs])), found, rtol=1e-4, atol=1e-4)
+
+
+def test_boxes_and_objectness_of_the_base_are_kept_and_class_scores_start_low(tmp_path: Path) -> None:
+    write_yolox(tmp_path / "base.onnx", 5)
+    graph = YoloxGraph(tmp_path / "base.onnx")
+    graph.write(tmp_path / "made.onnx", TrainableYolox(graph, 2, "cpu", 0, whole=False).arrays(), 2)
+    tensor = np.random.default_rng(0).uniform(0, 2, (1, 3, SIDE, SIDE)).astype(np.float32)
+    (before,), (after,) = (run(tmp_path / name, tensor).values() for name in ("base.onnx", "made.onnx"))
+    np.testing.assert_allclose(after[..., :5], before[..., :5], atol=1e-5)
+    assert after[..., 5:].max() < 0.5
+
+
+def test_only_what_lies_behind_the_trunk_is_trained_unless_all_is(tmp_path: Path) -> None:
+    write_yolox(tmp_path / "base.onnx", 5)
+    graph = YoloxGraph(tmp_path / "base.onnx")
+    head, whole = (TrainableYolox(graph, 2, "cpu", 0, whole=one).weights.keys() for one in (False, True))
+    assert head < whole
+    assert len(head) == 3 * 2 * (1 + 2 + 3)
+    assert len(whole) == len(head) + 2 * 5
+
+
+def test_the_published_model_is_recognised() -> None:
+    graph = YoloxGraph(stored("yolox-nano"))
+    network = TrainableYolox(graph, 80, "cpu", 0, whole=True)
+    with torch.no_grad():
+        raw = network.raw([torch.zeros(1, 3, 416, 416)])
+    assert [tuple(classes.shape) for _, _, classes in raw] == [(1, 80, side, side) for side in (52, 26, 13)]
+
+
+def test_a_file_of_another_family_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="not a YOLOX model with its official head"):
+        YoloxGraph(write_double(tmp_path / "double.onnx"))

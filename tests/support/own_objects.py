@@ -190,7 +190,8 @@ def cog(random: np.random.Generator) -> Sprite:
     matrix = np.hstack((turn @ tilt * 0.9, [[_SIDE / 2], [_SIDE / 2]]))
     matrix[:, 2] -= matrix[:, :2] @ (_SIDE / 2, _SIDE / 2)
     size = (_SIDE, _SIDE)
-    return Sprite(cv2.warpAffine(image, matrix, size), cv2.warpAffine(solid.astype(np.float32), matrix, size))
+    drawn, cover = (cv2.warpAffine(one, matrix, size) for one in (image, solid.astype(np.float32)))
+    return Sprite(np.asarray(drawn, np.float32), np.asarray(cover, np.float32))
 
 
 def _decoy(random: np.random.Generator) -> Sprite:

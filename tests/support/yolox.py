@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,7 +37,7 @@ def write_yolox(path: Path, classes: int, *, seed: int = 0) -> Model:
     model.ir_version = 6
     onnx.save(model, str(path))
     labels = tuple(f"thing {n}" for n in range(classes))
-    spec = InputSpec("images", SIDE, SIDE, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT)
+    spec = InputSpec("images", SIDE, SIDE, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT, scale=1 / 255)
     return Model("tiny", "detector", "yolox", "none", spec, labels, path=path)
 
 
@@ -48,7 +49,7 @@ class _Build:
         self.constants: list[onnx.TensorProto] = []
         self.cells: list[str] = []
 
-    def node(self, kind: str, inputs: list[str], output: str = "", **attributes: object) -> str:
+    def node(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
         output = output or next(self._names)
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output

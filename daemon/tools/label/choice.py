@@ -63,7 +63,7 @@ class Budget:
 def thumbnail(image: Image) -> NDArray[np.float32]:
     """Returns a small grey version of a BGR image, 0-1 [18, 32]."""
     grey = cv2.cvtColor(cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    return np.asarray(grey, np.float32) / 255
+    return np.asarray(grey, np.float32) / np.float32(255)
 
 
 def choose(candidates: Sequence[Candidate], budget: Budget, known: Iterable[NDArray[np.float32]] = ()) -> list[Chosen]:

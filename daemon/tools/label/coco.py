@@ -139,7 +139,8 @@ def _boxes(document: _Document, numbers: Mapping[int, int], path: Path) -> tuple
 def to_coco(data: LabelledFrames, names: Mapping[Path, str], *, states: bool) -> dict[str, Any]:
     """Returns the COCO document; `names` are the images' file names in it. Ids count from 1. Without `states`, what
     another tool makes of the document counts as corrected when it is read again."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, frame in enumerate(data.frames, 1):
         more = {"source": frame.source, "time": frame.time, "reason": frame.reason}
         images.append(

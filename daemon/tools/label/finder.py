@@ -34,9 +34,9 @@ class Found:
     @classmethod
     def of(cls, boxes: NDArray[np.floating], scores: NDArray[np.floating], labels: NDArray[np.integer]) -> Self:
         """Suppresses overlapping candidates as the detector does by default."""
-        typed = boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64)
-        kept = nms(*typed, _SUPPRESSION, limit=_MOST)
-        return cls(*(part[kept] for part in typed))
+        places, certain, numbers = boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64)
+        kept = nms(places, certain, numbers, _SUPPRESSION, limit=_MOST)
+        return cls(places[kept], certain[kept], numbers[kept])
 
     @classmethod
     def read(

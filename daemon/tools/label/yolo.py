@@ -121,7 +121,7 @@ def _labels_file(image: Path, folder: Path) -> Path:
 def _boxes(path: Path, width: int, height: int, classes: int) -> tuple[Box, ...]:
     if not path.exists():
         return ()
-    boxes = []
+    boxes: list[Box] = []
     for number, line in enumerate(_text(path).splitlines(), 1):
         if not line.strip():
             continue

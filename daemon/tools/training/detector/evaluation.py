@@ -27,7 +27,7 @@ Truth = tuple[FloatArray, IntArray]
 class Evaluation:
     """`precision` [c, 10] is the average precision of each class at each of `THRESHOLDS`, NaN for classes without
     objects; `objects` [c] counts them. `confusion` [c + 1, c + 1] counts, for each object (row), what was found at its
-    place (column); the last row is for detections where nothing is, the last column for objects not found."""
+    place (column); the last row is for detections that hit nothing, the last column for objects not found."""
 
     labels: tuple[str, ...]
     precision: NDArray[np.float64]

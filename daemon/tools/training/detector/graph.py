@@ -46,7 +46,7 @@ class YoloxGraph:
         except (DecodeError, OSError) as error:
             raise ModelFileError(f"{path} cannot be read as ONNX: {error}") from error
         self._path = path
-        self._makers = {name: node for node in self.model.graph.node for name in node.output}
+        self._makers: dict[str, onnx.NodeProto] = {name: node for node in self.model.graph.node for name in node.output}
         self.constants: dict[str, NDArray[np.generic]] = {
             one.name: numpy_helper.to_array(one) for one in self.model.graph.initializer
         }
@@ -71,7 +71,7 @@ class YoloxGraph:
         self._write(target, features, [], {}, [_info(name, None) for name in features])
 
     def write(self, target: Path, weights: Weights, classes: int) -> None:
-        """Writes the whole model with `weights` in place of the constants of the same names; its output is that of head
+        """Writes the whole model with `weights` instead of the constants of the same names; its output is that of head
         "yolox" with `classes` classes."""
         raw = [name for level in self.levels for name in (level.box, level.objectness, level.classes)]
         nodes, shape = _tail(self.levels), [0, 5 + classes, -1]
@@ -152,7 +152,7 @@ class YoloxGraph:
         return None if node is None else node.input[0]
 
     def _maker(self, name: str, *kinds: str) -> onnx.NodeProto:
-        node = self._makers.get(name)
+        node: onnx.NodeProto | None = self._makers.get(name)
         if node is None or node.op_type not in kinds:
             found = "nothing" if node is None else node.op_type
             raise self._unlike(f"{found} where {' or '.join(kinds)} was expected")

@@ -62,11 +62,11 @@ class DetectorJob:
         self, data: LabelledFrames, shares: Shares, base: Model, plan: Plan, store: ModelStore, work: Path, threads: int
     ) -> None:
         """`data.labels` are the classes, `shares` its frames; `work` is an existing folder for checkpoint and features.
-        Raises TrainingError if a class has no object to learn from; EngineError if the base model is not stored, or is
-        not of the YOLOX family."""
+        Raises TrainingError if a class has no object to learn from, or nothing can be measured; EngineError if the base
+        model is not stored, or is not of the YOLOX family."""
         self._labels, self._shares, self._base, self._plan = data.labels, shares, base, plan
         self._store, self._work, self._threads = store, work, threads
-        _require_examples(data.labels, shares.train)
+        _require_examples(data.labels, shares)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._base_file = store.verify(base)
         self._graph = YoloxGraph(self._base_file)
@@ -250,13 +250,19 @@ def cells_of(model: Model, device: str) -> Cells:
     return Cells.of([(spec.height // one, spec.width // one) for one in _STRIDES], _STRIDES, device)
 
 
-def _require_examples(labels: Sequence[str], frames: Sequence[LabelledFrame]) -> None:
-    counts = LabelledFrames(tuple(labels), tuple(frames)).counts()
+def _require_examples(labels: Sequence[str], shares: Shares) -> None:
+    counts = LabelledFrames(tuple(labels), shares.train).counts()
     if missing := [label for label, count in zip(labels, counts, strict=True) if not count]:
         raise TrainingError(
-            f"no object of {', '.join(missing)} in the {len(frames)} frames to train on: label some at the beginning "
-            "of the film too, or remove the class"
+            f"no object of {', '.join(missing)} in the {len(shares.train)} frames to train on: label some at the "
+            "beginning of the film too, or remove the class"
         )
+    for part, frames in (("choice", shares.choice), ("test", shares.test)):
+        if not any(frame.boxes for frame in frames):
+            raise TrainingError(
+                f"no object on the {len(frames)} frames held out for the {part}: label more frames at the end of the "
+                "film, or hold out more (--hold-out)"
+            )
 
 
 def _key(settings: Mapping[str, Any]) -> str:

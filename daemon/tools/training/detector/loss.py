@@ -63,7 +63,6 @@ def _area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
 
 
-@torch.no_grad()
 def assign(
     rows: Tensor, boxes: Tensor, cells: Cells, objects: Tensor, classes: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

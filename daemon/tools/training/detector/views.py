@@ -59,7 +59,8 @@ class View:
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ self.matrix[:, :2].T
         covered = np.zeros(size[::-1], np.uint8)
         cv2.fillConvexPoly(covered, np.rint(corners + self.matrix[:, 2] - 0.5).astype(np.int32), 1)
-        return covered == 0
+        outside: NDArray[np.bool_] = covered == 0
+        return outside
 
     def boxes(self, boxes: FloatArray, labels: IntArray, spec: InputSpec) -> tuple[FloatArray, IntArray]:
         """Returns the boxes [n, 4] in pixels of the view, clipped to it, and their labels; without those of which too
@@ -95,5 +96,5 @@ def random_view(width: int, height: int, spec: InputSpec, seed: tuple[int, ...],
             [0, 0, 1],
         ]
     )
-    gains = random.uniform(-_HUE, _HUE), random.uniform(*_COLOUR), random.uniform(*_LIGHT)
-    return View((change @ matrix)[:2], *map(float, gains))
+    hue, colour, light = (float(random.uniform(*limits)) for limits in ((-_HUE, _HUE), _COLOUR, _LIGHT))
+    return View((change @ matrix)[:2], hue, colour, light)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
@@ -15,7 +17,7 @@ OBJECT = torch.tensor([[16.0, 16.0, 40.0, 40.0]])
 OTHER = torch.tensor([[44.0, 8.0, 60.0, 24.0]])
 
 
-def rows_for(*objects: object, classes: int = 2, sure: float = 4.0) -> object:
+def rows_for(*objects: Any, classes: int = 2, sure: float = 4.0) -> Any:
     """Raw predictions of a model that is right: each cell predicts the object of that number whose centre is nearest,
     and is sure of it if its own centre is inside."""
     boxes = torch.cat(objects)
@@ -32,14 +34,14 @@ def rows_for(*objects: object, classes: int = 2, sure: float = 4.0) -> object:
 
 
 def test_decoding_inverts_the_form_that_the_head_predicts_in() -> None:
-    boxes = CELLS.boxes(rows_for(OBJECT)[:, :4])  # type: ignore[index]
+    boxes = CELLS.boxes(rows_for(OBJECT)[:, :4])
     torch.testing.assert_close(boxes, OBJECT.expand_as(boxes))
 
 
 def test_the_cells_that_answer_lie_near_their_object() -> None:
     objects, classes = torch.cat((OBJECT, OTHER)), torch.tensor([0, 1])
     rows = rows_for(OBJECT, OTHER)
-    cells, owner, overlap = assign(rows, CELLS.boxes(rows[:, :4]), CELLS, objects, classes)  # type: ignore[index]
+    cells, owner, overlap = assign(rows, CELLS.boxes(rows[:, :4]), CELLS, objects, classes)
     assert set(owner.tolist()) == {0, 1}, "each object has some"
     assert len(set(cells.tolist())) == len(cells), "no cell answers twice"
     centres, middle = CELLS.centres[cells], (objects[owner, :2] + objects[owner, 2:]) / 2
@@ -58,7 +60,7 @@ def test_an_object_between_all_cells_still_gets_one() -> None:
 def test_a_right_prediction_costs_less_than_a_shifted_or_a_confused_one() -> None:
     truth = [(OBJECT, torch.tensor([0]))]
     right = rows_for(OBJECT)
-    shifted, confused = right.clone(), right.clone()  # type: ignore[attr-defined]
+    shifted, confused = right.clone(), right.clone()
     shifted[:, :2] += 0.7
     confused[:, 5:] = confused[:, 5:].flip(1)
     good, moved, wrong = (float(loss_of(rows[None], CELLS, truth)) for rows in (right, shifted, confused))

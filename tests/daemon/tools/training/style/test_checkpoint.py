@@ -32,7 +32,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 
 def test_one_of_another_training_is_refused(tmp_path: Path) -> None:
     Checkpoint(tmp_path, {"steps": 9}).save(STATE)
-    with pytest.raises(TrainingError, match="belongs to another painting, other options or another model: remove it"):
+    with pytest.raises(TrainingError, match="belongs to other images, other options or another model: remove it"):
         Checkpoint(tmp_path, {"steps": 10}).load()
 
 

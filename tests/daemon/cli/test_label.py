@@ -1,0 +1,104 @@
+"""`sightd label`: frames of a film become a dataset, a model proposes boxes, and other tools correct them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sightd.daemon.cli.main import main
+from tests.support import media
+from tests.support.networks import stored
+
+pytestmark = pytest.mark.computing
+
+
+@pytest.fixture
+def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A film of a street; the current folder holds the empty dataset `yard`."""
+    path = media.path("bikes.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert main(["label", "create", "yard", "--classes", "person", "Car", "bicycle"]) == 0
+    return str(path)
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    capsys.readouterr()
+    assert main(["label", "list", "yard"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_frames_are_picked_from_a_film_within_the_budget(film: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["label", "add", "yard", film, "--most", "4", "--gap", "1"]) == 0
+    assert "yard: 4 frames added (4 new)" in capsys.readouterr().out
+    lines = listed(capsys)
+    assert lines[-1] == "4 frames: 0 corrected, 0 proposed, 4 new"
+    assert all("bikes.mp4" in line for line in lines[1:-1])
+    assert main(["label", "add", "yard", film, "--most", "4", "--gap", "1"]) == 0
+    names = {line.split()[0] for line in listed(capsys)[1:-1]}
+    assert names > {line.split()[0] for line in lines[1:-1]}, "again: others, which differ from the known ones"
+
+
+def test_a_model_proposes_boxes_and_they_are_confirmed(film: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stored("yolox-nano")
+    assert main(["label", "add", "yard", film, "--most", "4", "--gap", "1", "--model", "yolox-nano"]) == 0
+    assert "uncertain" in capsys.readouterr().out
+    lines = listed(capsys)
+    proposed = [line for line in lines if " proposed " in line]
+    assert any("Car" in line for line in proposed), "matched by name, ignoring case"
+    name = proposed[0].split()[0]
+    assert main(["label", "accept", "yard", name, "--least", "0.4"]) == 0
+    assert "1 corrected" in listed(capsys)[-1]
+    document = json.loads(Path("yard/dataset.json").read_text())
+    assert {one["state"] for one in document["images"] if one["file_name"] == name} == {"corrected"}
+    before = [one for one in document["annotations"] if one["state"] == "corrected"]
+    assert main(["label", "propose", "yard", "--model", "yolox-nano", "--as", "truck=Car", "bus=Car"]) == 0
+    document = json.loads(Path("yard/dataset.json").read_text())
+    assert [one for one in document["annotations"] if one["state"] == "corrected"] == before, "they are left alone"
+    assert main(["label", "accept", "yard"]) == 0
+    assert " 0 proposed, 0 new" in listed(capsys)[-1]
+
+
+@pytest.mark.parametrize("form", ["coco", "yolo"])
+def test_frames_go_to_other_tools_and_come_back_as_corrected(
+    form: str, film: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["label", "add", "yard", film, "--most", "2"]) == 0
+    assert main(["label", "export", "yard", "--to", "out", "--format", form]) == 0
+    assert "out: 2 frames, 0 boxes" in capsys.readouterr().out
+    back = "out/annotations.json" if form == "coco" else "out"
+    assert main(["label", "import", "yard", back]) == 0
+    assert "yard: 0 new frames, 2 with replaced boxes" in capsys.readouterr().out
+    lines = listed(capsys)
+    assert lines[-1] == "2 frames: 2 corrected, 0 proposed, 0 new"
+    assert main(["label", "export", "yard", "--to", "out"]) == 1
+    assert "out: contains files; name a new or empty folder" in capsys.readouterr().err
+    assert main(["label", "remove", "yard", lines[1].split()[0]]) == 0
+    assert len(list(Path("yard/frames").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["create", "yard", "--classes", "a"], 1, "yard: is a dataset already"),
+        (["create", "new", "--classes", "a", "A"], 1, "the class 'A' is listed twice"),
+        (["list", "nowhere"], 1, "nowhere: not a dataset"),
+        (["add", "yard", "nowhere.mp4"], 1, "nowhere.mp4: no such file or folder"),
+        (["add", "yard", "yard", "--model", "nothing"], 2, "unknown model 'nothing'"),
+        (["propose", "yard", "--model", "sface"], 1, "sface is a face-embedder, not a detector"),
+        (["propose", "yard", "--model", "yolox-nano", "--as", "truck"], 1, "--as truck: expected CLASS=LABEL"),
+        (["propose", "yard", "--model", "yolox-nano", "--as", "truck=lamp"], 1, "the dataset has no class 'lamp'"),
+        (["propose", "yard", "--model", "yolox-nano", "--as", "lamp=car"], 1, "yolox-nano has no class 'lamp'"),
+        (["accept", "yard", "x.jpg"], 1, "yard: has no frame 'x.jpg'"),
+        (["import", "yard", "yard/frames"], 1, "expected a dataset folder"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    arguments: list[str], code: int, message: str, film: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("yolox-nano", "sface"):
+        if name in arguments:
+            stored(name)
+    assert main(["label", *arguments]) == code
+    assert message in capsys.readouterr().err

@@ -55,7 +55,7 @@ def test_a_model_proposes_boxes_and_they_are_confirmed(film: str, capsys: pytest
     before = [one for one in document["annotations"] if one["state"] == "corrected"]
     assert main(["label", "propose", "yard", "--model", "yolox-nano", "--as", "truck=Car", "bus=Car"]) == 0
     document = json.loads(Path("yard/dataset.json").read_text())
-    assert [one for one in document["annotations"] if one["state"] == "corrected"] == before, "they are left alone"
+    assert [one for one in document["annotations"] if one["state"] == "corrected"] == before, "they are unchanged"
     assert main(["label", "accept", "yard"]) == 0
     assert " 0 proposed, 0 new" in listed(capsys)[-1]
 

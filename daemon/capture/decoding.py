@@ -21,6 +21,7 @@ from sightd.daemon.capture.picture import (
     Deinterlacer,
     DisplayGeometry,
     lazily,
+    luma_of,
     to_bgr,
     turned_alone,
     turned_as,
@@ -31,7 +32,7 @@ from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.cuda.launch.picture import Matrix
 from sightd.engines.cuda.nvdec import Nvdec
 from sightd.engines.errors import EngineError
-from sightd.plugins.api import Image
+from sightd.plugins.api import Image, LumaPlane
 from sightd.plugins.images.formats import MOST_SCANS, SCAN, UPRIGHT, orientation_of, scans, without_compressed_text
 
 _REORDERED = 64
@@ -46,9 +47,10 @@ class DecodedFrame:
     """A decoded frame, not yet converted. `size` is (width, height) of the BGR image that `decode` returns: upright,
     with square pixels.
 
-    `pts` is in s of the source's own clock. `on_device` is the image on a GPU, if it can be used there as it is. A
-    stream adds when the frame was captured: `captured_at` in monotonic s, `wall_time` in s since the epoch. `began_at`
-    is when the first of its bytes arrived, monotonic s, if known: a large frame may take seconds.
+    `pts` is in s of the source's own clock. `on_device` is the image on a GPU, if it can be used there as it is; `luma`
+    is the decoder's luma plane, if it has one. A stream adds when the frame was captured: `captured_at` in monotonic s,
+    `wall_time` in s since the epoch. `began_at` is when the first of its bytes arrived, monotonic s, if known: a large
+    frame may take seconds.
     """
 
     size: tuple[int, int]
@@ -57,6 +59,7 @@ class DecodedFrame:
     key: bool
     corrupt: bool
     on_device: DeviceImage | None = None
+    luma: LumaPlane | None = None
     captured_at: float = 0.0
     wall_time: float = 0.0
     began_at: float | None = None
@@ -168,7 +171,8 @@ def _complete(frames: Iterable[tuple[av.VideoFrame, _Facts]]) -> list[DecodedFra
     found: list[DecodedFrame] = []
     for frame, facts in frames:
         size = facts.geometry.size(frame.width, frame.height)
-        found.append(DecodedFrame(size, lazily(frame, facts.geometry), facts.time, facts.key, facts.corrupt))
+        decode, luma = lazily(frame, facts.geometry), luma_of(frame, facts.geometry)
+        found.append(DecodedFrame(size, decode, facts.time, facts.key, facts.corrupt, luma=luma))
     return found
 
 

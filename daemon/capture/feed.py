@@ -268,6 +268,7 @@ class Feed:
             wall_time=decoded.wall_time,
             pts=decoded.pts,
             on_device=decoded.on_device,
+            luma=decoded.luma,
         )
         self._next_seq += 1
         self._sink(frame)

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import SideData, SideDataContainer
+from av.video.reformatter import ColorRange, Colorspace
 
 from sightd.daemon.config.model import Deinterlace
-from sightd.plugins.api import Image
+from sightd.plugins.api import Image, Luma, LumaPlane
 
 MOST_PIXELS = 36_000_000
 """8192x4320, and a little more: with larger frames, a malicious source could exhaust the machine's memory."""
@@ -141,6 +142,32 @@ def lazily(frame: av.VideoFrame, geometry: DisplayGeometry = PLAIN) -> Callable[
     """Returns a function that calls `to_bgr` for this frame, later and from any thread. It holds the decoder's buffer
     until it is released."""
     return functools.partial(to_bgr, frame, geometry)
+
+
+_PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"})
+"""Pixel formats whose first plane is 8-bit luma at full resolution."""
+
+
+_BT601, _BT709 = (0.114, 0.587, 0.299), (0.0722, 0.7152, 0.2126)
+"""Weights of blue, green and red in luma."""
+
+
+def luma_of(frame: av.VideoFrame, geometry: DisplayGeometry = PLAIN) -> LumaPlane | None:
+    """Returns the frame's luma plane. None if the format has no such plane, or if the image is shown turned or
+    stretched."""
+    if geometry != PLAIN or frame.format.name not in _PLANAR:
+        return None
+    weights = _BT709 if frame.colorspace == Colorspace.ITU709 else _BT601
+    is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    scale, summand = (1.0, 0.0) if is_full else (219 / 255, 16.0)
+    blue, green, red = (scale * weight for weight in weights)
+    return LumaPlane(functools.partial(_luma, frame), (blue, green, red, summand))
+
+
+def _luma(frame: av.VideoFrame) -> Luma:
+    plane = frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * frame.height]
+    return np.asarray(rows.reshape(frame.height, plane.line_size)[:, : frame.width], np.uint8)
 
 
 def _turns(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:

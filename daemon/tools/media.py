@@ -301,7 +301,16 @@ def _is_mp4(path: Path) -> bool:
 
 
 def _frame(sequence: MediaSequence, seq: int, picture: DecodedFrame, time: float, pts: float | None) -> Frame:
-    return Frame(sequence.name, seq, picture.size, picture.decode, captured_at=time, wall_time=0.0, pts=pts)
+    return Frame(
+        sequence.name,
+        seq,
+        picture.size,
+        picture.decode,
+        captured_at=time,
+        wall_time=0.0,
+        pts=pts,
+        luma=picture.luma,
+    )
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

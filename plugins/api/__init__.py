@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         RefusedError,
         UsageError,
     )
-    from sightd.plugins.api.frame import BoolArray, Canvas, FloatArray, Frame, Image, IntArray
+    from sightd.plugins.api.frame import BoolArray, Canvas, FloatArray, Frame, Image, IntArray, Luma, LumaPlane
     from sightd.plugins.api.json_form import FRAME_KEYS, STANDARD_KEYS, JsonResult, json_of, merged_json
     from sightd.plugins.api.plugin import (
         API_VERSION,
@@ -155,6 +155,8 @@ __all__ = [
     "JsonOptions",
     "JsonResult",
     "JsonValue",
+    "Luma",
+    "LumaPlane",
     "Mode",
     "Plugin",
     "PluginConfig",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,21 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 """An image in host memory: uint8 [height, width, 3] in BGR order."""
+Luma = NDArray[np.uint8]
+"""The brightness of an image in host memory: uint8 [height, width]."""
+
+
+@dataclass(frozen=True, slots=True)
+class LumaPlane:
+    """A decoder's luma: `read` returns its plane, without a copy if possible, and holds the decoder's buffer. `weights`
+    give the same luma from the image's BGR values: blue, green, red, and a summand, in grey levels."""
+
+    read: Callable[[], Luma]
+    weights: tuple[float, float, float, float]
+
+
+_BGR_WEIGHTS = (0.114, 0.587, 0.299, 0.0)
+"""ITU-R BT.601, full range."""
 
 
 class Frame:
@@ -23,14 +40,17 @@ class Frame:
 
     `captured_at` is monotonic seconds, `wall_time` seconds since the epoch, and `pts` seconds in the source's own time
     (None if it has none). `decode` returns the BGR image; it is called at most once, from any thread. `on_device` is
-    the image if it was decoded on a GPU; `decode` then downloads it. `still` marks a photograph: it is unrelated to any
-    other frame, even if several photographs are analysed one after the other.
+    the image if it was decoded on a GPU; `decode` then downloads it. `luma` is the decoder's own luma plane, of
+    the same size as the image; it is called from any thread. `still` marks a photograph: it is unrelated to any other
+    frame, even if several photographs are analysed one after the other.
     """
 
     __slots__ = (
         "_decode",
         "_image",
         "_lock",
+        "_luma_weights",
+        "_read_luma",
         "camera",
         "captured_at",
         "height",
@@ -53,6 +73,7 @@ class Frame:
         wall_time: float,
         pts: float | None = None,
         on_device: DeviceImage | None = None,
+        luma: LumaPlane | None = None,
         still: bool = False,
     ) -> None:
         self.camera = camera
@@ -64,6 +85,8 @@ class Frame:
         self.on_device = on_device
         self.still = still
         self._decode: Callable[[], Image] | None = decode
+        self._read_luma = None if luma is None else luma.read
+        self._luma_weights = _BGR_WEIGHTS if luma is None else luma.weights
         self._image: Image | None = None
         self._lock = threading.Lock()
 
@@ -104,8 +127,24 @@ class Frame:
                 assert self._decode is not None
                 self._image = self._decode()
                 self._image.flags.writeable = False
-                self._decode = None  # releases the decoder's own buffer
+                self._decode = self._read_luma = None  # releases the decoder's own buffer
             return self._image
+
+    def luma(self) -> Luma:
+        """Returns the image's luma as uint8 [height, width] in host memory, which must not be written to.
+
+        Costs nothing while the decoder's own plane is there, which is until `host` was called; then, or if the decoder
+        has none, it is computed from the BGR image, to within two grey levels of the same. An image on a GPU is
+        downloaded. Range and weights of the colours are the source's own. Thread-safe.
+        """
+        read = self._read_luma
+        if read is not None:
+            return read()
+        if self.on_device is not None:
+            return self.on_device.nv12()[: self.height, : self.width]
+        *weights, summand = self._luma_weights
+        luma = cv2.transform(self.host(), np.array([[*weights, summand]], np.float32))
+        return np.asarray(luma, np.uint8).reshape(self.height, self.width)
 
 
 @runtime_checkable

@@ -11,10 +11,12 @@ from pydantic import Field
 from sightd.engines.labels import is_unnamed
 from sightd.engines.models.catalog import AUTO, CPU_DETECTORS, GPU_DETECTORS, Catalog
 from sightd.engines.text import did_you_mean
+from sightd.plugins.activity.config import GateChoice
 from sightd.plugins.api import ConfigProblem, FloatArray, PluginConfig, PluginError
 from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.detector.heads.registry import wrong_head
 from sightd.plugins.geometry.regions import Polygon
+from sightd.plugins.look.config import LookChoice
 
 
 def least_scores(labels: Sequence[str], min_score: float, of_classes: dict[str, float]) -> FloatArray:
@@ -119,6 +121,19 @@ class DetectorConfig(PluginConfig):
             "bottom edge of the box."
         ),
         examples=[[[[0, 0], [0.2, 0], [0, 0.2]]]],
+    )
+
+    look: LookChoice = Field(
+        "frame",
+        description="Where the model looks: frame, tiles or regions, or `mode` with options. Small and far objects are "
+        "found at the camera's own resolution only.",
+        examples=["regions", {"mode": "regions", "runs_per_second": 6}],
+    )
+    gate: GateChoice = Field(
+        "off",
+        description="activity: the model looks only where something has changed; known objects that rest are kept, and "
+        "confirmed now and then. A still picture costs next to nothing.",
+        examples=["activity", {"confirm_every": "5s", "ignore": [[[0, 0], [0.3, 0], [0.3, 0.4]]]}],
     )
 
     def problems(self, networks: Catalog) -> list[ConfigProblem]:

@@ -14,12 +14,18 @@ from sightd.engines.cuda.launch.heads import HeadMismatchError
 from sightd.engines.cuda.pipelines.detection import HeadParameters
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines
 from sightd.engines.heads import suppresses
+from sightd.engines.model import Model
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import Context, Detections, Frame, Plugin, PluginConfig, PluginError, Results
+from sightd.plugins.activity.config import gate_options
+from sightd.plugins.activity.drawing import draw_activity
+from sightd.plugins.activity.result import Activity
+from sightd.plugins.api import Canvas, Context, Detections, Frame, Plugin, PluginConfig, PluginError, Results
 from sightd.plugins.detector.config import DetectorConfig
 from sightd.plugins.detector.heads.decoding import Head
 from sightd.plugins.detector.heads.registry import head_of, require_head
-from sightd.plugins.detector.selection import Selection
+from sightd.plugins.detector.looking import LookingDetector, Suppression
+from sightd.plugins.detector.selection import Selection, of_views
+from sightd.plugins.look.config import look_options
 
 logger = logging.getLogger(__name__)
 
@@ -105,14 +111,16 @@ class _LastWord:
 class Detector(Plugin[DetectorConfig]):
     """Detects objects of the model's classes on each frame.
 
-    Keeps nothing but each camera's last result.
+    Keeps each camera's last result and, if it does not look at the whole of each frame, what it knows of the rest.
     """
 
     Config: ClassVar[type[PluginConfig]] = DetectorConfig
-    produces: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections, Activity})
     parallel: ClassVar[bool] = True
 
     _object_detector: ObjectDetector | None = None
+    _views: ObjectDetector | None = None
+    _looking: LookingDetector | None = None
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__(config)
@@ -124,8 +132,13 @@ class Detector(Plugin[DetectorConfig]):
         or labels is reported now and not on the first frame."""
         engine = context.engine(self.config.model.resolve())
         model = engine.model
-        selection = Selection(self.config, model.labels, suppressed=suppresses(model.head))
-        self._object_detector = object_detector_for(engine, head_of(model), selection)
+        head, suppressed = head_of(model), suppresses(model.head)
+        self._selection = Selection(self.config, model.labels, suppressed=suppressed)
+        self._object_detector = object_detector_for(engine, head, self._selection)
+        if look_options(self.config.look).mode != "frame" or gate_options(self.config.gate).mode != "off":
+            of_parts = Selection(of_views(self.config), model.labels, suppressed=suppressed)
+            self._views = object_detector_for(engine, head, of_parts)
+            self._looking = self._looking_with(self._views, model, context.name)
         if model.ignored_columns or any(len(spec.shape) == 4 for spec in engine.session.outputs.values()):
             logger.warning("%s also finds masks or keypoints, which are not read: only its boxes are", model.name)
         try:
@@ -134,10 +147,24 @@ class Detector(Plugin[DetectorConfig]):
         except (PluginError, HeadMismatchError) as fault:
             raise PluginError(f"model {model.name!r}: {fault}") from None
 
+    def _looking_with(self, views: ObjectDetector, model: Model, name: str) -> LookingDetector:
+        look, gate = look_options(self.config.look), gate_options(self.config.gate)
+        if isinstance(views, DeviceObjectDetector) and look.mode != "frame":
+            logger.info("%s: parts of frames are cut out on the CPU and uploaded; whole frames stay on the GPU", name)
+        sides = (model.input.width, model.input.height)
+        suppression = Suppression(self.config.nms_iou, self.config.agnostic)
+        return LookingDetector(views, self._selection.labels, sides, suppression, look, gate)
+
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Runs the model once for the whole batch."""
         assert self._object_detector is not None, "process was called before open"
-        found = [Results(boxes) for boxes in self._object_detector.find(frames)]
+        if self._looking is None:
+            found = [Results(boxes) for boxes in self._object_detector.find(frames)]
+        else:
+            found = [
+                Results(self._selection.of_frame(boxes, frame.width, frame.height), activity)
+                for frame, (boxes, activity) in zip(frames, self._looking.find(frames), strict=True)
+            ]
         for frame, result in zip(frames, found, strict=True):
             self._remember(frame, result)
         return found
@@ -149,13 +176,22 @@ class Detector(Plugin[DetectorConfig]):
             return Results()
         return last.results if frame.captured_at - last.captured_at <= _STALE_AFTER else Results()
 
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        """Draws the activity map, if the gate's options ask for it."""
+        activity = results.get(Activity)
+        if activity is not None and gate_options(self.config.gate).draw:
+            draw_activity(canvas, frame, activity)
+
     def forget(self, camera: str) -> None:
         with self._lock:
             self._last.pop(camera, None)
+        if self._looking is not None:
+            self._looking.forget(camera)
 
     def close(self) -> None:
-        if self._object_detector is not None:
-            self._object_detector.close()
+        for detector in (self._object_detector, self._views):
+            if detector is not None:
+                detector.close()
 
     def _remember(self, frame: Frame, results: Results) -> None:
         """Stores a result. Workers may finish out of order, so only a newer frame replaces the stored one."""

@@ -19,6 +19,12 @@ _SEEN_FOR_REGIONS = 1024
 """Boxes per frame that the GPU returns if regions filter them afterwards: many more than stand in one region."""
 
 
+def of_views(config: DetectorConfig) -> DetectorConfig:
+    """Returns options for the selection in parts of a frame: without those filters that depend on where in the frame an
+    object is, or on how large it is there."""
+    return config.model_copy(update={"only_inside": [], "ignore": [], "min_size": 0.0})
+
+
 class Selection:
     """Suppression and filters, prepared once for a model's labels. Stateless and thread-safe.
 
@@ -83,6 +89,11 @@ class Selection:
             wanted=self._wanted(boxes, candidates.class_ids, geometry),
         )
         return Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], self.labels)
+
+    def of_frame(self, found: Detections, width: int, height: int) -> Detections:
+        """Applies suppression and filters to objects found in views of a frame of `width` x `height` px."""
+        candidates = Candidates(found.boxes, found.scores, found.class_ids)
+        return self.detections(candidates, Geometry(1, 1, 0, 0, width, height))
 
     def _wanted(self, boxes: FloatArray, class_ids: IntArray, geometry: Geometry) -> NDArray[np.bool_]:
         """Returns which boxes pass the filters; boxes without area or with NaN never do."""

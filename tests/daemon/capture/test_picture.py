@@ -11,10 +11,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from sightd.daemon.capture.picture import MOST_PIXELS, DisplayGeometry, lazily, to_bgr, turns_of_matrix
+from sightd.daemon.capture.picture import MOST_PIXELS, DisplayGeometry, lazily, luma_of, to_bgr, turns_of_matrix
 from sightd.plugins.api import Frame
 
 BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
@@ -108,6 +108,39 @@ def test_a_frame_lets_go_of_the_decoder_s_buffer_once_it_is_converted() -> None:
     assert not frame.host().flags.writeable
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.parametrize("tags", [(2, False), (1, False), (5, True)], ids=["untagged", "709", "601 full"])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "nv12", "yuv444p"])
+def test_luma_is_the_decoder_s_plane_and_nearly_the_same_once_the_frame_is_converted(
+    tags: tuple[int, bool], pixel_format: str
+) -> None:
+    image = np.random.default_rng(1).integers(60, 200, (6, 8, 3), np.uint8)
+    image = np.asarray(cv2.resize(image, (64, 48)), np.uint8)
+    decoded = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(
+        format=pixel_format,
+        dst_colorspace=Colorspace.ITU709 if tags[0] == 1 else Colorspace.ITU601,
+        dst_color_range=ColorRange.JPEG if tags[1] else ColorRange.MPEG,
+    )
+    decoded.colorspace, decoded.color_range = tags[0], ColorRange.JPEG if tags[1] else ColorRange.MPEG
+    frame = Frame("front", 0, (64, 48), lazily(decoded), captured_at=0.0, wall_time=0.0, luma=luma_of(decoded))
+    plane = frame.luma().copy()
+    frame.host()
+    difference = plane.astype(int) - frame.luma()
+    assert np.abs(difference).max() <= 3
+    assert difference.std() < 1
+
+
+def test_a_frame_that_is_shown_turned_has_its_luma_turned() -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, :20] = 200
+    decoded = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
+    turned = DisplayGeometry(transposed=True)
+    assert luma_of(decoded, turned) is None
+    frame = Frame("front", 0, (48, 64), lazily(decoded, turned), captured_at=0.0, wall_time=0.0)
+    assert frame.luma().shape == (64, 48)
+    assert frame.luma()[:16].mean() > 180
+    assert frame.luma()[24:].mean() < 10
 
 
 @pytest.mark.parametrize(

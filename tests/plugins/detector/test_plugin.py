@@ -12,10 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
+from sightd.plugins.activity.result import Activity
 from sightd.plugins.api import Detections, Frame, PluginError, Results
 from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.testing.stubs import BlankCanvas
 from tests.support.onnx_models import FileContext, constant_network
 
 SIZE = (64, 32)
@@ -154,3 +156,64 @@ def test_a_network_that_is_not_as_its_model_says_is_told_when_it_opens(
     detector = Detector(DetectorConfig(model=ModelChoice("parts")))
     with pytest.raises(PluginError, match=complaint):
         detector.open(FileContext(catalogue={"parts": model}))
+
+
+def looking(folder: Path, **options: Any) -> Detector:
+    """A detector whose model finds the same nut in everything that it is shown."""
+    return opened(folder, "yolox", {"output": yolox_rows()}, **options)
+
+
+def activity_of(detector: Detector, seq: int, image: NDArray[np.uint8] = PICTURE) -> Results:
+    (found,) = detector.process([frame(seq=seq, at=10 + seq / 5, image=image)], [Results()])
+    return found
+
+
+@pytest.mark.parametrize("look", ["frame", "tiles"])
+def test_with_the_gate_a_still_picture_is_not_looked_at_and_its_objects_stay(tmp_path: Path, look: str) -> None:
+    detector = looking(tmp_path, look=look, gate="activity")
+    results = [activity_of(detector, seq) for seq in range(24)]
+    counted = [activity.looked_at for found in results if (activity := found.get(Activity)) is not None]
+    assert counted[0] == "frame"
+    assert counted[-1] == "nothing"
+    known = [len(found.get(Detections) or ()) for found in results]
+    assert known[-1] == known[-2] >= 1
+
+
+def test_without_look_and_gate_there_is_no_map(detector: Detector) -> None:
+    assert activity_of(detector, 1).get(Activity) is None
+
+
+def test_regions_of_interest_are_those_of_the_frame_also_in_tiles(tmp_path: Path) -> None:
+    """Each tile shows a nut at the same place of the tile; only those on the left of the frame are reported."""
+    left = [[(0, 0), (0.5, 0), (0.5, 1), (0, 1)]]
+    everywhere = looking(tmp_path, look={"mode": "tiles", "overlap": 0})
+    found = activity_of(everywhere, 1).get(Detections)
+    assert found is not None
+    centres = (found.boxes[:, 0] + found.boxes[:, 2]) / 2
+    assert (centres > 64).any()
+    on_the_left = activity_of(looking(tmp_path, look={"mode": "tiles", "overlap": 0}, only_inside=left), 1)
+    only = on_the_left.get(Detections)
+    assert only is not None
+    np.testing.assert_allclose(np.sort(only.boxes[:, 0]), np.sort(found.boxes[centres < 64][:, 0]))
+
+
+def test_the_map_is_drawn_only_if_asked_for(tmp_path: Path) -> None:
+    moved = PICTURE.copy()
+    moved[16:40, 32:80] = 200
+    for draw in (False, True):
+        detector = looking(tmp_path, gate={"draw": draw})
+        activity_of(detector, 1)
+        results = activity_of(detector, 2, moved)
+        canvas = BlankCanvas((128, 64))
+        detector.draw(canvas, frame(image=moved), results)
+        assert canvas.image.any() == draw
+
+
+def test_a_forgotten_camera_is_looked_at_as_a_new_one(tmp_path: Path) -> None:
+    detector = looking(tmp_path, gate="activity")
+    for seq in range(4):
+        activity_of(detector, seq)
+    detector.forget("door")
+    activity = activity_of(detector, 5).get(Activity)
+    assert activity is not None
+    assert activity.looked_at == "frame"

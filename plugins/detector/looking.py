@@ -1,0 +1,267 @@
+"""A detector that chooses where to look in each frame: `look:` tiles and regions, and `gate:` activity.
+
+It runs an `ObjectDetector` on the whole frame, or on sheets (`plugins/look/sheets.py`): images of the model's input
+size with parts of the frame. Sheets are made on the host from the frame's BGR image, also if the model runs on a GPU,
+which then gets one small upload per sheet; a frame that was decoded on the GPU is downloaded for that. Whole frames
+take the same path as without `look`. Batches over all cameras are one call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from sightd.plugins.activity import model as activity
+from sightd.plugins.activity.cells import CellGrid, Mask
+from sightd.plugins.activity.config import GateOptions
+from sightd.plugins.activity.model import ActiveCells, ActivityState
+from sightd.plugins.activity.result import Activity
+from sightd.plugins.api import Detections, FloatArray, Frame
+from sightd.plugins.look.config import LookOptions
+from sightd.plugins.look.known import Known, after_look
+from sightd.plugins.look.merging import Found, merged
+from sightd.plugins.look.plan import Pace, PlanState, RegionPlanner
+from sightd.plugins.look.sheets import Look, Part, Sheet, drawn, in_frame
+from sightd.plugins.look.views import View, tiles, whole
+
+_PASSING = 0.25
+"""Share of a known object's cells that must have changed for its place to count as changed."""
+
+
+_SWEEPS = 6
+"""With the gate, the rest of the picture is looked at again after so many confirmations, at the earliest."""
+
+
+class Finder(Protocol):
+    """Finds objects in images: an `ObjectDetector` whose selection does not depend on where in a frame they are."""
+
+    def find(self, frames: Sequence[Frame]) -> list[Detections]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """How duplicates are recognised, as configured for the detector."""
+
+    max_iou: float
+    agnostic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Camera:
+    """What is known about a camera after the frame at `at`. Replaced whole."""
+
+    at: float
+    grid: CellGrid
+    watched: Mask
+    planner: RegionPlanner
+    activity: ActivityState | None
+    plan: PlanState
+    known: Known
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One frame, with where to look on it. `before` is None for a photograph, which has no past."""
+
+    frame: Frame
+    camera: _Camera
+    active: ActiveCells
+    elapsed: float
+    whole: bool
+    sheets: tuple[Sheet, ...]
+
+    @property
+    def looks(self) -> list[Look]:
+        """All views, those of the sheets in order, and the whole frame last."""
+        views = [part.look for sheet in self.sheets for part in sheet.parts]
+        return [*views, self.whole_look] if self.whole else views
+
+    @property
+    def whole_look(self) -> Look:
+        frame, sides = self.frame, self.camera.planner.input_size
+        return Look(whole(frame.width, frame.height), min(sides[0] / frame.width, sides[1] / frame.height))
+
+
+class LookingDetector:
+    """Chooses views of each camera's frames, and remembers what was found in those it does not look at.
+
+    Threads: `find` may run on several threads at once for different cameras; states are immutable and replaced whole.
+    """
+
+    def __init__(
+        self,
+        finder: Finder,
+        labels: tuple[str, ...],
+        input_size: tuple[int, int],
+        suppression: Suppression,
+        look: LookOptions,
+        gate: GateOptions,
+    ) -> None:
+        """`input_size` is (width, height) of the model's input in px."""
+        self._finder, self._labels, self._input = finder, labels, input_size
+        self._suppression = suppression
+        self._look, self._gate = look, gate
+        self._gated = gate.mode == "activity"
+        self._cameras: dict[str, _Camera] = {}
+        self._lock = threading.Lock()
+
+    def find(self, frames: Sequence[Frame]) -> list[tuple[Detections, Activity]]:
+        """Returns all objects of each frame, before filters that depend on where in the frame they are. Raises what the
+        finder raises."""
+        tasks = [self._task(frame) for frame in frames]
+        images = [image for task in tasks for image in _images(task)]
+        found = iter(self._finder.find(images) if images else ())
+        return [self._finished(task, [next(found) for _ in range(len(task.sheets) + task.whole)]) for task in tasks]
+
+    def forget(self, camera: str) -> None:
+        with self._lock:
+            self._cameras.pop(camera, None)
+
+    def _task(self, frame: Frame) -> _Task:
+        if frame.still:
+            return self._whole_task(frame)
+        before = self._before(frame)
+        elapsed = max(frame.captured_at - before.at, 0.0)
+        state, active = self._activity(before, frame)
+        camera = replace(before, at=frame.captured_at, activity=state)
+        if self._look.mode == "regions":
+            plan_state, plan = camera.planner.plan(camera.plan, frame.captured_at, active, camera.known)
+            return _Task(frame, replace(camera, plan=plan_state), active, elapsed, plan.whole, plan.sheets)
+        due = not self._gated or active.everything or self._is_due(camera)
+        if not due and not active.cells.any():
+            return _Task(frame, camera, active, elapsed, whole=False, sheets=())
+        camera = replace(camera, plan=replace(camera.plan, whole_at=frame.captured_at) if due else camera.plan)
+        sheets = self._tile_sheets(camera.grid, None if due else active.cells)
+        return _Task(frame, camera, active, elapsed, whole=True, sheets=sheets)
+
+    def _whole_task(self, frame: Frame) -> _Task:
+        """Returns the task for a photograph: all of it is looked at, in tiles for regions too."""
+        camera = self._new(frame)
+        everything = ActiveCells(np.ones(camera.grid.shape, np.bool_), everything=True)
+        return _Task(frame, camera, everything, 0.0, whole=True, sheets=self._tile_sheets(camera.grid, None))
+
+    def _is_due(self, camera: _Camera) -> bool:
+        """Whether the whole frame is to be looked at although nothing has changed."""
+        return camera.at - camera.plan.whole_at >= self._gate.confirm_every
+
+    def _activity(self, before: _Camera, frame: Frame) -> tuple[ActivityState | None, ActiveCells]:
+        if not self._gated and self._look.mode != "regions":
+            return None, ActiveCells(np.zeros((1, 1), np.bool_), everything=True)
+        cells = before.grid.of(frame)
+        if before.activity is None:
+            return activity.begin(cells, frame.captured_at, before.watched)
+        return activity.step(before.activity, cells, frame.captured_at, before.watched)
+
+    def _before(self, frame: Frame) -> _Camera:
+        camera = self._cameras.get(frame.camera)
+        if camera is None or (camera.grid.width, camera.grid.height) != (frame.width, frame.height):
+            return self._new(frame)
+        return camera
+
+    def _new(self, frame: Frame) -> _Camera:
+        grid = CellGrid(frame.width, frame.height)
+        watched = grid.outside(self._gate.ignore)
+        pace = Pace(self._look.runs_per_second)
+        if self._gated:
+            every = self._gate.confirm_every
+            pace = replace(pace, whole=2 * every, confirm=every, sweep=_SWEEPS * every, patient=True)
+        planner = RegionPlanner(grid, self._input, pace)
+        return _Camera(
+            frame.captured_at, grid, watched, planner, None, planner.begin(frame.captured_at), Known.nothing()
+        )
+
+    def _tile_sheets(self, grid: CellGrid, cells: Mask | None) -> tuple[Sheet, ...]:
+        """Returns a sheet for each tile, or only for those with active `cells`; none if only the frame is looked at."""
+        if self._look.mode == "frame":
+            return ()
+        views = self._tiles(grid)
+        if cells is not None:
+            views = [view for view in views if (cells & grid.covered(np.array([view], np.float32))).any()]
+        return tuple(_sheet_of(view, self._input) for view in views)
+
+    def _tiles(self, grid: CellGrid) -> list[View]:
+        side = self._input
+        if self._look.tiles is not None:
+            columns, rows = self._look.tiles
+            side = (_side(grid.width, columns, self._look.overlap), _side(grid.height, rows, self._look.overlap))
+        return tiles(grid.width, grid.height, side, self._look.overlap)
+
+    def _finished(self, task: _Task, found: Sequence[Detections]) -> tuple[Detections, Activity]:
+        frame, camera, looks = task.frame, task.camera, task.looks
+        size = (frame.width, frame.height)
+        views = [look.view for look in looks]
+        suppression = self._suppression
+        in_views = merged(_in_frame(task, found), views, size, suppression.max_iou, agnostic=suppression.agnostic)
+        known, shown = after_look(camera.known, in_views, looks, frame.captured_at, size, _changed(task))
+        if not frame.still:
+            self._store(frame.camera, replace(camera, known=known, activity=self._learned(task, known)))
+        activity_map = Activity(
+            task.active.cells, camera.grid.cell, len(found), partly=bool(task.sheets) and not task.whole
+        )
+        return Detections(shown.boxes, shown.scores, shown.class_ids, self._labels), activity_map
+
+    def _learned(self, task: _Task, known: Known) -> ActivityState | None:
+        """Returns the state of the activity after the looks. In regions, the whole frame shows too little to count."""
+        state, grid = task.camera.activity, task.camera.grid
+        if state is None:
+            return None
+        looks = task.looks if self._look.mode != "regions" else task.looks[: len(task.looks) - task.whole]
+        at_cells = grid.covered(np.array([look.view for look in looks], np.float32).reshape(-1, 4))
+        return activity.looked(state, at_cells, grid.covered(known.boxes, grid.cell), task.elapsed)
+
+    def _store(self, name: str, camera: _Camera) -> None:
+        """Workers may finish out of order, so only a newer frame replaces the stored one."""
+        with self._lock:
+            stored = self._cameras.get(name)
+            if stored is None or stored.at <= camera.at or stored.grid != camera.grid:
+                self._cameras[name] = camera
+
+
+def _images(task: _Task) -> list[Frame]:
+    sheets = [Frame.of(drawn(sheet, task.frame.host())) for sheet in task.sheets]
+    return [*sheets, task.frame] if task.whole else sheets
+
+
+def _in_frame(task: _Task, found: Sequence[Detections]) -> Found:
+    """Returns what was found on the sheets, and in the whole frame, in pixels of the frame."""
+    parts, first = [], 0
+    for sheet, on_sheet in zip(task.sheets, found, strict=False):
+        parts.append(in_frame(sheet, on_sheet, first))
+        first += len(sheet.parts)
+    if task.whole:
+        of_frame = found[-1]
+        views = np.full(len(of_frame), first, np.int64)
+        parts.append(Found(of_frame.boxes, of_frame.scores, of_frame.class_ids, views))
+    return Found.joined(parts)
+
+
+def _changed(task: _Task) -> Callable[[FloatArray], Mask]:
+    """Returns a function that returns at which of the boxes xyxy [n, 4] something has changed."""
+    cells, grid = task.active.cells, task.camera.grid
+
+    def changed(boxes: FloatArray) -> Mask:
+        if task.active.everything:
+            return np.ones(len(boxes), np.bool_)
+        found = np.zeros(len(boxes), np.bool_)
+        for row in range(len(boxes)):
+            of_box = cells[grid.covered(boxes[row : row + 1])]
+            found[row] = np.count_nonzero(of_box) > _PASSING * of_box.size
+        return found
+
+    return changed
+
+
+def _sheet_of(view: View, size: tuple[int, int]) -> Sheet:
+    """Returns a sheet with one view on it, as large as it fits."""
+    left, top, right, bottom = view
+    scale = min(size[0] / (right - left), size[1] / (bottom - top), 1.0)
+    return Sheet(*size, (Part(Look(view, scale), 0, 0),))
+
+
+def _side(length: int, count: int, overlap: float) -> int:
+    """Returns the length of `count` spans with this overlap that cover `length`."""
+    return min(length, int(np.ceil(length / (count - (count - 1) * overlap))))

@@ -179,7 +179,9 @@ class RegionPlanner:
             return known.moving | known.doubtful | (waited >= self._pace.confirm)
         sides = (known.boxes[:, 2:] - known.boxes[:, :2]).max(axis=1, initial=0)
         due = (waited >= self._pace.confirm / 2) & (sides * self._whole_scale < _LARGE) & is_time
-        return due | known.moving if active else due  # nothing moves in a still picture, whatever the boxes do
+        if active:  # nothing moves in a still picture, whatever the boxes do
+            due = due | known.moving
+        return np.asarray(due, np.bool_)
 
     def _groups(self, cells: Mask, state: PlanState) -> list[View]:
         """Returns views of groups of active cells with their margins, those first that were not looked at for longest;

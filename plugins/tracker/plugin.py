@@ -169,13 +169,13 @@ class Tracker(Plugin[TrackerConfig]):
         return known
 
     def predict(self, frame: Frame, results: Results) -> Results:
-        """Returns the tracks predicted for the frame's time; nothing if the last analysed frame is too far away or
-        shows another scene."""
+        """Returns the tracks predicted for the frame's time: none if the last analysed frame shows another scene, and
+        no result if it is too far away."""
         known = self._cameras.get(frame.camera)
         if known is None or known.size != (frame.width, frame.height):
             return Results()
         if known.view is not None and self._examines(frame) and is_other_scene(known.view, frame.host()):
-            return Results()
+            return Results(Tracks.none())  # without a result, the last scene's detections would be drawn
         tracks = camera_tracks.predicted(known, frame.captured_at, self._reach)
         return Results() if tracks is None else Results(tracks)
 

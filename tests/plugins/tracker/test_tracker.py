@@ -398,7 +398,9 @@ def test_a_scene_cut_ends_all_tracks_and_shows_no_old_box_in_the_new_scene() -> 
     for index in range(5):
         one.process([shot(index * 0.1, 1)], [Results(detections([box(200, 300)]))])
     assert len(one.predict(shot(0.45, 1), Results()).get(Tracks) or ()) == 1
-    assert Tracks not in one.predict(shot(0.45, 2), Results()), "before the new scene was analysed"
+    unseen = one.predict(shot(0.45, 2), Results()).get(Tracks)
+    assert unseen is not None, "the detections of the old scene are not drawn instead"
+    assert len(unseen) == 0, "before the new scene was analysed"
     after = one.process([shot(0.5, 2)], [Results(detections([box(210, 300)]))])[0].get(Tracks)
     assert after is not None
     assert after.ids.tolist() == [2], "shown at once, and not taken for the object of the old scene"

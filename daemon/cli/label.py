@@ -52,6 +52,12 @@ def add(commands: SubParsers) -> None:
     create.add_argument("--classes", nargs="+", required=True, metavar="CLASS", help="names of the objects")
     create.set_defaults(do=_create)
     _add_collecting(actions)
+    collect = _action(actions, "collect", "take the frames that the collector plug-in has stored")
+    collect.add_argument("folder", type=Path, metavar="FOLDER", help="the plug-in's folder; it is emptied")
+    collect.add_argument(
+        "--least", type=_SCORE, default=0.3, metavar="X", help="least score of a proposal (default: %(default)g)"
+    )
+    collect.set_defaults(do=_collect)
     _action(actions, "list", "list frames, states and boxes").set_defaults(do=_list)
     accept = _action(actions, "accept", "confirm proposed boxes")
     accept.add_argument("frames", nargs="*", metavar="FRAME", help="default: all frames with proposals")
@@ -140,6 +146,17 @@ def _add(args: argparse.Namespace) -> None:
         ProgressBar(unit="") as progress,
     ):
         added = add_films(dataset, args.sources, budget, finder, args.least, progress, progress.print)
+    print(f"{args.dataset}: {added}")
+
+
+def _collect(args: argparse.Namespace) -> None:
+    from sightd.daemon.tools.label.collect import add_collected
+    from sightd.daemon.tools.label.dataset import Dataset
+
+    with Dataset.edit(args.dataset) as dataset:
+        added, files = add_collected(dataset, args.folder, args.least)
+    for file in files:  # only now: they are stored in the dataset
+        file.unlink()
     print(f"{args.dataset}: {added}")
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from sightd.daemon.tools.label.choice import Budget, Candidate, Chosen, choose, thumbnail
 from sightd.daemon.tools.label.dataset import Dataset
 from sightd.daemon.tools.label.finder import Finder, Found
-from sightd.daemon.tools.label.labelled import Box, LabelledFrame, State
+from sightd.daemon.tools.label.labelled import MOST_BOXES, Box, LabelError, LabelledFrame, State, checked_box, inside
 from sightd.daemon.tools.media import Item, MediaError, MediaSequence, frames, sequences
+from sightd.engines.files import read_regular
 from sightd.engines.progress import Progress
 from sightd.plugins.api import Image
 
 _QUALITY = 95
+_MOST_NOTE = 1 << 20
 _PER_GAP = 2
 """Frames looked at per `gap`: some choice, at little cost."""
 
@@ -133,3 +136,60 @@ def accept(dataset: Dataset, names: Sequence[str], least: float) -> int:
         kept = [box for box in frame.boxes if box.state is State.CORRECTED or (box.score or 1.0) >= least]
         dataset.relabel(frame.name, [Box(box.label, box.xyxy) for box in kept], State.CORRECTED)
     return len(chosen)
+
+
+class _FoundBox(BaseModel):
+    label: str = Field(alias="class")
+    box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+    score: FiniteFloat = Field(ge=0, le=1)
+
+
+class _Collected(BaseModel):
+    """What the collector plug-in writes beside a frame."""
+
+    source: str = Field(max_length=1000)
+    time: FiniteFloat
+    reason: str = Field(max_length=100)
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    boxes: list[_FoundBox] = Field(max_length=MOST_BOXES)
+
+
+def add_collected(dataset: Dataset, folder: Path, least: float) -> tuple[Added, list[Path]]:
+    """Adds the frames that the collector plug-in has stored in `folder`; detections of the dataset's classes with a
+    score of at least `least` become proposals. Returns what was added, and the files that are no longer needed. Raises
+    LabelError, which names the file, if one is damaged."""
+    wanted = {label.casefold(): number for number, label in enumerate(dataset.labels)}
+    counts: dict[str, int] = {}
+    files: list[Path] = []
+    for note in sorted(folder.glob("*.json")):
+        image = inside(folder, note.with_suffix(".jpg").name, str(note))
+        frame = _collected(note, image, wanted, least)
+        frame.image()
+        if dataset.add(image.read_bytes(), frame):
+            counts[frame.reason] = counts.get(frame.reason, 0) + 1
+        files += [note, image]
+    return Added(counts), files
+
+
+def _collected(note: Path, image: Path, wanted: Mapping[str, int], least: float) -> LabelledFrame:
+    try:
+        one = _Collected.model_validate_json(read_regular(note, _MOST_NOTE))
+    except OSError as error:
+        raise LabelError(f"{note}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise LabelError(f"{note}: {where}: {first['msg']}") from None
+    boxes = tuple(
+        Box(
+            wanted[box.label.casefold()],
+            checked_box(box.box, one.width, one.height, f"{note}: boxes.{n}"),
+            State.PROPOSED,
+            box.score,
+        )
+        for n, box in enumerate(one.boxes)
+        if box.label.casefold() in wanted and box.score >= least
+    )
+    state = State.PROPOSED if boxes else State.NEW
+    return LabelledFrame(image, one.width, one.height, boxes, state, one.source, one.time, one.reason)

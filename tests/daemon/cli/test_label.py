@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from sightd.daemon.cli.main import main
@@ -76,6 +79,59 @@ def test_frames_go_to_other_tools_and_come_back_as_corrected(
     assert "out: contains files; name a new or empty folder" in capsys.readouterr().err
     assert main(["label", "remove", "yard", lines[1].split()[0]]) == 0
     assert len(list(Path("yard/frames").iterdir())) == 1
+
+
+def collected(folder: Path, **changes: object) -> None:
+    """Writes what the collector plug-in stores."""
+    folder.mkdir()
+    cv2.imwrite(str(folder / "yard-1.jpg"), np.zeros((40, 60, 3), np.uint8))
+    boxes = [
+        {"class": "CAR", "box": [5, 5, 30, 30], "score": 0.45},
+        {"class": "dog", "box": [5, 5, 30, 30], "score": 1},
+    ]
+    note = {
+        "source": "yard",
+        "time": 1.7e9,
+        "reason": "uncertain",
+        "width": 60,
+        "height": 40,
+        "boxes": boxes,
+        **changes,
+    }
+    (folder / "yard-1.json").write_text(json.dumps(note))
+    cv2.imwrite(str(folder / "yard-2.jpg"), np.zeros((40, 60, 3), np.uint8))  # its description is not written yet
+
+
+def test_frames_that_the_daemon_has_collected_are_taken(
+    film: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collected(tmp_path / "new")
+    assert main(["label", "collect", "yard", "new"]) == 0
+    assert "yard: 1 frames added (1 uncertain)" in capsys.readouterr().out
+    assert "1 Car" in listed(capsys)[1]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["yard-2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 61}, "60x40 pixels, but its labels are for 61x40"),
+        ({"boxes": [{"class": "car", "box": [5, 5, float("nan"), 30], "score": 1}]}, "boxes.0.box.2: Input should be"),
+        (
+            {"boxes": [{"class": "car", "box": [5, 5, 900, 30], "score": 1}]},
+            "boxes.0: the box .* lies outside its frame",
+        ),
+        ({"boxes": 3}, "boxes: Input should be a valid array"),
+    ],
+)
+def test_a_collected_frame_that_is_damaged_is_named_and_nothing_is_taken(
+    changes: dict[str, object], message: str, film: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collected(tmp_path / "new", **changes)
+    assert main(["label", "collect", "yard", "new"]) == 1
+    assert re.search(rf"yard-1\.(json|jpg): .*{message}|yard-1.jpg: {message}", capsys.readouterr().err)
+    assert len(list((tmp_path / "new").iterdir())) == 3
+    assert listed(capsys)[-1].startswith("0 frames")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Collects the frames of cameras that are most worth labelling."""

@@ -124,7 +124,8 @@ class Collector(Plugin[CollectorConfig]):
     def _store(self, camera: str, sample: Sample, reason: Reason) -> None:
         """Writes the image, then what is known of it: an image without the latter is incomplete."""
         at = time.strftime("%Y%m%dT%H%M%S", time.gmtime(sample.wall_time))
-        path = self._folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', camera)}-{at}-{sample.seq}.jpg"
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", camera)[-80:].strip("-") or "camera"
+        path = self._folder / f"{name}-{at}-{sample.seq}.jpg"
         write_whole(path, cv2.imencode(".jpg", sample.image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
         write_whole(path.with_suffix(".json"), json_text(_described(camera, sample, reason)).encode())
         self._stored += 1

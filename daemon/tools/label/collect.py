@@ -160,6 +160,8 @@ def add_collected(dataset: Dataset, folder: Path, least: float) -> tuple[Added, 
     score of at least `least` become proposals. Returns what was added, and the files that are no longer needed. Raises
     LabelError, which names the file, if one is damaged."""
     wanted = {label.casefold(): number for number, label in enumerate(dataset.labels)}
+    if not folder.is_dir():
+        raise LabelError(f"{folder}: no such folder; it is the option `folder` of the collector plug-in")
     counts: dict[str, int] = {}
     files: list[Path] = []
     for note in sorted(folder.glob("*.json")):

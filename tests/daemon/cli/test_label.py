@@ -146,6 +146,7 @@ def test_a_collected_frame_that_is_damaged_is_named_and_nothing_is_taken(
         (["propose", "yard", "--model", "yolox-nano", "--as", "truck"], 1, "--as truck: expected CLASS=LABEL"),
         (["propose", "yard", "--model", "yolox-nano", "--as", "truck=lamp"], 1, "the dataset has no class 'lamp'"),
         (["propose", "yard", "--model", "yolox-nano", "--as", "lamp=car"], 1, "yolox-nano has no class 'lamp'"),
+        (["collect", "yard", "nowhere"], 1, "nowhere: no such folder; it is the option `folder`"),
         (["accept", "yard", "x.jpg"], 1, "yard: has no frame 'x.jpg'"),
         (["import", "yard", "yard/frames"], 1, "expected a dataset folder"),
     ],

@@ -53,6 +53,17 @@ def test_one_with_classes_of_its_own_says_so_itself(tmp_path: Path) -> None:
     assert made.labels == ("bolt", "nut")
 
 
+def test_one_made_from_another_custom_model_has_its_classes(tmp_path: Path) -> None:
+    """Also if its name comes first: an int8 version of a model that was trained here."""
+    folder = file_of("parts", tmp_path).parent
+    trained = put(BASE, "parts", write_double(folder / "made.onnx"), replace(ORIGIN, labels=["bolt", "nut"]), tmp_path)
+    origin = replace(ORIGIN, base="parts")
+    made = put(trained, "a-parts-int8", write_double(folder / "made.onnx"), origin, tmp_path)
+    found = with_custom_models(CATALOG, tmp_path).get("a-parts-int8")
+    assert found == made
+    assert found.labels == ("bolt", "nut")
+
+
 def test_readers_see_the_old_one_or_the_new_one_and_no_mixture(own: Model, tmp_path: Path) -> None:
     """A file is never changed, so a reader of the old metadata finds the old file until a third version comes."""
     folder, labels = tmp_path / "own", [("a",), ("a", "b"), ("a", "b", "c")]

@@ -60,7 +60,9 @@ def add(commands: SubParsers) -> None:
     collect.set_defaults(do=_collect)
     _action(actions, "list", "list frames, states and boxes").set_defaults(do=_list)
     accept = _action(actions, "accept", "confirm proposed boxes")
-    accept.add_argument("frames", nargs="*", metavar="FRAME", help="default: all frames with proposals")
+    accept.add_argument(
+        "frames", nargs="*", metavar="FRAME", help="also those without boxes (default: all frames with proposals)"
+    )
     accept.add_argument(
         "--least", type=_SCORE, default=0.0, metavar="X", help="drop proposals with a lower score (default: 0)"
     )
@@ -236,9 +238,8 @@ def _remove(args: argparse.Namespace) -> None:
     from sightd.daemon.tools.label.dataset import Dataset
 
     with Dataset.edit(args.dataset) as dataset:
-        for name in args.frames:
-            dataset.remove(name)
-    print(f"{args.dataset}: {len(args.frames)} frames removed")
+        count = dataset.remove(args.frames)
+    print(f"{args.dataset}: {count} frames removed")
 
 
 def _import(args: argparse.Namespace) -> None:

@@ -47,7 +47,8 @@ def add_films(
     report: Callable[[str], None],
 ) -> Added:
     """Adds the most useful frames of each film or folder: at most `budget.most` of each. With a finder, the boxes that
-    it finds with a score of at least `least` become proposals. Raises MediaError if a source is missing, OSError if a
+    it finds with a score of at least `least` become proposals. Frames that the dataset has already stay as they are.
+    Raises MediaError if a source is missing, OSError if a
     frame cannot be stored."""
     counts: dict[str, int] = {}
     known = [thumbnail(frame.image()) for frame in dataset.frames]
@@ -116,26 +117,39 @@ def proposals(found: Found, least: float) -> tuple[Box, ...]:
 
 
 def propose(dataset: Dataset, finder: Finder, least: float, progress: Progress) -> tuple[int, int]:
-    """Replaces the boxes of all frames that nobody has corrected by what the finder finds. Returns the numbers of
-    frames and boxes."""
+    """Replaces the boxes of all frames that nobody has corrected by what the finder finds. A frame on which it finds
+    nothing is new: that the objects were missed must not look like a proposal. Returns the numbers of frames and
+    boxes."""
     open_ = [frame for frame in dataset.frames if frame.state is not State.CORRECTED]
     boxes = 0
     for done, frame in enumerate(open_, 1):
         made = proposals(finder.find(frame.image()), least)
         boxes += len(made)
-        dataset.relabel(frame.name, made, State.PROPOSED)
+        dataset.relabel(frame.name, made, State.PROPOSED if made else State.NEW)
         progress("proposing boxes, frames", done, len(open_))
     return len(open_), boxes
 
 
 def accept(dataset: Dataset, names: Sequence[str], least: float) -> int:
-    """Marks proposed frames as corrected: those named, or all that have proposals. Proposed boxes with a lower score
-    than `least` are dropped. Returns the number of frames. Raises LabelError if a name is unknown."""
-    chosen = [dataset.frame(name) for name in names] or [one for one in dataset.frames if one.state is State.PROPOSED]
-    for frame in chosen:
-        kept = [box for box in frame.boxes if box.state is State.CORRECTED or (box.score or 1.0) >= least]
-        dataset.relabel(frame.name, [Box(box.label, box.xyxy) for box in kept], State.CORRECTED)
+    """Marks proposed frames as corrected. Proposed boxes with a lower score than `least` are dropped. Frames without
+    a box are confirmed, as showing none of the objects, only if they are named; without names, all proposed frames that
+    keep a box are confirmed. Returns the number of frames. Raises LabelError if a name is unknown."""
+    named = [dataset.frame(name) for name in names]
+    open_ = named or [frame for frame in dataset.frames if frame.state is State.PROPOSED]
+    kept = {frame.name: _kept(frame, least) for frame in open_}
+    chosen = {name: boxes for name, boxes in kept.items() if named or boxes}
+    for name, boxes in chosen.items():
+        dataset.relabel(name, boxes, State.CORRECTED)
     return len(chosen)
+
+
+def _kept(frame: LabelledFrame, least: float) -> list[Box]:
+    """Returns the boxes as corrected, without proposals of a lower score."""
+    return [
+        Box(box.label, box.xyxy)
+        for box in frame.boxes
+        if box.state is State.CORRECTED or box.score is None or box.score >= least
+    ]
 
 
 class _FoundBox(BaseModel):
@@ -157,8 +171,8 @@ class _Collected(BaseModel):
 
 def add_collected(dataset: Dataset, folder: Path, least: float) -> tuple[Added, list[Path]]:
     """Adds the frames that the collector plug-in has stored in `folder`; detections of the dataset's classes with a
-    score of at least `least` become proposals. Returns what was added, and the files that are no longer needed. Raises
-    LabelError, which names the file, if one is damaged."""
+    score of at least `least` become proposals. Frames that the dataset has already stay as they are. Returns what was
+    added, and the files that are no longer needed. Raises LabelError, which names the file, if one is damaged."""
     wanted = {label.casefold(): number for number, label in enumerate(dataset.labels)}
     if not folder.is_dir():
         raise LabelError(f"{folder}: no such folder; it is the option `folder` of the collector plug-in")

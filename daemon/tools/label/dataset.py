@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from sightd.daemon.tools.label.coco import read_coco, to_coco
@@ -50,6 +50,7 @@ class Dataset:
         self.folder = folder
         self.labels = data.labels
         self._frames = {frame.name: frame for frame in data.frames}
+        self._removed: list[Path] = []
 
     @classmethod
     def create(cls, folder: Path, labels: Sequence[str]) -> Dataset:
@@ -71,8 +72,8 @@ class Dataset:
     @classmethod
     @contextmanager
     def edit(cls, folder: Path) -> Iterator[Dataset]:
-        """Opens a dataset to change it; stores it at the end unless an exception is raised. Raises LabelError and
-        OSError."""
+        """Opens a dataset to change it; stores it at the end unless an exception is raised. Raises LabelError, and
+        EngineError if it cannot be stored."""
         with locked(folder / ".lock", str(folder)):
             dataset = cls.open(folder)
             yield dataset
@@ -94,39 +95,67 @@ class Dataset:
             raise LabelError(f"{self.folder}: has no frame {name!r}; see `sightd label list`")
         return self._frames[name]
 
-    def add(self, content: bytes, frame: LabelledFrame) -> bool:
-        """Stores an image file with what is known of it; the same image with the same name replaces its boxes. Returns
+    def add(self, content: bytes, frame: LabelledFrame, *, replace: bool = False) -> bool:
+        """Stores an image file with what is known of it. The same image with the same name stays as it is; with
+        `replace` it gets the boxes and the state of `frame`, and its source, time and reason if they are known. Returns
         whether it is new. Raises LabelError if there are too many."""
-        digest = hashlib.sha256(content).hexdigest()[:8]
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", frame.path.stem)[:80].strip(".-") or "frame"
-        suffix = frame.path.suffix.lower() or _SUFFIX
-        name = f"{stem}-{digest}{suffix}" if not stem.endswith(digest) else f"{stem}{suffix}"
-        new = name not in self._frames
-        if new and len(self._frames) >= MOST_FRAMES:
-            raise LabelError(f"{self.folder}: has {MOST_FRAMES} frames already")
-        path = self.folder / FRAMES / name
-        if new:
+        path = self.folder / FRAMES / _name(content, frame.path)
+        known = self._frames.get(path.name)
+        if known is None:
+            if len(self._frames) >= MOST_FRAMES:
+                raise LabelError(f"{self.folder}: has {MOST_FRAMES} frames already")
             write_whole(path, content)
-        self._frames[name] = replace(frame, path=path)
-        return new
+            self._frames[path.name] = dataclasses.replace(frame, path=path, source=frame.source or frame.folder)
+        elif replace:
+            self._frames[path.name] = _merged(known, frame)
+        return known is None
 
     def relabel(self, name: str, boxes: Sequence[Box], state: State) -> None:
         """Replaces the boxes of a frame."""
-        self._frames[name] = replace(self.frame(name), boxes=tuple(boxes), state=state)
+        self._frames[name] = dataclasses.replace(self.frame(name), boxes=tuple(boxes), state=state)
 
-    def remove(self, name: str) -> None:
-        """Removes a frame and its image."""
-        self.frame(name).path.unlink(missing_ok=True)
-        del self._frames[name]
+    def remove(self, names: Iterable[str]) -> int:
+        """Removes frames; their image files go after the dataset was stored without them. Returns their number. Raises
+        LabelError, and removes none, if a name is unknown."""
+        frames = {name: self.frame(name) for name in names}
+        for name, frame in frames.items():
+            del self._frames[name]
+            self._removed.append(frame.path)
+        return len(frames)
 
     def _store(self) -> None:
         data = LabelledFrames(self.labels, self.frames)
         document = to_coco(data, {frame.path: frame.name for frame in data.frames}, states=True)
         write_whole(self.folder / FILE, (json_text(document, indent=1) + "\n").encode())
+        for path in self._removed:
+            if path.name not in self._frames:
+                path.unlink(missing_ok=True)
+        self._removed = []
+
+
+def _name(content: bytes, path: Path) -> str:
+    """Returns the name of an image in a dataset: its own one and a digest of its content."""
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:80].strip(".-") or "frame"
+    suffix = path.suffix.lower() or _SUFFIX
+    return f"{stem}{suffix}" if stem.endswith(digest) else f"{stem}-{digest}{suffix}"
+
+
+def _merged(known: LabelledFrame, stated: LabelledFrame) -> LabelledFrame:
+    """Returns `known` with what `stated` says."""
+    return dataclasses.replace(
+        known,
+        boxes=stated.boxes,
+        state=stated.state,
+        source=stated.source or known.source,
+        time=known.time if stated.time is None else stated.time,
+        reason=stated.reason or known.reason,
+    )
 
 
 def import_labelled(dataset: Dataset, data: LabelledFrames, source: str) -> tuple[int, int]:
-    """Adds labelled frames to a dataset; their classes are matched by name. Frames without a source get `source`.
+    """Adds labelled frames to a dataset; their classes are matched by name. New frames without a source get their
+    folder or `source`; known ones get boxes and state, and keep source, time and reason unless they are stated.
     Returns how many were new and how many were known. Raises LabelError if a class is unknown or an image is unreadable
     or of another size than its labels say."""
     wanted = {label.casefold(): number for number, label in enumerate(dataset.labels)}
@@ -139,8 +168,9 @@ def import_labelled(dataset: Dataset, data: LabelledFrames, source: str) -> tupl
         frame.image()  # readable, and of the stated size: before anything is stored
     new = 0
     for frame in data.frames:
-        boxes = tuple(replace(box, label=wanted[data.labels[box.label].casefold()]) for box in frame.boxes)
-        new += dataset.add(frame.path.read_bytes(), replace(frame, boxes=boxes, source=frame.source or source))
+        boxes = tuple(dataclasses.replace(box, label=wanted[data.labels[box.label].casefold()]) for box in frame.boxes)
+        stated = dataclasses.replace(frame, boxes=boxes, folder=frame.folder or source)
+        new += dataset.add(frame.path.read_bytes(), stated, replace=True)
     return new, len(data.frames) - new
 
 

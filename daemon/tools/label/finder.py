@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sightd.daemon.tools.label.labelled import LabelError
 from sightd.engines.model import Model
-from sightd.engines.preprocess import Geometry, prepare
+from sightd.engines.models.custom_file import with_input_name
+from sightd.engines.preprocess import Geometry, feed
 from sightd.engines.session import Tensor
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.plugins.api import BoxReader, FloatArray, Image, IntArray
@@ -58,15 +59,14 @@ class Finder:
     ) -> None:
         """`renamed` maps names of the model's classes to labels that are called otherwise. Raises EngineError if the
         file cannot be loaded, LabelError if nothing reads its boxes or a name in `renamed` is unknown."""
-        self._model, self.reader = model, reader_of(model)
+        self._input, self.reader = with_input_name(model, file).input, reader_of(model)
         self.numbers = class_numbers(model, labels, renamed or {})
         self._session = OnnxRuntimeSession(file, threads)
 
     def find(self, image: Image) -> Found:
         """Returns what it finds on a BGR image. Raises EngineError."""
-        tensor, geometries = prepare([image], self._model.input)
-        outputs = self._session.run({self._model.input.tensor: tensor})
-        return Found.read(self.reader, outputs, geometries[0], self.numbers)
+        fed, (geometry,) = feed([image], self._input, self._session.inputs)
+        return Found.read(self.reader, self._session.run(fed), geometry, self.numbers)
 
     def close(self) -> None:
         self._session.close()

@@ -27,6 +27,7 @@ from sightd.plugins.images.still import StillError, read_still
 
 _MOST_BYTES = 4 << 20
 DATA, CLASSES = "data.yaml", "classes.txt"
+_STRING = "tag:yaml.org,2002:str"
 
 
 def is_yolo(folder: Path) -> bool:
@@ -51,7 +52,7 @@ def read_yolo(folder: Path) -> LabelledFrames:
             left_out.append(str(error))
             continue
         boxes = _boxes(_labels_file(path, folder), width, height, len(labels))
-        frames.append(LabelledFrame(path, width, height, boxes, source=str(path.parent.relative_to(folder))))
+        frames.append(LabelledFrame(path, width, height, boxes, folder=str(path.parent.relative_to(folder))))
     if not frames:
         raise LabelError(f"{folder}: contains no readable image" + "".join(f"\n  {line}" for line in left_out))
     return LabelledFrames(labels, tuple(frames), tuple(left_out))
@@ -78,17 +79,36 @@ def _labels(folder: Path) -> tuple[str, ...]:
     path = folder / DATA
     if not path.is_file():
         path = folder / CLASSES
-        return checked_labels(_text(path).split("\n")[: -1 if _text(path).endswith("\n") else None], str(path))
+        return checked_labels(_text(path).splitlines(), str(path))
+    names = [_name(node, number, path) for number, node in enumerate(_listed(path))]
+    return checked_labels(names, f"{path}: names")
+
+
+def _listed(path: Path) -> list[yaml.Node]:
+    """Returns the nodes of the classes in `data.yaml`. Nodes, unlike values, have a position, and no date among them
+    can be invalid."""
     try:
-        document = yaml.safe_load(_text(path))
+        document = yaml.compose(_text(path), yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
         raise LabelError(f"{path}: not YAML: {error}") from None
-    names = document.get("names") if isinstance(document, dict) else None
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise LabelError(f"{path}: `names` must list the classes, or map 0, 1, 2, … to them")
-    return checked_labels(names, f"{path}: names")
+    pairs = document.value if isinstance(document, yaml.MappingNode) else []
+    names = next((value for key, value in pairs if key.value == "names"), None)
+    if isinstance(names, yaml.SequenceNode):
+        return list(names.value)
+    if isinstance(names, yaml.MappingNode):
+        by_number = {key.value: value for key, value in names.value if isinstance(key, yaml.ScalarNode)}
+        numbers = [str(number) for number in range(len(names.value))]
+        if by_number.keys() == set(numbers):
+            return [by_number[number] for number in numbers]
+    where = f"{path}:{names.start_mark.line + 1}" if names else str(path)
+    raise LabelError(f"{where}: `names` must list the classes, or map 0, 1, 2, … to them")
+
+
+def _name(node: yaml.Node, number: int, path: Path) -> str:
+    if isinstance(node, yaml.ScalarNode) and node.tag == _STRING:
+        return str(node.value)
+    found = f"{str(node.value)[:80]!r}: put it in quotes" if isinstance(node, yaml.ScalarNode) else "a list or mapping"
+    raise LabelError(f"{path}:{node.start_mark.line + 1}: names: class {number} must be text, not {found}")
 
 
 def _text(path: Path) -> str:

@@ -60,7 +60,22 @@ def test_a_model_proposes_boxes_and_they_are_confirmed(film: str, capsys: pytest
     document = json.loads(Path("yard/dataset.json").read_text())
     assert [one for one in document["annotations"] if one["state"] == "corrected"] == before, "they are unchanged"
     assert main(["label", "accept", "yard"]) == 0
-    assert " 0 proposed, 0 new" in listed(capsys)[-1]
+    assert " 0 proposed" in listed(capsys)[-1]
+    document = json.loads(Path("yard/dataset.json").read_text())
+    with_boxes = {one["image_id"] for one in document["annotations"]}
+    assert {one["state"] for one in document["images"] if one["id"] in with_boxes} == {"corrected"}
+    assert {one["state"] for one in document["images"] if one["id"] not in with_boxes} <= {"new"}, "nobody looked there"
+
+
+def test_the_same_film_again_leaves_corrections_as_they_are(film: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stored("yolox-nano")
+    add = ["label", "add", "yard", film, "--most", "4", "--gap", "1", "--model", "yolox-nano"]
+    assert main(add) == 0
+    assert main(["label", "accept", "yard"]) == 0
+    before = [line for line in listed(capsys) if " corrected " in line]
+    assert before
+    assert main(add) == 0
+    assert [line for line in listed(capsys) if " corrected " in line] == before
 
 
 @pytest.mark.parametrize("form", ["coco", "yolo"])
@@ -77,6 +92,9 @@ def test_frames_go_to_other_tools_and_come_back_as_corrected(
     assert lines[-1] == "2 frames: 2 corrected, 0 proposed, 0 new"
     assert main(["label", "export", "yard", "--to", "out"]) == 1
     assert "out: contains files; name a new or empty folder" in capsys.readouterr().err
+    assert main(["label", "remove", "yard", lines[1].split()[0], "typo"]) == 1
+    assert "yard: has no frame 'typo'" in capsys.readouterr().err
+    assert listed(capsys) == lines
     assert main(["label", "remove", "yard", lines[1].split()[0]]) == 0
     assert len(list(Path("yard/frames").iterdir())) == 1
 
@@ -110,6 +128,12 @@ def test_frames_that_the_daemon_has_collected_are_taken(
     assert "yard: 1 frames added (1 uncertain)" in capsys.readouterr().out
     assert "1 Car" in listed(capsys)[1]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["yard-2.jpg"]
+    assert main(["label", "accept", "yard"]) == 0
+    lines = listed(capsys)
+    collected(tmp_path / "again")
+    assert main(["label", "collect", "yard", "again"]) == 0
+    assert "yard: 0 frames added" in capsys.readouterr().out
+    assert listed(capsys) == lines, "it is known, and corrected"
 
 
 @pytest.mark.parametrize(

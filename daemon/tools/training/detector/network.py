@@ -54,10 +54,6 @@ class TrainableYolox:
         grids = [torch.cat(parts, 1).flatten(2) for parts in self.raw(inputs)]
         return torch.cat(grids, 2).transpose(1, 2)
 
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Returns copies of the weights."""
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.weights.items()}
-
 
 def fast(tensor: Tensor) -> Tensor:
     """Returns the tensor in the memory layout in which depthwise convolutions are fastest on a CPU."""

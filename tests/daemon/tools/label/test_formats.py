@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import numpy as np
 import pytest
 
 from sightd.daemon.tools.label.dataset import Dataset, export_coco, export_yolo, import_labelled, read_labelled
-from sightd.daemon.tools.label.labelled import Box, LabelError, LabelledFrame, State
+from sightd.daemon.tools.label.labelled import Box, LabelError, LabelledFrame, LabelledFrames, State
+from sightd.engines.errors import EngineError
 
 pytestmark = pytest.mark.computing
 
@@ -171,10 +174,35 @@ def test_a_faulty_yolo_line_is_refused_with_its_number(lines: str, message: str,
         read_labelled(write_yolo(tmp_path, lines))
 
 
-@pytest.mark.parametrize("names", ["names: 3", "names: {1: a}", "names: [[", "train: images", "names: [a, 2]"])
-def test_a_yolo_folder_without_usable_classes_is_refused(names: str, tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match=r"data\.yaml"):
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("names: 3", "data.yaml:1: `names` must list the classes"),
+        ("names: {1: a}", "data.yaml:1: `names` must list the classes"),
+        ("train: .\nnames: {0: a, b: c}", "data.yaml:2: `names` must list the classes, or map 0, 1, 2"),
+        ("names: {0: a, 0: c}", "data.yaml:1: `names` must list the classes"),
+        ("names: {0: a, [1]: c}", "data.yaml:1: `names` must list the classes"),
+        ("names: [[", "(?s)data.yaml: not YAML: .*line 1"),
+        ("train: images", "data.yaml: `names` must list the classes"),
+        ("names: [a, 2]", "data.yaml:1: names: class 1 must be text, not '2': put it in quotes"),
+        ("names:\n- a\n- 2001-99-99", "data.yaml:3: names: class 1 must be text, not '2001-99-99': put it in quotes"),
+        ("names: [a, [b]]", "data.yaml:1: names: class 1 must be text, not a list or mapping"),
+        ("names: [a, A]", "data.yaml: names: the class 'A' is listed twice"),
+    ],
+)
+def test_a_yolo_folder_without_usable_classes_is_refused_with_the_position(
+    names: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LabelError, match=message):
         read_labelled(write_yolo(tmp_path, names=names))
+
+
+@pytest.mark.parametrize("text", ["cup\nplate\n", "cup\r\nplate\r\n", "cup\nplate"])
+def test_classes_txt_is_read_with_the_line_ends_of_every_system(text: str, tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_bytes(text.encode())
+    assert read_labelled(tmp_path).labels == ("cup", "plate")
 
 
 def test_a_yolo_image_that_is_damaged_is_left_out_and_named(tmp_path: Path) -> None:
@@ -231,7 +259,67 @@ def test_what_is_exported_can_be_read_and_imported_as_corrected(
         assert frame.state is frame.boxes[0].state is State.CORRECTED
     with Dataset.edit(dataset.folder) as changed:
         assert import_labelled(changed, data, "tool") == (0, 2), "the images are known by their content"
-    assert {frame.state for frame in Dataset.open(dataset.folder).frames} == {State.CORRECTED}
+    after = Dataset.open(dataset.folder).frames
+    assert {frame.state for frame in after} == {State.CORRECTED}
+    assert [(one.source, one.time, one.reason) for one in after] == [
+        (one.source, one.time, one.reason) for one in dataset.frames
+    ]
+
+
+def test_what_an_import_states_of_a_known_frame_replaces_what_was_known(dataset: Dataset) -> None:
+    known = dataset.frames[0]
+    told = replace(known, boxes=(), source="other.mp4", time=7.5, reason="missed")
+    with Dataset.edit(dataset.folder) as changed:
+        assert import_labelled(changed, LabelledFrames(dataset.labels, (told,)), "tool") == (0, 1)
+    after = Dataset.open(dataset.folder).frame(known.name)
+    assert (after.boxes, after.source, after.time, after.reason) == ((), "other.mp4", 7.5, "missed")
+
+
+def test_new_frames_of_a_yolo_folder_get_its_folders_as_sources(dataset: Dataset, tmp_path: Path) -> None:
+    data = read_labelled(write_yolo(tmp_path / "in"))
+    with Dataset.edit(dataset.folder) as changed:
+        assert import_labelled(changed, data, "tool") == (1, 0)
+    assert {frame.source for frame in Dataset.open(dataset.folder).frames} == {"film.mp4", "images/train"}
+
+
+def test_an_image_that_is_added_again_keeps_its_boxes(dataset: Dataset) -> None:
+    before = dataset.frames
+    with Dataset.edit(dataset.folder) as changed:
+        for frame in before:
+            proposed = replace(frame, boxes=(), state=State.PROPOSED, source="again.mp4")
+            assert not changed.add(frame.path.read_bytes(), proposed)
+    assert Dataset.open(dataset.folder).frames == before
+
+
+def test_frames_are_removed_all_or_none(dataset: Dataset) -> None:
+    good = dataset.frames[0].name
+    with pytest.raises(LabelError, match="has no frame 'typo'"), Dataset.edit(dataset.folder) as changed:
+        changed.remove([good, "typo"])
+    assert Dataset.open(dataset.folder).frame(good).image() is not None
+    with Dataset.edit(dataset.folder) as changed:
+        assert changed.remove([good, good]) == 1
+    assert [frame.path for frame in Dataset.open(dataset.folder).frames] == list((dataset.folder / "frames").iterdir())
+
+
+def test_an_image_goes_only_after_the_dataset_was_stored_without_it(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("sightd.daemon.tools.label.dataset.write_whole", full)
+    with pytest.raises(EngineError, match="No space left"), Dataset.edit(dataset.folder) as changed:
+        changed.remove([frame.name for frame in changed.frames])
+    assert [frame.image().shape for frame in Dataset.open(dataset.folder).frames] == [(40, 60, 3)] * 2
+
+
+def test_an_image_that_is_removed_and_added_again_stays(dataset: Dataset) -> None:
+    with Dataset.edit(dataset.folder) as changed:
+        frame = changed.frames[0]
+        content = frame.path.read_bytes()
+        changed.remove([frame.name])
+        assert changed.add(content, frame)
+    assert Dataset.open(dataset.folder).frame(frame.name) == frame
 
 
 def test_classes_are_matched_by_name_on_import_and_unknown_ones_refused(dataset: Dataset, tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ class Box:
 class LabelledFrame:
     """An image file and the objects on it. `source` is the film, folder or camera that it was taken from, and `time`
     its time there in s, if known; frames of one source are ordered by both `time` and name. `reason` says why it was
-    chosen. `folder` is the folder that it was read from, which stands for an unknown source. A corrected frame without boxes
-    shows none of the objects."""
+    chosen. `folder` is the folder that it was read from, which stands for an unknown source. A corrected frame
+    without boxes shows none of the objects."""
 
     path: Path
     width: int

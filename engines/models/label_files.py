@@ -195,7 +195,9 @@ def _of_value(value: object, path: Path) -> ClassNames:
 
 
 def _is_id(key: object) -> bool:
-    return not isinstance(key, bool) and re.fullmatch(r"\d{1,6}", str(key)) is not None
+    if isinstance(key, int):
+        return not isinstance(key, bool) and 0 <= key < 10**6
+    return isinstance(key, str) and re.fullmatch(r"[0-9]{1,6}", key) is not None
 
 
 def _of_items(text: str, path: Path) -> ClassNames:
@@ -203,7 +205,7 @@ def _of_items(text: str, path: Path) -> ClassNames:
     for item in _ITEM.finditer(text):
         fields = {field[1]: field[2] or field[3] or field[4] or "" for field in _FIELD.finditer(item[1])}
         name = fields.get("display_name") or fields.get("name")
-        if not name or not fields.get("id", "").isdigit():
+        if not name or not _is_id(fields.get("id")):
             line = text.count("\n", 0, item.start()) + 1
             raise LabelsError(f"labels file {path}: line {line}: an item needs an id and a name or display_name")
         found.append((int(fields["id"]), name))

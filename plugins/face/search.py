@@ -49,9 +49,10 @@ _MOST_CROPS = 64
 
 @dataclass(slots=True)
 class _Turn:
-    """What a camera's next frame starts with: the next tile, the first of the crops if not all fit, and doubtful faces
-    of the frame before, boxes float32 [n, 4]."""
+    """What a camera's next frame of this size starts with: the next tile, the first of the crops if not all fit, and
+    doubtful faces of the frame before, boxes float32 [n, 4]."""
 
+    size: tuple[int, int]
     tile: int = 0
     tile_at: float = float("-inf")
     crop: int = 0
@@ -71,7 +72,7 @@ class SearchPlanner:
         search = self._search
         width, height = frame.width, frame.height
         views = [] if search.only_people else tile_views(width, height, search.tiles)
-        turn = _Turn() if frame.still else self._turns.setdefault(frame.camera, _Turn())
+        turn = self._turn(frame)
         most = search.close_ups + search.only_people
         crops = self._crops(frame, people, np.concatenate((tracked, turn.doubtful)))
         large = [crop for crop in crops if max(crop.size) > search.size][:most]
@@ -95,7 +96,9 @@ class SearchPlanner:
         is searched again at once, as far as the budget permits; a video with the next frame."""
         doubtful = found.boxes[found.scores < self._search.sure_score]
         if not frame.still:
-            self._turns.setdefault(frame.camera, _Turn()).doubtful = doubtful
+            turn = self._turns.get(frame.camera)
+            if turn is not None and turn.size == (frame.width, frame.height):  # it may have been forgotten meanwhile
+                turn.doubtful = doubtful
             return Plan(())
         used = len(plan.views) + len(plan.sheets) - (not self._search.only_people)
         sheets, _ = packed(
@@ -105,6 +108,15 @@ class SearchPlanner:
 
     def forget(self, camera: str) -> None:
         self._turns.pop(camera, None)
+
+    def _turn(self, frame: Frame) -> _Turn:
+        size = (frame.width, frame.height)
+        if frame.still:
+            return _Turn(size)
+        turn = self._turns.get(frame.camera)
+        if turn is None or turn.size != size:
+            turn = self._turns[frame.camera] = _Turn(size)
+        return turn
 
     def _crops(self, frame: Frame, people: FloatArray | None, faces: FloatArray) -> list[Crop]:
         """Returns the close-ups of heads and faces, unless they are large enough in the whole frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,7 @@ def test_the_background_of_a_zero_based_map_is_not_the_first_class_of_tensorflow
         ("data.yaml", b"names: [a, b\n", "line 2, column 1: not valid YAML"),
         ("data.yaml", b"names: 3\n", "has no names"),
         ("data.yaml", b"names: " + b"[" * 5000, "not valid YAML"),
+        ("map.pbtxt", "item { id: \u00b2 name: 'a' }\n".encode(), "line 1: an item needs an id"),
         ("map.pbtxt", b"item { id: 1 }\n", "line 1: an item needs an id and a name"),
         ("map.pbtxt", b"item {\n id: 1\n name: 'a'\n", "no complete item"),
         ("map.pbtxt", b"item {id: 1 name: 'a'}\nitem {id: 1 name: 'b'}", "the id 1 is there twice"),
@@ -110,3 +112,14 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 
 def test_control_characters_in_names_are_escaped(tmp_path: Path) -> None:
     assert read(tmp_path, '["a\\u001b[2J"]', "labels.json").in_order() == ("a\\x1b[2J",)
+
+
+def test_aliases_that_expand_to_millions_of_items_take_no_memory(tmp_path: Path) -> None:
+    levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 8))
+    tracemalloc.start()
+    try:
+        with pytest.raises(LabelsError, match="has no names"):
+            read(tmp_path, f"a0: &a0 [x]\n{levels}names: [{{id: *a7, name: x}}]\n", "data.yaml")
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()

@@ -184,6 +184,18 @@ def test_only_people_are_searched_if_that_is_asked_for() -> None:
     assert len(plan.sheets) == 1
 
 
+@pytest.mark.parametrize("forgotten", [True, False])
+def test_faces_of_a_frame_of_another_size_are_not_searched_again(*, forgotten: bool) -> None:
+    """A camera's size may change, and the camera be forgotten for it, while its last large frame is searched."""
+    planner = SearchPlanner(SEARCH)
+    plan = planner.plan(frame_of(), NOBODY, NOBODY)
+    if forgotten:
+        planner.forget("camera")
+    boxes = np.array([[1800, 1000, 1820, 1020]], np.float32)
+    planner.again(frame_of(), plan, DetectedFaces(boxes, np.array([0.4], np.float32), np.zeros((1, 5, 2), np.float32)))
+    assert not planner.plan(frame_of((960, 540), at=0.1), NOBODY, NOBODY).sheets
+
+
 def test_the_state_of_a_camera_is_dropped_with_it() -> None:
     planner = SearchPlanner(SEARCH)
     first = planner.plan(frame_of(), None, NOBODY).views[1]

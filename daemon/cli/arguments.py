@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from sightd.engines.files import expanded
 from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
-from sightd.engines.models.custom_file import is_file_name, model_from_file
 
 if TYPE_CHECKING:
     SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -40,9 +39,11 @@ def model_named(name: str, catalog: Catalog) -> Model:
 
     Raises EngineError if there is none of that name, or if the file is not recognised or needs too much memory or time.
     """
+    from sightd.engines.models.custom_file import is_file_name, model_from_file  # libraries that few commands need
+    from sightd.engines.sessions.onnxruntime.trial import require_bounded
+
     if not is_file_name(name):
         return catalog.get(name)
-    from sightd.engines.sessions.onnxruntime.trial import require_bounded  # a library that most commands do not need
 
     model = model_from_file(expanded(name))
     require_bounded(model)

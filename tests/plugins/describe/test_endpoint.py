@@ -118,11 +118,13 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         (429, "999999999999999999", None),
         (429, "-1", None),
         (429, "soon", None),
-        (429, format_datetime(datetime.now(UTC) - timedelta(hours=1)), 0.0),
-        (429, format_datetime(datetime.now(UTC) + timedelta(hours=1)), 300.0),
+        (429, timedelta(hours=-1), 0.0),
+        (429, timedelta(hours=1), 300.0),
     ],
 )
-def test_an_endpoint_that_asks_for_a_pause_gets_one(status: int, value: str, seconds: float | None) -> None:
+def test_an_endpoint_that_asks_for_a_pause_gets_one(status: int, value: str | timedelta, seconds: float | None) -> None:
+    if isinstance(value, timedelta):
+        value = format_datetime(datetime.now(UTC) + value)
     error = failure(with_status(status, Retry_After=value))
     assert (error.outcome, error.retry_after) == (Outcome.THROTTLED, seconds)
 

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.geometry import iou
-from sightd.plugins.api import BoolArray, Detections, Image
+from sightd.plugins.api import Detections, Image
+from sightd.plugins.images.worth_labelling import Objects, Reason, difference, thumbnail, uncertainty, was_missed
 
-_THUMBNAIL = (32, 18)
 _KNOWN = 64
 """Thumbnails of collected frames that a new one is compared with."""
 _LEAST_NEW = 0.08
 """Least mean difference of thumbnails, of 0-1, at which a frame looks new."""
-_DOUBTFUL = (0.3, 0.5)
-"""Scores at about which objects begin to be drawn."""
-_CLEAR, _FAINT, _SAME = 0.5, 0.25, 0.4
+_DOUBTFUL = 0.6
+"""Least uncertainty: scores from 0.3 to 0.5. A film's frames are compared with one another instead."""
 _HOUR = 3600.0
-
-
-class Reason(StrEnum):
-    """A detection is doubtful; an object that is clear on the frames before and after was not found; or the frame looks
-    unlike those collected before."""
-
-    UNCERTAIN = "uncertain"
-    MISSED = "missed"
-    NEW = "new"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,11 +69,11 @@ class CameraChoice:
     def _reason(
         self, before: Detections | None, here: Detections, after: Detections, small: NDArray[np.float32]
     ) -> Reason | None:
-        if before is not None and self._allows(Reason.MISSED) and was_missed(before, here, after):
+        if before is not None and self._allows(Reason.MISSED) and was_missed(*map(_objects, (before, here, after))):
             return Reason.MISSED
-        if self._allows(Reason.UNCERTAIN) and is_uncertain(here):
+        if self._allows(Reason.UNCERTAIN) and uncertainty(here.scores) >= _DOUBTFUL:
             return Reason.UNCERTAIN
-        if self._allows(Reason.NEW) and all(np.abs(small - one).mean() >= _LEAST_NEW for one in self._known):
+        if self._allows(Reason.NEW) and all(difference(small, one) >= _LEAST_NEW for one in self._known):
             return Reason.NEW
         return None
 
@@ -95,27 +82,5 @@ class CameraChoice:
         return sum(one is reason for _, one in self._taken) < max(1, self._per_hour // 2)
 
 
-def thumbnail(image: Image) -> NDArray[np.float32]:
-    """Returns a small grey version of a BGR image, 0-1 [18, 32]."""
-    grey = cv2.cvtColor(cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    return np.asarray(grey, np.float32) / np.float32(255)
-
-
-def is_uncertain(found: Detections) -> bool:
-    low, high = _DOUBTFUL
-    return bool(((found.scores >= low) & (found.scores < high)).any())
-
-
-def was_missed(before: Detections, here: Detections, after: Detections) -> bool:
-    """Returns whether an object that is clear before and after, in about the same place, is not even faint here."""
-    stays = _matches(before, after, _CLEAR)
-    return bool((stays & ~_matches(before, here, _FAINT)).any())
-
-
-def _matches(one: Detections, other: Detections, least: float) -> BoolArray:
-    """Returns for each clear box of `one` whether `other` has one of its class there, with at least that score."""
-    mine, theirs = one.select(one.scores >= _CLEAR), other.select(other.scores >= least)
-    overlap = iou(mine.boxes, theirs.boxes)
-    overlap[mine.class_ids[:, None] != theirs.class_ids] = 0
-    found: BoolArray = overlap.max(axis=1, initial=0) >= _SAME
-    return found
+def _objects(found: Detections) -> Objects:
+    return Objects(found.boxes, found.scores, found.class_ids)

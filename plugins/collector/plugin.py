@@ -30,7 +30,8 @@ from sightd.plugins.api import (
     Results,
 )
 from sightd.plugins.api.units import Duration
-from sightd.plugins.collector.choice import CameraChoice, Reason, Sample
+from sightd.plugins.collector.choice import CameraChoice, Sample
+from sightd.plugins.images.worth_labelling import Reason
 
 log = logging.getLogger(__name__)
 _QUALITY = 95

@@ -15,7 +15,7 @@ from sightd.engines.cuda.launch.style import Finish
 from sightd.engines.cuda.pipelines.pools import StylePipelines
 from sightd.engines.cuda.pipelines.style import StyleInput
 from sightd.engines.model import ColourOrder
-from sightd.engines.preprocess import prepare
+from sightd.engines.preprocess import feed
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import (
     Context,
@@ -184,8 +184,8 @@ class Stylist(Plugin[StyleConfig]):
         """Returns the model's painting of an image of the working size, BGR float32 [h, w, 3] 0-255."""
         assert self._engine is not None, "process was called before open"
         spec = replace(self._engine.model.input, width=size[0], height=size[1])
-        tensor, _ = prepare([small], spec)
-        outputs = self._engine.session.run({spec.tensor: tensor} | ({_WEIGHTS: weights[None]} if self._many else {}))
+        fed, _ = feed([small], spec, self._engine.session.inputs)
+        outputs = self._engine.session.run(fed | ({_WEIGHTS: weights[None]} if self._many else {}))
         (planes,) = next(iter(outputs.values()))
         if planes.shape != (3, size[1], size[0]):
             raise PluginError(

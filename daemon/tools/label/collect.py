@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
-from sightd.daemon.tools.label.choice import Budget, Candidate, Chosen, choose, thumbnail
+from sightd.daemon.tools.label.choice import Budget, Candidate, Chosen, choose
 from sightd.daemon.tools.label.dataset import Dataset
 from sightd.daemon.tools.label.finder import Finder, Found
 from sightd.daemon.tools.label.labelled import MOST_BOXES, Box, LabelError, LabelledFrame, State, checked_box, inside
@@ -18,6 +18,7 @@ from sightd.daemon.tools.media import Item, MediaError, MediaSequence, frames, s
 from sightd.engines.files import read_regular
 from sightd.engines.progress import Progress
 from sightd.plugins.api import Image
+from sightd.plugins.images.worth_labelling import thumbnail
 
 _QUALITY = 95
 _MOST_NOTE = 1 << 20

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from sightd.daemon.capture.picture import to_bgr
@@ -210,6 +211,22 @@ def test_a_network_of_one_size_paints_pictures_of_any(opened: Any, tmp_path: Pat
     picture = opened(model={"file": file}).process([Frame.of(image)], [Results()])[0].get(FrameOverride)
     assert picture is not None
     assert np.abs(picture.image.astype(int) - (20, 100, 200)).max() <= 2
+
+
+def test_a_network_with_an_input_of_fp16_paints(opened: Any, tmp_path: Path) -> None:
+    file = write_double(tmp_path / "twice.onnx", ("batch", 3, "height", "width"))
+    model = onnx.load(file)
+    for end in (*model.graph.input, *model.graph.output):
+        end.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    onnx.save(model, str(file))
+    image = np.full((128, 128, 3), (10, 50, 100), np.uint8)
+    picture = (
+        opened(model={"file": file}, smoothing=0)
+        .process([Frame.of(image, still=True)], [Results()])[0]
+        .get(FrameOverride)
+    )
+    assert picture is not None
+    assert np.abs(picture.image.astype(int) - (20, 100, 200)).max() <= 1
 
 
 def own_problems(file: Path, **options: Any) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.daemon.tools.label.choice import Budget, Candidate, Reason, choose, uncertainty
+from sightd.daemon.tools.label.choice import Budget, Candidate, choose, uncertainty
 from sightd.daemon.tools.label.finder import Found
+from sightd.plugins.images.worth_labelling import Reason
 
 
 def found(*scores: float, x: float = 0) -> Found:

@@ -5,6 +5,8 @@ Grids are float32 [rows, columns]: the mean luma of each cell, 0-255. All functi
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -63,10 +65,12 @@ def _line(x: Grid, y: Grid) -> tuple[float, float]:
 
 def shift(reference: Grid, cells: Grid) -> tuple[float, float] | None:
     """Returns how far the picture has moved right and down, in cells with fractions, or None if that cannot be
-    determined or is more than `LARGEST_SHIFT`.
+    determined, as in a grid of one row or column, or is more than `LARGEST_SHIFT`.
 
     Phase correlation (Kuglin and Hines 1975) of the two grids with a Hann window.
     """
+    if min(reference.shape) < 2:
+        return None
     copies = reference.copy(), cells.copy()  # OpenCV applies the window in place if the size suits it
     (x, y), response = cv2.phaseCorrelate(*copies, _window(reference.shape[1], reference.shape[0]))
     if response < _SURE or max(abs(x), abs(y)) > LARGEST_SHIFT:
@@ -74,13 +78,9 @@ def shift(reference: Grid, cells: Grid) -> tuple[float, float] | None:
     return x, y
 
 
-_windows: dict[tuple[int, int], Grid] = {}
-
-
+@lru_cache(16)
 def _window(width: int, height: int) -> Grid:
-    if (width, height) not in _windows:
-        _windows[width, height] = np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
-    return _windows[width, height]
+    return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
 
 
 def moved_back(cells: Grid, by: tuple[float, float]) -> Grid:

@@ -97,10 +97,6 @@ class ActiveCells:
     cells: Mask
     everything: bool
 
-    @property
-    def share(self) -> float:
-        return float(np.count_nonzero(self.cells)) / self.cells.size
-
 
 def begin(cells: Grid, at: float, watched: Mask) -> tuple[ActivityState, ActiveCells]:
     """Returns the state after a first frame, and that everything is to be looked at."""

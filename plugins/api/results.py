@@ -6,14 +6,14 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.cuda.image import DeviceImage
-from sightd.plugins.api.frame import FloatArray, Frame, Image, IntArray
+from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
 from sightd.plugins.api.reports import Count, CounterSpec, Event, JsonOptions, JsonValue
 
 
@@ -21,18 +21,23 @@ from sightd.plugins.api.reports import Count, CounterSpec, Event, JsonOptions, J
 class Detections:
     """Detected objects: boxes xyxy float32 [n, 4] px, scores float32 [n] 0-1, class_ids int64 [n].
 
-    `labels[class_id]` is the class name; all results of one detector share the tuple.
+    `labels[class_id]` is the class name; all results of one detector share the tuple. `carried` bool [n] marks objects
+    that were not found on this frame but are expected there, because they were found before and their place was not
+    looked at since; box and score are then no observation. Empty, the default, means none.
     """
 
     boxes: FloatArray
     scores: FloatArray
     class_ids: IntArray
     labels: tuple[str, ...]
+    carried: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     metrics: ClassVar[tuple[CounterSpec, ...]] = (CounterSpec("detections", "Detected objects by class.", "class"),)
 
     def __post_init__(self) -> None:
-        check_lengths(self, "boxes", "scores", "class_ids")
+        if not len(self.carried):
+            object.__setattr__(self, "carried", np.zeros(len(self.scores), np.bool_))
+        check_lengths(self, "boxes", "scores", "class_ids", "carried")
         _check_columns(self, boxes=4)
 
     def __len__(self) -> int:
@@ -44,14 +49,15 @@ class Detections:
 
     def select(self, keep: NDArray[Any]) -> Detections:
         """Returns the detections selected by `keep`: a boolean mask [n] or indices."""
-        return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.labels)
+        return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.labels, self.carried[keep])
 
     def counts(self) -> Iterator[Count]:
         for class_id, number in Counter(self.class_ids.tolist()).items():
             yield Count("detections", label_of(self.labels, class_id), number)
 
     def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
-        """Returns "detections", one object per row with the row's track and classification, if `results` has them."""
+        """Returns "detections", one object per row with the row's track and classification, if `results` has them.
+        Carried ones have `"carried": true`."""
         tracks, classified = results.get(Tracks), results.get(Classification)
         track_of = {} if tracks is None else dict(zip(tracks.detection.tolist(), tracks.ids.tolist(), strict=True))
         class_of = {} if classified is None else {row: n for n, row in enumerate(classified.detection.tolist())}
@@ -68,6 +74,8 @@ class Detections:
             )
         ]
         for row, detection in enumerate(found):
+            if self.carried[row]:
+                detection["carried"] = True
             if classified is not None and row in class_of:
                 detection["classification"] = classified.json_of_row(class_of[row])
         return {"detections": found}
@@ -79,7 +87,8 @@ class Tracks:
 
     boxes xyxy float32 [m, 4] px · scores float32 [m] (of the last detection) · class_ids int64 [m] · ids int64 [m],
     unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s (centre) ·
-    detection int64 [m]: row of the matched detection in this frame's `Detections`, -1 if the track is predicted.
+    detection int64 [m]: row of the matched detection in this frame's `Detections`, -1 if the track is predicted,
+    also where `Detections` has a carried row.
     """
 
     boxes: FloatArray

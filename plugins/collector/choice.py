@@ -69,9 +69,9 @@ class CameraChoice:
     def _reason(
         self, before: Detections | None, here: Detections, after: Detections, small: NDArray[np.float32]
     ) -> Reason | None:
-        if before is not None and self._allows(Reason.MISSED) and was_missed(*map(_objects, (before, here, after))):
+        if before is not None and self._allows(Reason.MISSED) and _was_missed(before, here, after):
             return Reason.MISSED
-        if self._allows(Reason.UNCERTAIN) and uncertainty(here.scores) >= _DOUBTFUL:
+        if self._allows(Reason.UNCERTAIN) and uncertainty(_found(here).scores) >= _DOUBTFUL:
             return Reason.UNCERTAIN
         if self._allows(Reason.NEW) and all(difference(small, one) >= _LEAST_NEW for one in self._known):
             return Reason.NEW
@@ -82,5 +82,16 @@ class CameraChoice:
         return sum(one is reason for _, one in self._taken) < max(1, self._per_hour // 2)
 
 
-def _objects(found: Detections) -> Objects:
-    return Objects(found.boxes, found.scores, found.class_ids)
+def _was_missed(before: Detections, here: Detections, after: Detections) -> bool:
+    """Returns whether an object that was found before and after was not here; where it is carried, the model did not
+    look."""
+    return was_missed(_found(before), _objects(here), _found(after))
+
+
+def _found(detections: Detections) -> Objects:
+    """Returns what was found on the frame itself, without what is carried to it."""
+    return _objects(detections.select(~detections.carried))
+
+
+def _objects(detections: Detections) -> Objects:
+    return Objects(detections.boxes, detections.scores, detections.class_ids)

@@ -71,7 +71,8 @@ def _of_tracks(tracks: Tracks, config: DescribeConfig) -> Iterator[DescribedSubj
 
 
 def _of_detections(found: Detections, config: DescribeConfig) -> Iterator[DescribedSubject]:
-    """Yields the detections, the most certain first."""
+    """Yields the detections of this very frame, the most certain first."""
+    found = found.select(~found.carried)
     columns = (found.scores, found.boxes, found.class_ids)
     rows = sorted(zip(*(column.tolist() for column in columns), strict=True), reverse=True)
     for score, box, class_id in rows:

@@ -3,14 +3,15 @@
 It runs an `ObjectDetector` on the whole frame, or on sheets (`plugins/look/sheets.py`): images of the model's input
 size with parts of the frame. Sheets are made on the host from the frame's BGR image, also if the model runs on a GPU,
 which then gets one small upload per sheet; a frame that was decoded on the GPU is downloaded for that. Whole frames
-take the same path as without `look`. Batches over all cameras are one call.
+take the same path as without `look`. The images of all cameras are found in together, `_BATCH` at a time.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -23,15 +24,17 @@ from sightd.plugins.activity.result import Activity
 from sightd.plugins.api import Detections, FloatArray, Frame
 from sightd.plugins.look.config import LookOptions
 from sightd.plugins.look.known import Known, after_look
-from sightd.plugins.look.merging import Found, merged
+from sightd.plugins.look.merging import Found, Suppression, duplicates, merged
 from sightd.plugins.look.plan import Pace, PlanState, RegionPlanner
 from sightd.plugins.look.sheets import Look, Part, Sheet, drawn, in_frame
 from sightd.plugins.look.views import View, tiles, whole
 
 _PASSING = 0.25
 """Share of a known object's cells that must have changed for its place to count as changed."""
-
-
+_BATCH = 8
+"""Most images per call of the finder: engines with a dynamic batch run all of them at once, in memory for all."""
+_MOST_TILES = 64
+"""Most tiles of a frame; larger frames are shown reduced, unless `look.tiles` sets another number."""
 _SWEEPS = 6
 """With the gate, the rest of the picture is looked at again after so many confirmations, at the earliest."""
 
@@ -43,16 +46,11 @@ class Finder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Suppression:
-    """How duplicates are recognised, as configured for the detector."""
-
-    max_iou: float
-    agnostic: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Camera:
-    """What is known about a camera after the frame at `at`. Replaced whole."""
+    """What is known about a camera after the frame at `at`. Replaced whole.
+
+    `session` stays the same until the camera is forgotten or its frames have another size.
+    """
 
     at: float
     grid: CellGrid
@@ -61,11 +59,13 @@ class _Camera:
     activity: ActivityState | None
     plan: PlanState
     known: Known
+    session: object = field(default_factory=object)
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One frame, with where to look on it. `before` is None for a photograph, which has no past."""
+    """One frame, with where to look on it, and its camera as it is then; `elapsed` s have passed since the frame
+    before."""
 
     frame: Frame
     camera: _Camera
@@ -113,9 +113,15 @@ class LookingDetector:
         """Returns all objects of each frame, before filters that depend on where in the frame they are. Raises what the
         finder raises."""
         tasks = [self._task(frame) for frame in frames]
-        images = [image for task in tasks for image in _images(task)]
-        found = iter(self._finder.find(images) if images else ())
+        found = iter(self._found_in(image for task in tasks for image in _images(task)))
         return [self._finished(task, [next(found) for _ in range(len(task.sheets) + task.whole)]) for task in tasks]
+
+    def _found_in(self, images: Iterable[Frame]) -> list[Detections]:
+        """Runs the finder on `_BATCH` images at a time, each of which is made only then."""
+        left, found = iter(images), list[Detections]()
+        while chunk := list(islice(left, _BATCH)):
+            found += self._finder.find(chunk)
+        return found
 
     def forget(self, camera: str) -> None:
         with self._lock:
@@ -157,10 +163,11 @@ class LookingDetector:
         return activity.step(before.activity, cells, frame.captured_at, before.watched)
 
     def _before(self, frame: Frame) -> _Camera:
-        camera = self._cameras.get(frame.camera)
-        if camera is None or (camera.grid.width, camera.grid.height) != (frame.width, frame.height):
-            return self._new(frame)
-        return camera
+        with self._lock:
+            camera = self._cameras.get(frame.camera)
+            if camera is None or (camera.grid.width, camera.grid.height) != (frame.width, frame.height):
+                camera = self._cameras[frame.camera] = self._new(frame)
+            return camera
 
     def _new(self, frame: Frame) -> _Camera:
         grid = CellGrid(frame.width, frame.height)
@@ -184,25 +191,36 @@ class LookingDetector:
         return tuple(_sheet_of(view, self._input) for view in views)
 
     def _tiles(self, grid: CellGrid) -> list[View]:
-        side = self._input
+        overlap = self._look.overlap
         if self._look.tiles is not None:
             columns, rows = self._look.tiles
-            side = (_side(grid.width, columns, self._look.overlap), _side(grid.height, rows, self._look.overlap))
-        return tiles(grid.width, grid.height, side, self._look.overlap)
+            side = (_side(grid.width, columns, overlap), _side(grid.height, rows, overlap))
+            return tiles(grid.width, grid.height, side, overlap)
+        found, larger = tiles(grid.width, grid.height, self._input, overlap), 1.0
+        while len(found) > _MOST_TILES:
+            larger *= max(float(np.sqrt(len(found) / _MOST_TILES)), 1.02)
+            side = (round(self._input[0] * larger), round(self._input[1] * larger))
+            found = tiles(grid.width, grid.height, side, overlap)
+        return found
 
     def _finished(self, task: _Task, found: Sequence[Detections]) -> tuple[Detections, Activity]:
         frame, camera, looks = task.frame, task.camera, task.looks
         size = (frame.width, frame.height)
-        views = [look.view for look in looks]
-        suppression = self._suppression
-        in_views = merged(_in_frame(task, found), views, size, suppression.max_iou, agnostic=suppression.agnostic)
+        in_views = merged(_in_frame(task, found), [look.view for look in looks], size, self._suppression)
         known, shown = after_look(camera.known, in_views, looks, frame.captured_at, size, _changed(task))
+        shown = self._without_duplicates(shown)
         if not frame.still:
             self._store(frame.camera, replace(camera, known=known, activity=self._learned(task, known)))
         activity_map = Activity(
             task.active.cells, camera.grid.cell, len(found), partly=bool(task.sheets) and not task.whole
         )
-        return Detections(shown.boxes, shown.scores, shown.class_ids, self._labels), activity_map
+        return Detections(shown.boxes, shown.scores, shown.class_ids, self._labels, shown.views < 0), activity_map
+
+    def _without_duplicates(self, shown: Found) -> Found:
+        """Removes carried objects that overlap a found one too much, whatever their scores."""
+        is_carried = shown.views < 0
+        found, carried = shown.select(~is_carried), shown.select(is_carried)
+        return Found.joined([found, carried.select(~duplicates(carried, found, self._suppression))])
 
     def _learned(self, task: _Task, known: Known) -> ActivityState | None:
         """Returns the state of the activity after the looks. In regions, the whole frame shows too little to count."""
@@ -214,16 +232,18 @@ class LookingDetector:
         return activity.looked(state, at_cells, grid.covered(known.boxes, grid.cell), task.elapsed)
 
     def _store(self, name: str, camera: _Camera) -> None:
-        """Workers may finish out of order, so only a newer frame replaces the stored one."""
+        """Workers may finish out of order, so only a newer frame replaces the stored one; and none after `forget`."""
         with self._lock:
             stored = self._cameras.get(name)
-            if stored is None or stored.at <= camera.at or stored.grid != camera.grid:
+            if stored is not None and stored.session is camera.session and stored.at <= camera.at:
                 self._cameras[name] = camera
 
 
-def _images(task: _Task) -> list[Frame]:
-    sheets = [Frame.of(drawn(sheet, task.frame.host())) for sheet in task.sheets]
-    return [*sheets, task.frame] if task.whole else sheets
+def _images(task: _Task) -> Iterator[Frame]:
+    for sheet in task.sheets:
+        yield Frame.of(drawn(sheet, task.frame.host()))
+    if task.whole:
+        yield task.frame
 
 
 def _in_frame(task: _Task, found: Sequence[Detections]) -> Found:

@@ -23,9 +23,10 @@ from sightd.plugins.api import Canvas, Context, Detections, Frame, Plugin, Plugi
 from sightd.plugins.detector.config import DetectorConfig
 from sightd.plugins.detector.heads.decoding import Head
 from sightd.plugins.detector.heads.registry import head_of, require_head
-from sightd.plugins.detector.looking import LookingDetector, Suppression
+from sightd.plugins.detector.looking import LookingDetector
 from sightd.plugins.detector.selection import Selection, of_views
 from sightd.plugins.look.config import look_options
+from sightd.plugins.look.merging import Suppression
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +126,8 @@ class Detector(Plugin[DetectorConfig]):
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__(config)
         self._last: dict[str, _LastWord] = {}
+        self._sessions: dict[str, object] = {}
+        """A camera's session begins with its first frame and ends with `forget`."""
         self._lock = threading.Lock()
 
     def open(self, context: Context) -> None:
@@ -138,7 +141,10 @@ class Detector(Plugin[DetectorConfig]):
         if look_options(self.config.look).mode != "frame" or gate_options(self.config.gate).mode != "off":
             of_parts = Selection(of_views(self.config), model.labels, suppressed=suppressed)
             self._views = object_detector_for(engine, head, of_parts)
-            self._looking = self._looking_with(self._views, model, context.name)
+            suppression = Suppression(
+                self.config.nms_iou, self.config.agnostic, within_views=self.config.agnostic or not suppressed
+            )
+            self._looking = self._looking_with(self._views, model, suppression, context.name)
         if model.ignored_columns or any(len(spec.shape) == 4 for spec in engine.session.outputs.values()):
             logger.warning("%s also finds masks or keypoints, which are not read: only its boxes are", model.name)
         try:
@@ -147,17 +153,20 @@ class Detector(Plugin[DetectorConfig]):
         except (PluginError, HeadMismatchError) as fault:
             raise PluginError(f"model {model.name!r}: {fault}") from None
 
-    def _looking_with(self, views: ObjectDetector, model: Model, name: str) -> LookingDetector:
+    def _looking_with(
+        self, views: ObjectDetector, model: Model, suppression: Suppression, name: str
+    ) -> LookingDetector:
         look, gate = look_options(self.config.look), gate_options(self.config.gate)
         if isinstance(views, DeviceObjectDetector) and look.mode != "frame":
             logger.info("%s: parts of frames are cut out on the CPU and uploaded; whole frames stay on the GPU", name)
         sides = (model.input.width, model.input.height)
-        suppression = Suppression(self.config.nms_iou, self.config.agnostic)
         return LookingDetector(views, self._selection.labels, sides, suppression, look, gate)
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
-        """Runs the model once for the whole batch."""
+        """Runs the model on the whole batch together."""
         assert self._object_detector is not None, "process was called before open"
+        with self._lock:
+            sessions = [self._sessions.setdefault(frame.camera, object()) for frame in frames]
         if self._looking is None:
             found = [Results(boxes) for boxes in self._object_detector.find(frames)]
         else:
@@ -165,8 +174,8 @@ class Detector(Plugin[DetectorConfig]):
                 Results(self._selection.of_frame(boxes, frame.width, frame.height), activity)
                 for frame, (boxes, activity) in zip(frames, self._looking.find(frames), strict=True)
             ]
-        for frame, result in zip(frames, found, strict=True):
-            self._remember(frame, result)
+        for frame, result, session in zip(frames, found, sessions, strict=True):
+            self._remember(frame, result, session)
         return found
 
     def predict(self, frame: Frame, results: Results) -> Results:
@@ -185,6 +194,7 @@ class Detector(Plugin[DetectorConfig]):
     def forget(self, camera: str) -> None:
         with self._lock:
             self._last.pop(camera, None)
+            self._sessions.pop(camera, None)
         if self._looking is not None:
             self._looking.forget(camera)
 
@@ -193,10 +203,12 @@ class Detector(Plugin[DetectorConfig]):
             if detector is not None:
                 detector.close()
 
-    def _remember(self, frame: Frame, results: Results) -> None:
-        """Stores a result. Workers may finish out of order, so only a newer frame replaces the stored one."""
+    def _remember(self, frame: Frame, results: Results, session: object) -> None:
+        """Stores a result. Workers may finish out of order, so only a newer frame replaces the stored one; and none
+        after `forget`."""
         word = _LastWord(frame.captured_at, frame.seq, (frame.width, frame.height), results)
         with self._lock:
             last = self._last.get(frame.camera)
-            if last is None or (last.captured_at, last.seq) <= (word.captured_at, word.seq):
+            is_newer = last is None or (last.captured_at, last.seq) <= (word.captured_at, word.seq)
+            if is_newer and self._sessions.get(frame.camera) is session:
                 self._last[frame.camera] = word

@@ -79,6 +79,17 @@ class Selection:
         Suppression sees all boxes, before the filters: a weaker box must not get through only because the better box of
         the same object stands outside a region.
         """
+        kept, boxes = self._kept(candidates, geometry)
+        return Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], self.labels)
+
+    def of_frame(self, found: Detections, width: int, height: int) -> Detections:
+        """Applies suppression and filters to objects found in views of a frame of `width` x `height` px."""
+        candidates = Candidates(found.boxes, found.scores, found.class_ids)
+        kept, _ = self._kept(candidates, Geometry(1, 1, 0, 0, width, height))
+        return found.select(kept)
+
+    def _kept(self, candidates: Candidates, geometry: Geometry) -> tuple[IntArray, FloatArray]:
+        """Returns the rows to keep, best first, and all boxes in pixels of the image."""
         boxes = geometry.boxes_to_source(candidates.boxes)
         kept = nms(
             candidates.boxes,
@@ -88,12 +99,7 @@ class Selection:
             limit=self._config.max_detections,
             wanted=self._wanted(boxes, candidates.class_ids, geometry),
         )
-        return Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], self.labels)
-
-    def of_frame(self, found: Detections, width: int, height: int) -> Detections:
-        """Applies suppression and filters to objects found in views of a frame of `width` x `height` px."""
-        candidates = Candidates(found.boxes, found.scores, found.class_ids)
-        return self.detections(candidates, Geometry(1, 1, 0, 0, width, height))
+        return kept, boxes
 
     def _wanted(self, boxes: FloatArray, class_ids: IntArray, geometry: Geometry) -> NDArray[np.bool_]:
         """Returns which boxes pass the filters; boxes without area or with NaN never do."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.geometry import Boxes, iou
+from sightd.engines.geometry import iou
 from sightd.plugins.api import FloatArray, IntArray
 
 _BLOCK = 64
@@ -24,12 +24,14 @@ def nms(
     *,
     limit: int | None = None,
     wanted: Mask | None = None,
+    views: IntArray | None = None,
 ) -> IntArray:
     """Returns the indices of the boxes to keep, best score first; equal scores are ordered by index.
 
     boxes xyxy [n, 4], scores [n], class_ids [n]. Greedy: a box is dropped if a better kept box of the same class
     overlaps it with an IoU above `max_iou`. With `class_ids=None`, boxes of all classes compete. `wanted` [n] marks the
-    boxes that may be returned; the others still suppress. At most `limit` indices are returned.
+    boxes that may be returned; the others still suppress. At most `limit` indices are returned. With `views` [n], boxes
+    with the same number there do not suppress each other.
 
     The result equals that of the plain greedy loop exactly: class ids are compared rather than boxes shifted by a class
     offset (which fails for negative and huge coordinates), and overlaps are computed in float64. Boxes are processed in
@@ -38,12 +40,22 @@ def nms(
     """
     order = np.argsort(-scores, kind="stable")
     exact = boxes.astype(np.float64)
+
+    def conflicts(a: IntArray, b: IntArray) -> Mask:
+        """Returns a mask [len(a), len(b)] of pairs of which only one box can be kept."""
+        overlap: Mask = iou(exact[a], exact[b]) > max_iou
+        if class_ids is not None:
+            overlap &= class_ids[a][:, None] == class_ids[b]
+        if views is not None:
+            overlap &= views[a][:, None] != views[b]
+        return overlap
+
     kept = np.zeros(0, np.int64)
     for start in range(0, len(order), _BLOCK):
         block = order[start : start + _BLOCK]
         if len(kept):
-            block = block[~_conflicts(exact, class_ids, kept, block, max_iou).any(axis=0)]
-        block = block[_survivors(np.triu(_conflicts(exact, class_ids, block, block, max_iou), 1))]
+            block = block[~conflicts(kept, block).any(axis=0)]
+        block = block[_survivors(np.triu(conflicts(block, block), 1))]
         kept = np.concatenate((kept, block))
         if limit is not None and _count(kept, wanted) >= limit:
             break
@@ -52,14 +64,6 @@ def nms(
 
 def _count(kept: IntArray, wanted: Mask | None) -> int:
     return len(kept) if wanted is None else int(np.count_nonzero(wanted[kept]))
-
-
-def _conflicts(boxes: Boxes, class_ids: IntArray | None, a: IntArray, b: IntArray, max_iou: float) -> Mask:
-    """Returns a mask [len(a), len(b)] of pairs of which only one box can be kept."""
-    overlap: Mask = iou(boxes[a], boxes[b]) > max_iou
-    if class_ids is not None:
-        overlap &= class_ids[a][:, None] == class_ids[b]
-    return overlap
 
 
 def _survivors(beats: NDArray[Any]) -> Mask:

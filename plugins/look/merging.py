@@ -16,6 +16,8 @@ _PART = 0.6
 """A box cut off by the edge of a view is part of a whole box of its class that covers at least this share of it."""
 _SAME_PART = 0.5
 """Two cut boxes of one class show the same object if they agree by this IoU where both views see it."""
+_MOST_CUT = 200
+"""Most cut boxes that are compared with each other: their number counts squared."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,29 +53,56 @@ class Found:
         )
 
 
-def merged(found: Found, views: Sequence[View], size: tuple[int, int], max_iou: float, *, agnostic: bool) -> Found:
-    """Returns one box per object, best score first.
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """How duplicates are recognised: boxes of one class (with `agnostic`, of any) that overlap by more than `max_iou`.
+
+    `within_views` is false for models that return each object only once: boxes found in one view are then all kept,
+    however much they overlap.
+    """
+
+    max_iou: float
+    agnostic: bool
+    within_views: bool = True
+
+
+def merged(found: Found, views: Sequence[View], size: tuple[int, int], suppression: Suppression) -> Found:
+    """Returns one box per object, best score first; what was found in a single view, unchanged.
 
     `views` are those that `Found.views` refers to, `size` is the frame's (width, height). Boxes that are whole compete
-    by score (NMS with `max_iou`; with `agnostic` also across classes). A box that its view cuts off loses to a whole
-    box that covers it, whatever its score. Cut boxes that show parts of one object, and of which no view shows the
-    whole, are united.
+    by score (NMS). A box that its view cuts off loses to a whole box that covers it, whatever its score. Cut boxes that
+    show parts of one object, and of which no view shows the whole, are united; of more than `_MOST_CUT` of them, those
+    with the best scores are kept.
     """
+    if len(views) <= 1:
+        return found
     is_cut = np.zeros(len(found), np.bool_)
     for index, view in enumerate(views):
         rows = np.flatnonzero(found.views == index)
         is_cut[rows] = cut_off(found.boxes[rows], view, *size)
-    whole = _suppressed(found.select(~is_cut), max_iou, agnostic=agnostic)
+    whole = _suppressed(found.select(~is_cut), suppression)
     cut = found.select(is_cut)
     if not len(cut):
         return whole
+    agnostic = suppression.agnostic
     cut = _united(cut.select(~_covered(cut, whole, agnostic=agnostic)), views)
     cut = cut.select(~_covered(cut, whole, agnostic=agnostic))
-    return _suppressed(Found.joined([whole, cut]), max_iou, agnostic=agnostic)
+    return _suppressed(Found.joined([whole, cut]), suppression)
 
 
-def _suppressed(found: Found, max_iou: float, *, agnostic: bool) -> Found:
-    return found.select(nms(found.boxes, found.scores, None if agnostic else found.class_ids, max_iou))
+def duplicates(of: Found, among: Found, suppression: Suppression) -> Mask:
+    """Returns which boxes of `of` show an object that is in `among`."""
+    overlap = iou(of.boxes, among.boxes)
+    if not suppression.agnostic:
+        overlap[of.class_ids[:, None] != among.class_ids] = 0
+    found: Mask = overlap.max(axis=1, initial=0) > suppression.max_iou
+    return found
+
+
+def _suppressed(found: Found, suppression: Suppression) -> Found:
+    class_ids = None if suppression.agnostic else found.class_ids
+    views = None if suppression.within_views else found.views
+    return found.select(nms(found.boxes, found.scores, class_ids, suppression.max_iou, views=views))
 
 
 def _covered(cut: Found, whole: Found, *, agnostic: bool) -> Mask:
@@ -93,37 +122,39 @@ def covered(cut: FloatArray, cut_classes: IntArray | None, whole: FloatArray, wh
 def _united(cut: Found, views: Sequence[View]) -> Found:
     """Replaces cut boxes that continue each other across views by the box around them, with the best of their scores.
 
-    Best score first: each box takes in all that agree with it where its view and theirs overlap, as often as that adds
-    one, so an object across three tiles becomes one box.
+    An object across three tiles becomes one box, although the outer ones have nothing in common.
     """
-    order = np.argsort(-cut.scores, kind="stable")
-    left = list(order.tolist())
-    boxes, rows = [], []
-    while left:
-        row = left.pop(0)
-        members = [row]
-        for member in members:
-            joining = [other for other in left if _continues(cut, member, other, views)]
-            members += joining
-            left = [other for other in left if other not in joining]
-        of = cut.boxes[members]
-        boxes.append(np.concatenate((of[:, :2].min(axis=0), of[:, 2:].max(axis=0))))
-        rows.append(row)
-    united = cut.select(np.array(rows, np.int64))
-    return Found(np.array(boxes, np.float32).reshape(-1, 4), united.scores, united.class_ids, united.views)
+    cut = cut.select(np.argsort(-cut.scores, kind="stable")[:_MOST_CUT])
+    groups = _connected(_continuing(cut, views))
+    first, group_of = np.unique(groups, return_inverse=True)  # the best box of each group has its number
+    boxes = cut.boxes[first]
+    np.minimum.at(boxes[:, :2], group_of, cut.boxes[:, :2])
+    np.maximum.at(boxes[:, 2:], group_of, cut.boxes[:, 2:])
+    return Found(boxes, cut.scores[first], cut.class_ids[first], cut.views[first])
 
 
-def _continues(cut: Found, a: int, b: int, views: Sequence[View]) -> bool:
-    first, second = views[cut.views[a]], views[cut.views[b]]
-    if cut.class_ids[a] != cut.class_ids[b] or first == second:
-        return False
-    shared = np.array(
-        (max(first[0], second[0]), max(first[1], second[1]), min(first[2], second[2]), min(first[3], second[3])),
-        np.float32,
-    )
-    if (shared[2:] <= shared[:2]).any():
-        return False
-    clipped = cut.boxes[[a, b]]
-    np.maximum(clipped[:, :2], shared[:2], out=clipped[:, :2])
-    np.minimum(clipped[:, 2:], shared[2:], out=clipped[:, 2:])
-    return bool(iou(clipped[:1], clipped[1:])[0, 0] >= _SAME_PART)
+def _continuing(cut: Found, views: Sequence[View]) -> Mask:
+    """Returns a mask [n, n]: pairs of one class and two views that agree where both views see them."""
+    of = np.array(views, np.float32).reshape(-1, 4)[cut.views]
+    low = np.maximum(of[:, None, :2], of[None, :, :2])
+    high = np.minimum(of[:, None, 2:], of[None, :, 2:])
+    start = np.maximum(cut.boxes[:, None, :2], low)  # [i, j]: box i, clipped to what view j also shows
+    end = np.minimum(cut.boxes[:, None, 2:], high)
+    own = np.maximum(end - start, 0).prod(axis=2)
+    sides = np.minimum(end, end.transpose(1, 0, 2)) - np.maximum(start, start.transpose(1, 0, 2))
+    shared = np.maximum(sides, 0).prod(axis=2)
+    agree = (shared > 0) & (shared >= _SAME_PART * (own + own.T - shared))
+    same_view = (of[:, None] == of[None]).all(axis=2)
+    found: Mask = agree & ~same_view & (cut.class_ids[:, None] == cut.class_ids)
+    return found
+
+
+def _connected(pairs: Mask) -> IntArray:
+    """Returns for each row of a symmetric mask [n, n] the lowest row that it is connected with, itself included."""
+    lowest = np.arange(len(pairs))
+    linked = pairs | np.eye(len(pairs), dtype=np.bool_)
+    while True:
+        after = np.where(linked, lowest, len(pairs)).min(axis=1, initial=len(pairs))
+        if np.array_equal(after, lowest):
+            return lowest
+        lowest = after

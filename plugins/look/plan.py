@@ -35,10 +35,10 @@ _BURST = 0.5
 class Pace:
     """How often what is looked at, in s; `runs_per_second` is the budget of the camera.
 
-    `whole`: the whole frame at once, which shows large objects · `confirm`: a known object that rests · `sweep`:
-    shortest time between two looks at the same part of the rest of the picture. `patient`: in a picture in which
-    nothing changes, all objects are confirmed together, with one sheet for the rest, and nothing is looked at in
-    between; otherwise what is left of the budget is spent on doubtful objects and on the rest.
+    `whole`: the whole frame at once, which shows large objects, but for at most half of the budget · `confirm`: a known
+    object that rests · `sweep`: shortest time between two looks at the same part of the rest of the picture. `patient`:
+    in a picture in which nothing changes, all objects are confirmed together, with one sheet for the rest, and nothing
+    is looked at in between; otherwise what is left of the budget is spent on doubtful objects and on the rest.
     """
 
     runs_per_second: float
@@ -64,12 +64,10 @@ class PlanState:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where to look on one frame: at the whole of it, and on sheets. `left_out` says whether the budget was too small
-    for activity or for an object that was due."""
+    """Where to look on one frame: at the whole of it, and on sheets."""
 
     whole: bool
     sheets: tuple[Sheet, ...]
-    left_out: bool = False
 
     @property
     def runs(self) -> int:
@@ -83,6 +81,7 @@ class RegionPlanner:
         self._grid, self._pace = grid, pace
         self._width, self._height = grid.width, grid.height
         self.input_size = input_size
+        self._whole_every = max(pace.whole, 2 / pace.runs_per_second)
         self._whole_scale = min(input_size[0] / grid.width, input_size[1] / grid.height)
         side = (max(input_size[0] // 2 - 4, 32), max(input_size[1] // 2 - 4, 32))
         self.tiles = tiles(grid.width, grid.height, side, overlap=0.3)
@@ -109,7 +108,7 @@ class RegionPlanner:
             state = replace(state, whole_at=-np.inf, tile_at=np.full(len(self.tiles), -np.inf))
         is_quiet = active.everything or not active.cells.any()
         groups = [] if is_quiet else self._groups(active.cells, state)
-        whole = state.budget >= 1 and at - state.whole_at >= self._pace.whole
+        whole = state.budget >= 1 and at - state.whole_at >= self._whole_every
         is_time = at - state.swept_at >= self._pace.confirm
         if self._is_idle(state, groups, whole=whole, is_time=is_time):
             return state, Plan(False, ())
@@ -122,7 +121,7 @@ class RegionPlanner:
             packer.add(look)
         sheets = tuple(packer.sheets())
         shown = [part.look.view for sheet in sheets for part in sheet.parts]
-        plan = Plan(whole, sheets, left_out=len(wanted) > sum(look.view in shown for look in wanted))
+        plan = Plan(whole, sheets)
         return self._after(state, plan, shown, at, swept=is_time and bool(sheets)), plan
 
     def _after(self, state: PlanState, plan: Plan, shown: Sequence[View], at: float, *, swept: bool) -> PlanState:

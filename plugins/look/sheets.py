@@ -111,15 +111,20 @@ def packed(looks: Sequence[Look], width: int, height: int, most: int) -> Packer:
     """Returns a packer with as many of `looks` as fit on `most` sheets of `width` x `height` px, the first of which are
     the most important. It takes more only where room is left on the sheets that are used.
 
-    Views are placed in descending height, which wastes little for views of similar size.
+    Views are placed in descending height, which wastes little for views of similar size. How many fit is found by
+    bisection.
     """
     room = np.cumsum([min(look.size[0], width) * min(look.size[1], height) for look in looks])
-    for count in range(int(np.searchsorted(room, most * width * height, "right")), -1, -1):
+    best, fits, limit = Packer(width, height, most), 0, int(np.searchsorted(room, most * width * height, "right"))
+    while fits < limit:
+        count = (fits + limit + 1) // 2
         packer = Packer(width, height, most)
         if all(packer.add(look) for look in sorted(looks[:count], key=lambda one: -one.size[1])):
-            break
-    packer.most = len(packer.sheets())
-    return packer
+            best, fits = packer, count
+        else:
+            limit = count - 1
+    best.most = len(best.sheets())
+    return best
 
 
 def drawn(sheet: Sheet, frame: Image) -> Image:

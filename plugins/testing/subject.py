@@ -184,6 +184,8 @@ def _verify_objects(item: Detections | Tracks) -> None:
         raise BrokenRuleError(f"{kind}.scores are not in 0 to 1")
     if len(item) and (item.class_ids.min() < 0 or item.class_ids.max() >= len(item.labels)):
         raise BrokenRuleError(f"{kind}.class_ids exceed the {len(item.labels)} labels")
+    if isinstance(item, Detections) and item.carried.dtype != np.bool_:
+        raise BrokenRuleError(f"Detections.carried is {item.carried.dtype}, not bool")
 
 
 def _verify_tracks(tracks: Tracks, detections: Detections | None) -> None:
@@ -192,3 +194,5 @@ def _verify_tracks(tracks: Tracks, detections: Detections | None) -> None:
     rows = 0 if detections is None else len(detections)
     if len(tracks) and (tracks.detection.min() < -1 or tracks.detection.max() >= rows):
         raise BrokenRuleError(f"Tracks.detection exceeds the {rows} rows of the frame's Detections")
+    if detections is not None and detections.carried[tracks.detection[tracks.detection >= 0]].any():
+        raise BrokenRuleError("Tracks.detection names a carried row of the frame's Detections, which is no observation")

@@ -24,6 +24,7 @@ START = slice(24, 26)
 NEXT_START, NEXT_START_AT = slice(26, 28), 28
 """Observed centre that becomes START once it is old enough, and its time."""
 SEEN_AT, BORN_AT = 29, 30
+"""SEEN_AT is the time of the last observation, or since then of the last frame with a carried detection."""
 SCORE, CLASS_ID = 31, 32
 ID = 33
 """Zero until the track is confirmed."""
@@ -56,7 +57,7 @@ class CameraTracks:
     s between the previous frame and this one.
 
     `rows` is float64 [n, WIDTH], oldest track first; `size` is the frame's (width, height). The filter state of a track
-    belongs to the time of its last observation; prediction computes from it and does not change it. All coordinates are
+    belongs to the time SEEN_AT; prediction computes from it and does not change it. All coordinates are
     those of the frame at `at`. `drift` is the camera's motion: the change [2, 3] of a point (x, y, 1) in px/s; None if
     it stands. `view` is what the frame looked like; None if images are not used.
     """
@@ -115,6 +116,16 @@ def seen_again(rows: Rows, boxes: Rows, scores: Rows, class_ids: Rows, now: floa
         after[aged, START] = rows[aged, NEXT_START]
         after[aged, NEXT_START] = boxes[aged, :2]
         after[aged, NEXT_START_AT] = now
+    return after
+
+
+def kept(rows: Rows, now: float) -> Rows:
+    """Returns rows [n, WIDTH] of tracks of which the frame says nothing, because no model looked there: alive, without
+    a hit or an observation, and with the mean score that they had."""
+    after = rows.copy()
+    after[:, MOTION] = motion.advance(rows[:, MOTION], now - rows[:, SEEN_AT])
+    after[:, SEEN_AT] = now
+    after[:, SCORE_WEIGHT] -= 1
     return after
 
 

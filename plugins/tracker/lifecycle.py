@@ -7,8 +7,11 @@ A track is confirmed when it was seen often enough. It is shown unless it looks 
 detector takes for a person gets weak scores, on some frames only, and never moves. So a track needs good scores, or it
 must have moved.
 
+Carried detections (`Detections.carried`) are no observations: they keep a track alive that no other detection matches,
+and neither start nor confirm one.
+
 OC-SORT's third part, the re-update of the filter after a gap, is not needed: a state here is never advanced without an
-observation, so it accumulates no error.
+observation, so it accumulates no error; if a carried detection stands for one, it slows down to a halt.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from sightd.plugins.tracker.camera_tracks import (
     VISIBLE,
     CameraTracks,
     fresh,
+    kept,
     seen_again,
 )
 from sightd.plugins.tracker.motion import Rows
@@ -69,7 +73,7 @@ def step(
     before: CameraTracks, found: Detections, now: float, rules: LifecycleRules
 ) -> tuple[CameraTracks, NDArray[np.int64]]:
     """Returns the tracks after a frame at `now` ≥ `before.at`, and each one's row in `found`, or -1."""
-    seen = _usable(found, rules.low_score)
+    seen = _usable(found, ~found.carried, rules.low_score)
     tracks, columns = match(before, seen, now, rules)
     rows = _aged(before, now)
     if len(tracks):
@@ -79,19 +83,32 @@ def step(
 
     missed = detection < 0
     if missed.any():
-        kept = ~missed | ((rows[:, ID] > 0) & (now - rows[:, SEEN_AT] <= rules.max_lost))
-        rows, detection = rows[kept], detection[kept]
+        carried = _carried(before, found, missed, now, rules)
+        rows[carried] = kept(rows[carried], now)
+        missed[carried] = False
+        lives = ~missed | ((rows[:, ID] > 0) & (now - rows[:, SEEN_AT] <= rules.max_lost))
+        rows, detection = rows[lives], detection[lives]
     starting = _starting(seen, columns, rules.max_tracks - len(rows), rules.high_score)
     if len(starting):
         rows = np.concatenate((rows, _begun(seen, starting, columns, now)))
         detection = np.concatenate((detection, seen.row[starting]))
-    next_id = _confirm(rows, before, now, rules)
+    next_id = _confirm(rows, detection >= 0, before, now, rules)
     after = replace(before, at=now, interval=now - before.at, rows=rows, labels=found.labels, next_id=next_id)
     return after, detection
 
 
-def _usable(found: Detections, low_score: float) -> Seen:
-    usable = (found.scores >= low_score) & np.isfinite(found.boxes).all(axis=1)
+def _carried(
+    before: CameraTracks, found: Detections, missed: NDArray[np.bool_], now: float, rules: LifecycleRules
+) -> Indices:
+    """Returns which of the tracks that were not observed (`missed`) match a carried detection."""
+    rows = np.flatnonzero(missed)
+    carried = _usable(found, found.carried, rules.low_score)
+    tracks, _ = match(replace(before, rows=before.rows[rows]), carried, now, rules)
+    return rows[tracks]
+
+
+def _usable(found: Detections, wanted: NDArray[np.bool_], low_score: float) -> Seen:
+    usable = wanted & (found.scores >= low_score) & np.isfinite(found.boxes).all(axis=1)
     row = np.flatnonzero(usable)
     return Seen(
         to_centre_size(found.boxes[row].astype(np.float64)),
@@ -127,9 +144,9 @@ def _starting(seen: Seen, matched: Indices, room: int, high_score: float) -> Ind
     return starting
 
 
-def _confirm(rows: Rows, before: CameraTracks, now: float, rules: LifecycleRules) -> int:
-    """Decides, in place, which tracks are proven and visible, assigns ids to newly confirmed ones, and returns the next
-    free id.
+def _confirm(rows: Rows, observed: NDArray[np.bool_], before: CameraTracks, now: float, rules: LifecycleRules) -> int:
+    """Decides, in place, which tracks are proven and visible, assigns ids to newly confirmed ones, which must be among
+    the `observed`, and returns the next free id.
 
     Tracks of a camera's first frame are confirmed at once, because there was no earlier frame to see them in.
     """
@@ -140,7 +157,9 @@ def _confirm(rows: Rows, before: CameraTracks, now: float, rules: LifecycleRules
     )
     convincing = proven | (mean >= _towards_one(rules.high_score, _CONVINCING))
 
-    new = np.flatnonzero((rows[:, ID] == 0) & convincing & (rows[:, HITS] >= _needed(rows, before, now, rules)))
+    new = np.flatnonzero(
+        (rows[:, ID] == 0) & observed & convincing & (rows[:, HITS] >= _needed(rows, before, now, rules))
+    )
     if len(new):
         rows[new, ID] = np.arange(before.next_id, before.next_id + len(new))
     rows[:, PROVEN] = proven

@@ -33,6 +33,9 @@ _FIRST_VELOCITY = np.square([2.0, 2.0, 0.5, 0.5])
 """Variance of the velocity of a track seen once, in (sizes/s)²."""
 _ACCELERATION = np.array([1.0, 1.0, 0.2, 0.2])
 """Spectral density of the acceleration, in sizes²/s³."""
+_STOPS = 1.0
+"""Time constant (s) with which the velocity of an object that is not observed for long decays: it is expected to stop
+there."""
 _LEAST_SIZE = 1.0
 """Least width and height (px) used to scale noise, so that no variance is zero."""
 
@@ -88,6 +91,21 @@ def observe(states: Rows, elapsed: Rows, boxes: Rows, scores: Rows) -> Rows:
     seen[:, _COVARIANCE] = kept * covariance
     seen[:, _VELOCITY_VARIANCE] = velocity_variance - velocity_gain * covariance
     return seen
+
+
+def advance(states: Rows, elapsed: Rows) -> Rows:
+    """Returns the states `elapsed` [n] ≥ 0 seconds later, without an observation: less certain, and slowing down."""
+    time, scale = elapsed[:, None], _squared_sizes(states[:, BOX])
+    noise, slower = _ACCELERATION * scale * time, np.exp(-time / _STOPS)
+    after = states.copy()
+    after[:, BOX] = predict(states, elapsed)
+    after[:, VELOCITY] *= slower
+    velocity_variance = states[:, _VELOCITY_VARIANCE] + noise
+    growth = 2 * states[:, _COVARIANCE] + time * (velocity_variance - noise * (2 / 3))
+    after[:, _BOX_VARIANCE] += time * growth
+    after[:, _COVARIANCE] = slower * (states[:, _COVARIANCE] + time * (velocity_variance - noise / 2))
+    after[:, _VELOCITY_VARIANCE] = slower * slower * velocity_variance
+    return after
 
 
 def deviation(states: Rows, elapsed: Rows) -> Rows:

@@ -141,7 +141,7 @@ def test_a_disturbance_is_no_activity(scenery: Scenery, most: float) -> None:
     seen = [camera.see(cells) for cells in frames(scenery, 2 * SETTLED)]
     settled = seen[round(SETTLED * FPS) :]
     assert not any(active.everything for active in settled)
-    assert np.mean([active.share for active in settled]) <= most
+    assert np.mean([active.cells.mean() for active in settled]) <= most
 
 
 @pytest.mark.parametrize("scenery", [scenery for scenery, _ in DISTURBANCES.values()], ids=DISTURBANCES)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sightd.plugins.api import Detections, FrameOverride, Tracks, label_of
+from sightd.plugins.api import Detections, FrameOverride, JsonOptions, Results, Tracks, label_of
 
 
 def detections(boxes: Any, count: int) -> Detections:
@@ -17,6 +19,27 @@ def detections(boxes: Any, count: int) -> Detections:
 def test_detections_of_differing_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"Detections\.scores has 2 rows, boxes has 1"):
         detections([[0, 0, 1, 1]], 2)
+
+
+def carried(*rows: bool) -> Detections:
+    return replace(detections([[0, 0, 1, 1]] * len(rows), len(rows)), carried=np.array(rows))
+
+
+def test_no_detection_is_carried_unless_it_is_marked() -> None:
+    assert detections([[0, 0, 1, 1]] * 2, 2).carried.tolist() == [False, False]
+    with pytest.raises(ValueError, match=r"Detections\.carried has 1 rows, boxes has 2"):
+        replace(carried(True, False), carried=np.array([True]))
+
+
+def test_carried_detections_stay_marked_when_they_are_selected_or_sent_to_another_process() -> None:
+    both = carried(True, False)
+    assert both.select(np.array([1, 0])).carried.tolist() == [False, True]
+    assert pickle.loads(pickle.dumps(both)).carried.tolist() == [True, False]
+
+
+def test_the_json_form_marks_carried_detections() -> None:
+    form: Any = carried(True, False).to_json(Results(), JsonOptions())
+    assert [row.get("carried") for row in form["detections"]] == [True, None]
 
 
 @pytest.mark.parametrize("boxes", [[0, 1], [[0, 0, 1]], [[[0, 0, 1, 1]], [[0, 0, 1, 1]]]])

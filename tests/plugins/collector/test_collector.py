@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,19 @@ def test_an_object_that_is_lost_for_one_frame_was_missed(tmp_path: Path) -> None
     assert shown(opened(tmp_path / "b"), *seen) == ["new"]
     moved = [*frames[:3], (3.0, 10, found(0.9, x=120))]
     assert shown(opened(tmp_path / "c"), *moved) == ["new"]
+
+
+def carried(detections: Detections) -> Detections:
+    return replace(detections, carried=np.ones(len(detections), np.bool_))
+
+
+def test_a_carried_object_is_neither_doubtful_nor_missed(tmp_path: Path) -> None:
+    none = found()
+    assert shown(opened(tmp_path / "a"), (0, 10, none), (1, 10, carried(found(0.42))), (2, 10, none)) == ["new"]
+    frames = [(0.0, 10, found(0.9)), (1.0, 10, found(0.9)), (2.0, 10, carried(found(0.9))), (3.0, 10, found(0.9))]
+    assert shown(opened(tmp_path / "b"), *frames) == ["new"]
+    frames = [(0.0, 10, none), (1.0, 10, carried(found(0.9))), (2.0, 10, none), (3.0, 10, carried(found(0.9)))]
+    assert shown(opened(tmp_path / "c"), *frames) == ["new"]
 
 
 def test_a_frame_that_looks_like_a_stored_one_is_not_new(tmp_path: Path) -> None:

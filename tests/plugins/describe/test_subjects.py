@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ def test_a_track_is_described_if_it_is_old_enough_and_was_seen_on_this_frame(
 def test_objects_below_the_minimum_score_are_not_described() -> None:
     assert [one.facts["class"] for one in found(detections(), tracks(), classes=LABELS, min_score=0.85)] == ["person"]
     assert [one.facts["class"] for one in found(detections(), classes=LABELS, min_score=0.85)] == ["person"]
+
+
+def test_a_carried_object_is_not_described_because_its_box_is_not_exact() -> None:
+    one = replace(detections(), carried=np.array([True, False]))
+    assert [subject.facts["class"] for subject in found(one, classes=LABELS)] == ["car"]
 
 
 def test_without_a_tracker_the_most_certain_object_of_a_class_comes_first() -> None:

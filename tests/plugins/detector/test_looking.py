@@ -16,8 +16,9 @@ import pytest
 from sightd.plugins.activity.config import GateOptions
 from sightd.plugins.activity.result import Activity
 from sightd.plugins.api import Detections, FloatArray, Frame, Image
-from sightd.plugins.detector.looking import LookingDetector, Suppression
+from sightd.plugins.detector.looking import LookingDetector
 from sightd.plugins.look.config import LookOptions
+from sightd.plugins.look.merging import Found, Suppression
 
 WIDTH, HEIGHT = 960, 540
 INPUT = (208, 208)
@@ -34,8 +35,10 @@ class RedBoxes:
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int]] = []
+        self.batches: list[int] = []
 
     def find(self, frames: Sequence[Frame]) -> list[Detections]:
+        self.batches.append(len(frames))
         return [self._in(frame.host()) for frame in frames]
 
     def _in(self, image: Image) -> Detections:
@@ -85,10 +88,13 @@ class Watch:
     def frame(self, image: Image, *, still: bool = False) -> Frame:
         return Frame.of(image, camera=self.name, seq=self.number, captured_at=self.at, still=still)
 
-    def see(self, *boxes: Box) -> FloatArray:
+    def look(self, *boxes: Box) -> Detections:
         ((found, self.activity),) = self.detector.find([self.frame(picture(*boxes, number=self.number))])
         self.number += 1
-        return found.boxes
+        return found
+
+    def see(self, *boxes: Box) -> FloatArray:
+        return self.look(*boxes).boxes
 
     def settle(self, *boxes: Box, seconds: float = 6) -> FloatArray:
         for _ in range(round(seconds * FPS)):
@@ -106,6 +112,12 @@ def close(found: FloatArray, *expected: Box, by: float = 3) -> bool:
         return False
     return all(bool((np.abs(found - np.array(box)).max(axis=1) <= by).any()) for box in expected)
 
+
+PAIR: list[Any] = [
+    ((100, 100, 200, 300), np.array([0.9], np.float32), np.array([0]), np.array([-1])),
+    ((110, 100, 210, 300), np.array([0.3], np.float32), np.array([0]), np.array([0])),
+]
+"""A carried box and a found one that overlap by 82 %: box, score, class, view."""
 
 MODES: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
     "tiles": ({"mode": "tiles"}, None),
@@ -237,6 +249,74 @@ def test_a_forgotten_camera_is_looked_at_as_a_new_one(watch: Watch) -> None:
     watch.settle(LARGE)
     watch.detector.forget(watch.name)
     assert len(watch.see()) == 0
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_the_model_gets_eight_images_at_a_time_however_many_tiles_there_are(*, still: bool) -> None:
+    watch = Watch({"mode": "tiles"})
+    watch.detector.find([watch.frame(picture(SMALL), still=still)] * 3)
+    assert watch.runs == 3 * (1 + TILES)
+    assert max(watch.model.batches) == 8
+    assert len(watch.model.batches) == -(-watch.runs // 8)
+
+
+@pytest.mark.parametrize("size", [(3840, 2160), (9000, 3000), (1000, 8000)])
+def test_a_frame_of_very_many_tiles_is_shown_in_sixty_four_reduced_ones(size: tuple[int, int]) -> None:
+    width, height = size
+    image = np.full((height, width, 3), 110, np.uint8)
+    large: Box = (width // 2, height // 2, width // 2 + 60, height // 2 + 200)
+    image[large[1] : large[3], large[0] : large[2]] = (20, 20, 230)
+    watch = Watch({"mode": "tiles"})
+    ((found, _),) = watch.detector.find([watch.frame(image, still=True)])
+    assert 40 <= watch.runs <= 1 + 64
+    assert close(found.boxes, large, by=8)
+
+
+def test_a_number_of_tiles_that_was_asked_for_is_kept() -> None:
+    watch = Watch({"mode": "tiles", "tiles": [10, 8]})
+    watch.see(LARGE)
+    assert watch.runs == 1 + 80
+
+
+@pytest.mark.parametrize("mode", ["frame", "tiles", "regions"])
+def test_objects_that_no_look_has_shown_on_this_frame_are_marked_as_carried(mode: str) -> None:
+    gated = Watch({"mode": mode}, {})
+    assert gated.look(LARGE).carried.tolist() == [False]
+    gated.settle(LARGE, seconds=8)
+    before = gated.runs
+    kept = gated.look(LARGE)
+    assert gated.runs == before
+    assert kept.carried.tolist() == [True]
+
+
+def test_a_carried_object_gives_way_to_a_found_one_whatever_their_scores() -> None:
+    """A second box of the same place, of another size than matching tolerates, as coarse models give it."""
+    old, new = (Found(np.array([box], np.float32), *rows) for box, *rows in PAIR)
+    watch = Watch({"mode": "tiles"})
+    shown = watch.detector._without_duplicates(Found.joined([old, new]))
+    assert shown.scores == pytest.approx([0.3])
+
+
+class Interrupted(RedBoxes):
+    """A model during whose run the camera is forgotten, as by a reload of the configuration."""
+
+    watch: Watch | None = None
+
+    def find(self, frames: Sequence[Frame]) -> list[Detections]:
+        found = super().find(frames)
+        if self.watch is not None:
+            self.watch.detector.forget(self.watch.name)
+        return found
+
+
+def test_a_frame_that_is_finished_after_its_camera_was_forgotten_leaves_nothing_behind(watch: Watch) -> None:
+    watch.settle(LARGE)
+    model = Interrupted()
+    model.watch = watch
+    watch.detector._finder = model
+    watch.see(LARGE)
+    watch.see((400, 100, 500, 400))
+    assert watch.detector._cameras == {}
 
 
 def test_regions_keep_to_their_budget() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,40 @@ def test_with_the_gate_a_still_picture_is_not_looked_at_and_its_objects_stay(tmp
     assert counted[-1] == "nothing"
     known = [len(found.get(Detections) or ()) for found in results]
     assert known[-1] == known[-2] >= 1
+    last = results[-1].get(Detections)
+    assert last is not None
+    assert last.carried.all()
+
+
+@pytest.mark.parametrize("options", [{}, {"gate": "activity"}], ids=["always", "gated"])
+def test_overlapping_objects_of_a_model_that_needs_no_suppression_are_all_kept(
+    tmp_path: Path, options: Mapping[str, Any]
+) -> None:
+    queries = np.array([[8, 8, 24, 24, 0.9, 1], [10, 8, 26, 24, 0.8, 1], [0, 0, 0, 0, 0, 0]], np.float32)
+    detector = opened(tmp_path, "yolo-end-to-end", {"output": queries}, nms_iou=0.3, **options)
+    for seq in range(12):
+        found = activity_of(detector, seq).get(Detections)
+        assert found is not None
+        assert found.scores == pytest.approx([0.9, 0.8])
+
+
+def test_a_frame_that_is_finished_after_its_camera_was_forgotten_is_not_remembered(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = detector._object_detector
+    assert finder is not None
+    find = finder.find
+
+    def forgotten_meanwhile(frames: Sequence[Frame]) -> list[Detections]:
+        detector.forget("door")
+        return find(frames)
+
+    monkeypatch.setattr(finder, "find", forgotten_meanwhile)
+    assert len(analyse(detector, frame())) == 1
+    assert len(detector.predict(frame(seq=2), Results())) == 0
+    monkeypatch.undo()
+    analyse(detector, frame(seq=3))
+    assert len(detector.predict(frame(seq=4), Results())) == 1
 
 
 def test_without_look_and_gate_there_is_no_map(detector: Detector) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from sightd.plugins.look.merging import Found, merged
+from sightd.plugins.look.merging import Found, Suppression, merged
 from sightd.plugins.look.views import View, tiles
 
 FRAME = (1000, 600)
 LEFT, RIGHT = (0, 0, 550, 600), (450, 0, 1000, 600)
 WHOLE = (0, 0, 1000, 600)
+BY_CLASS = Suppression(0.5, agnostic=False)
 Row = tuple[tuple[float, float, float, float], float, int, int]
 """Box, score, class, view."""
 
@@ -23,13 +24,13 @@ def found(*rows: Row) -> Found:
 
 
 def boxes_of(rows: Sequence[Row], views: Sequence[View], *, agnostic: bool = False) -> list[list[float]]:
-    boxes: list[list[float]] = merged(found(*rows), views, FRAME, 0.5, agnostic=agnostic).boxes.tolist()
+    boxes: list[list[float]] = merged(found(*rows), views, FRAME, Suppression(0.5, agnostic)).boxes.tolist()
     return boxes
 
 
 def test_an_object_that_two_views_show_completely_is_one_with_the_better_score() -> None:
     rows: list[Row] = [((460, 100, 540, 200), 0.6, 0, 0), ((461, 101, 541, 201), 0.8, 0, 1)]
-    result = merged(found(*rows), [LEFT, RIGHT], FRAME, 0.5, agnostic=False)
+    result = merged(found(*rows), [LEFT, RIGHT], FRAME, BY_CLASS)
     assert result.boxes.tolist() == [[461, 101, 541, 201]]
     assert result.scores == pytest.approx([0.8])
 
@@ -41,7 +42,7 @@ def test_a_box_that_a_view_cuts_off_loses_to_the_whole_one_even_with_a_better_sc
 
 def test_parts_of_an_object_that_no_view_shows_completely_are_united() -> None:
     rows: list[Row] = [((300, 100, 550, 400), 0.7, 0, 0), ((450, 102, 800, 398), 0.6, 0, 1)]
-    result = merged(found(*rows), [LEFT, RIGHT], FRAME, 0.5, agnostic=False)
+    result = merged(found(*rows), [LEFT, RIGHT], FRAME, BY_CLASS)
     assert result.boxes.tolist() == [[300, 100, 800, 400]]
     assert result.scores == pytest.approx([0.7])
 
@@ -52,7 +53,7 @@ def test_an_object_across_three_tiles_is_one() -> None:
     rows: list[Row] = [
         ((200, 50, 400, 150), 0.5, 0, 0), ((300, 50, 700, 150), 0.9, 0, 1), ((600, 50, 850, 150), 0.6, 0, 2)
     ]  # fmt: skip
-    result = merged(found(*rows), views, (1000, 200), 0.5, agnostic=False)
+    result = merged(found(*rows), views, (1000, 200), BY_CLASS)
     assert result.boxes.tolist() == [[200, 50, 850, 150]]
 
 
@@ -80,8 +81,37 @@ def test_a_cut_box_that_nothing_else_shows_stays() -> None:
     assert boxes_of(rows, [LEFT]) == [[430, 100, 550, 300]]
 
 
+CROWD: list[Row] = [((100, 100, 200, 300), 0.8, 0, 0), ((110, 100, 210, 300), 0.7, 0, 0)]
+"""Two boxes of one view that overlap by 82 %."""
+
+
+def test_what_was_found_in_a_single_view_is_unchanged() -> None:
+    assert boxes_of(CROWD, [WHOLE]) == [list(row[0]) for row in CROWD]
+
+
+def test_boxes_of_a_model_that_needs_no_suppression_compete_only_across_views() -> None:
+    again: Row = ((102, 100, 202, 300), 0.9, 0, 1)
+    rows = found(*CROWD[1:], ((150, 100, 250, 300), 0.6, 0, 0), again)
+    assert len(merged(found(*CROWD), [LEFT, WHOLE], FRAME, BY_CLASS)) == 1
+    queries = Suppression(0.5, agnostic=False, within_views=False)
+    assert len(merged(found(*CROWD), [LEFT, WHOLE], FRAME, queries)) == 2
+    assert sorted(merged(rows, [LEFT, WHOLE], FRAME, queries).boxes[:, 0].tolist()) == [102, 150]
+
+
+def test_of_very_many_cut_boxes_the_two_hundred_best_are_kept() -> None:
+    corners = [(x, y) for x in range(0, 500, 20) for y in range(0, 600, 15)]
+    scores = np.random.default_rng(1).permutation(len(corners)) / len(corners)
+    cut = [
+        ((480.0, y * 0.9, 550.0, y * 0.9 + 0.5), float(score), number, 0)
+        for number, ((_, y), score) in enumerate(zip(corners, scores, strict=True))
+    ]
+    kept = merged(found(*cut), [LEFT, RIGHT], FRAME, BY_CLASS)
+    assert len(kept) == 200
+    assert kept.scores.min() >= np.sort(scores)[-200] - 1e-6
+
+
 def test_nothing_found_is_nothing() -> None:
-    assert len(merged(Found.none(), [LEFT, RIGHT], FRAME, 0.5, agnostic=False)) == 0
+    assert len(merged(Found.none(), [LEFT, RIGHT], FRAME, BY_CLASS)) == 0
 
 
 def test_random_objects_seen_through_tiles_come_out_once_each() -> None:
@@ -98,7 +128,7 @@ def test_random_objects_seen_through_tiles_come_out_once_each() -> None:
                 part = np.concatenate((np.maximum(box[:2], view[:2]), np.minimum(box[2:], view[2:])))
                 if (part[2:] - part[:2] > 8).all():
                     rows.append((tuple(part.tolist()), float(random.uniform(0.3, 0.9)), 0, index))
-        shown = merged(found(*rows), views, (1920, 1080), 0.5, agnostic=False)
+        shown = merged(found(*rows), views, (1920, 1080), BY_CLASS)
         assert len(shown) == len(true)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightd.plugins.api import Detections, FloatArray
-from sightd.plugins.look.sheets import GREY, Look, Part, Sheet, drawn, in_frame, packed
+from sightd.plugins.look.sheets import GREY, Look, Packer, Part, Sheet, drawn, in_frame, packed
 
 LOOKS = st.lists(
     st.builds(
@@ -47,6 +47,21 @@ def test_what_does_not_fit_is_left_out_from_the_end() -> None:
     looks = [Look((0, 0, 400, 400)), Look((500, 0, 900, 400)), Look((1000, 0, 1400, 400))]
     shown = [part.look.view for sheet in packed(looks, 416, 416, 2).sheets() for part in sheet.parts]
     assert shown == [looks[0].view, looks[1].view]
+
+
+def test_how_many_of_hundreds_of_views_fit_is_found_in_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[Look] = []
+    add = Packer.add
+
+    def counted(packer: Packer, look: Look) -> bool:
+        added.append(look)
+        return add(packer, look)
+
+    monkeypatch.setattr(Packer, "add", counted)
+    looks = [Look((x, 0, x + 150 + x % 7, 150)) for x in range(400)]
+    packer = packed(looks, 416, 416, 60)
+    assert sum(len(sheet.parts) for sheet in packer.sheets()) == 240
+    assert len(added) < 10 * len(looks)
 
 
 def test_what_fills_takes_the_room_that_is_left_and_no_sheet_of_its_own() -> None:

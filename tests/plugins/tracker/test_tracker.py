@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,61 @@ def test_a_track_names_its_row_of_the_detections() -> None:
     look(one, 0.0, detections([box(200, 300), box(600, 300), box(900, 300)]))
     tracks = look(one, 0.1, detections([box(900, 300), box(100, 600), box(200, 300), box(600, 300)]))
     assert dict(zip(tracks.ids.tolist(), tracks.detection.tolist(), strict=True)) == {1: 2, 2: 3, 3: 0}
+
+
+def carried(found: Detections) -> Detections:
+    return replace(found, carried=np.ones(len(found), np.bool_))
+
+
+HERE = detections([box(200, 300)], [0.95])
+
+
+def test_carried_detections_neither_start_nor_confirm_a_track() -> None:
+    one = tracker()
+    assert len(look(one, 0.0, carried(HERE))) == 0
+    look(one, 0.2, HERE)
+    assert [len(look(one, 0.4 + 0.2 * n, carried(HERE))) for n in range(25)] == [0] * 25
+    assert look(one, 5.4, HERE).ids.tolist() == [1], "kept since, and seen twice by now"
+
+
+def test_a_carried_detection_keeps_a_track_alive_without_being_its_detection() -> None:
+    one = tracker()
+    look(one, 0.0, HERE)
+    for n in range(1, 300):
+        tracks = look(one, 0.2 * n, carried(HERE))
+        assert tracks.ids.tolist() == [1]
+        assert tracks.detection.tolist() == [-1]
+        assert iou(tracks.boxes, HERE.boxes)[0, 0] > 0.9
+    assert look(one, 60, HERE).ids.tolist() == [1]
+    assert [len(look(one, at, detections([]))) for at in (60.2, 60.9)] == [1, 0]
+
+
+def test_carried_detections_change_neither_score_nor_visibility_of_a_track() -> None:
+    one = tracker()
+    doubtful = detections([box(200, 300)], [0.62])
+    for n in range(5):
+        look(one, 0.2 * n, doubtful)
+    for n in range(5, 50):
+        tracks = look(one, 0.2 * n, carried(HERE))
+        assert tracks.scores == pytest.approx([0.62])
+
+
+def test_a_found_object_takes_its_track_from_a_carried_one() -> None:
+    one = tracker()
+    look(one, 0.0, HERE)
+    both = detections([box(202, 300), box(200, 300)], [0.5, 0.95])
+    assert look(one, 0.2, replace(both, carried=np.array([False, True]))).detection.tolist() == [0]
+
+
+def test_a_walker_who_is_only_carried_comes_to_a_halt() -> None:
+    one = tracker()
+    walk(one, 2.0)
+    for n in range(60):
+        there = detections([box(390 + 100 * min(0.1 * (n + 1), 1), 300)])
+        tracks = look(one, 2.0 + 0.1 * n, carried(there))
+        assert tracks.ids.tolist() == [1]
+    assert iou(tracks.boxes, there.boxes)[0, 0] > 0.5
+    assert abs(tracks.velocities[0, 0]) < 2
 
 
 def test_people_who_cross_keep_their_ids() -> None:

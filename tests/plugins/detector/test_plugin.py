@@ -182,12 +182,22 @@ def test_with_the_gate_a_still_picture_is_not_looked_at_and_its_objects_stay(tmp
     assert last.carried.all()
 
 
+OVERLAPPING = np.array([[8, 8, 24, 24, 0.9, 1], [10, 8, 26, 24, 0.8, 1], [0, 0, 0, 0, 0, 0]], np.float32)
+"""Two nuts of a model that returns each object once."""
+
+
+def test_overlapping_objects_of_such_a_model_are_kept_in_each_of_several_views(tmp_path: Path) -> None:
+    look = {"mode": "tiles", "overlap": 0}
+    detector = opened(tmp_path, "yolo-end-to-end", {"output": OVERLAPPING}, nms_iou=0.3, look=look)
+    (found,) = analyse(detector, frame())
+    assert len(found) == 2 * (1 + 4)
+
+
 @pytest.mark.parametrize("options", [{}, {"gate": "activity"}], ids=["always", "gated"])
 def test_overlapping_objects_of_a_model_that_needs_no_suppression_are_all_kept(
     tmp_path: Path, options: Mapping[str, Any]
 ) -> None:
-    queries = np.array([[8, 8, 24, 24, 0.9, 1], [10, 8, 26, 24, 0.8, 1], [0, 0, 0, 0, 0, 0]], np.float32)
-    detector = opened(tmp_path, "yolo-end-to-end", {"output": queries}, nms_iou=0.3, **options)
+    detector = opened(tmp_path, "yolo-end-to-end", {"output": OVERLAPPING}, nms_iou=0.3, **options)
     for seq in range(12):
         found = activity_of(detector, seq).get(Detections)
         assert found is not None

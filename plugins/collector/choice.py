@@ -83,7 +83,7 @@ class CameraChoice:
 
 
 def _was_missed(before: Detections, here: Detections, after: Detections) -> bool:
-    """Returns whether an object that was found before and after was not here; where it is carried, the model did not
+    """Returns whether an object that was found before and after was not here. If it is carried, the model did not
     look."""
     return was_missed(_found(before), _objects(here), _found(after))
 

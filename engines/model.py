@@ -100,6 +100,16 @@ class MirrorSource:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeypointSpec:
+    """The keypoints of a model: their names, values per point (x and y, or with visibility) and the pairs of points
+    that a skeleton joins."""
+
+    names: tuple[str, ...]
+    values: int = 3
+    skeleton: tuple[tuple[int, int], ...] = ()
+
+
 Source = UrlSource | PackageSource | MirrorSource
 
 
@@ -109,8 +119,8 @@ class Model:
 
     `head` names the decoder of its output (`engines.heads`). `labels[class_id]` is the name of a class; a class
     without a name is never reported. `convert` names the converter that turns the fetched file into ONNX ("" if it
-    already is ONNX). `path` is set only for a user's own file, which has no sources. `ignored_columns` is the number
-    of values per box after the class scores that are not read, such as mask coefficients.
+    already is ONNX). `path` is set only for a user's own file, which has no sources. `extra_columns` is the
+    number of values per box after the class scores: coefficients of masks, or `keypoints`.
     """
 
     name: str
@@ -124,4 +134,5 @@ class Model:
     sources: tuple[Source, ...] = ()
     convert: str = ""
     path: Path | None = None
-    ignored_columns: int = 0
+    extra_columns: int = 0
+    keypoints: KeypointSpec | None = None

@@ -83,7 +83,7 @@ def _check(desk: Desk, head: str, outputs: Outputs) -> Row:
     detect = Detect(desk.device, desk.kernels, head, _SPEC, selection.min_score, selection.choice, 2)
     desk.callback(detect.close)
     found = [selection.within_regions(one, _GEOMETRY) for one in detect.run(tensors, [_GEOMETRY] * 2, desk.stream)]
-    same = all(one is not None and _same(one, other) for one, other in zip(found, expected, strict=True))
+    same = all(one is not None and _same(one[0], other) for one, other in zip(found, expected, strict=True))
     boxes = sum(map(len, expected))
     figure = f"{boxes} boxes, " + ("all the same" if same else "others on the GPU")
     return within(f"head {head} against the CPU", figure, _AIM, same and boxes > 0)

@@ -22,7 +22,7 @@ from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Detections, Frame
 from sightd.plugins.detector.config import DetectorConfig
 from sightd.plugins.detector.heads.registry import head_of
-from sightd.plugins.detector.plugin import DeviceObjectDetector, HostObjectDetector
+from sightd.plugins.detector.plugin import DeviceObjectDetector, HostObjectDetector, object_detector_for
 from sightd.plugins.detector.selection import Selection
 
 _TURNS = 3
@@ -58,10 +58,9 @@ def _agreement(subject: Subject, name: str) -> list[Row]:
     model = subject.engine.model
     selection = Selection(DetectorConfig(min_score=0.1), model.labels)
     host = HostObjectDetector(subject.engine, head_of(model), selection)
-    pipelines = subject.engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
-    if pipelines is None:
+    device = object_detector_for(subject.engine, head_of(model), selection)
+    if not isinstance(device, DeviceObjectDetector):
         return [not_run(what, subject.engine.reason)]
-    device = DeviceObjectDetector(pipelines, selection, host, subject.gpu.device.ordinal)
     frames = [Frame.of(picture) for picture in subject.pictures]
     try:
         pairs = list(zip(device.find(frames), host.find(frames), strict=True))

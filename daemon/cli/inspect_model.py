@@ -83,8 +83,8 @@ def _print(found: Recognised, model: Model | None, problem: str, args: argparse.
             f"  classes   {len(named := [label for label in model.labels if label])}: {_some(named)}",
         ]
     lines += [f"  because   {reason}" for reason in found.reasons]
-    if found.unread:
-        lines.append(f"  not read  {found.unread}")
+    if found.shapes:
+        lines.append(f"  finds     {found.shapes}")
     if model is not None and args.labels is None and not (found.metadata and found.metadata.names):
         lines.append("  because   nothing names the classes, and their number is that of COCO")
     if problem:
@@ -123,7 +123,7 @@ def _as_json(found: Recognised, model: Model | None, problem: str, args: argpars
         "outputs": dict(ends.outputs),
         "reasons": list(found.reasons),
         "candidates": [one.head for one in found.candidates or found.near],
-        "not_read": found.unread or None,
+        "shapes": found.shapes or None,
         "problem": problem or None,
         "write": _advice(found, model, args),
     }

@@ -35,6 +35,8 @@ class Render(Section):
     """What to draw on the frames. Each part can be switched off."""
 
     boxes: bool = Field(True, description="Draw a box around each object.")
+    masks: bool = Field(True, description="Fill the area that each object covers, if the detector finds masks.")
+    keypoints: bool = Field(True, description="Draw skeletons and joints, if the detector finds keypoints.")
     labels: bool = Field(True, description="Show the class name on each box.")
     scores: bool = Field(True, description="Show the score after the class name.")
     ids: bool = Field(True, description="Show the track number after the class name.")

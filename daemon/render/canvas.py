@@ -91,6 +91,12 @@ class OutputCanvas:
         output pixels wide."""
         self._surface.trail(places * np.float32(self.scale), colour, strength, thickness)
 
+    def joint(self, xy: tuple[float, float], colour: Colour) -> None:
+        """Draws a dot of a skeleton at `xy` in source pixels."""
+        sprite = self._sprites.joint(colour)
+        x, y = round(xy[0] * self.scale - sprite.width / 2), round(xy[1] * self.scale - sprite.height / 2)
+        self._surface.lay(sprite, x, y)
+
     def sprite(self, sprite: Sprite, x: int, y: int) -> None:
         """Draws a sprite with its top left corner at x, y of the output."""
         self._surface.lay(sprite, x, y)

@@ -1,4 +1,4 @@
-"""The standard overlay: boxes, labels and trails of detections and tracks."""
+"""The standard overlay: masks, skeletons, boxes, labels and trails of detections and tracks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from sightd.daemon.config.model import Render
 from sightd.daemon.render.canvas import OutputCanvas
+from sightd.daemon.render.shapes import draw_keypoints, draw_mask
 from sightd.daemon.render.theme import Colour, colour_of
-from sightd.plugins.api import Detections, FloatArray, Frame, Results, Tracks, label_of
+from sightd.plugins.api import Detections, FloatArray, Frame, Keypoints, Masks, Results, Tracks, label_of
 
 MOST_TRACKS = 256
 POINTS = 20
@@ -97,19 +98,20 @@ class Overlay:
         self._trails = Trails(options.trail_length)
 
     def draw(self, canvas: OutputCanvas, frame: Frame, results: Results) -> None:
-        """Draws the results of `frame`, all trails below all boxes."""
+        """Draws the results of `frame`: masks, trails, skeletons, boxes and labels, in this order."""
         tracks = results.get(Tracks)
         if tracks is not None:
             self._draw_tracks(canvas, frame, tracks)
             return
         detections = results.get(Detections)
         if detections is not None:
-            self._draw_detections(canvas, detections)
+            self._draw_detections(canvas, detections, results.get(Masks), results.get(Keypoints))
 
     def _draw_tracks(self, canvas: OutputCanvas, frame: Frame, tracks: Tracks) -> None:
         by_track = self._options.colour_by == "track"
         ids, classes = tracks.ids.tolist(), tracks.class_ids.tolist()
         colours = [colour_of(number) for number in (ids if by_track else classes)]
+        self._draw_masks(canvas, tracks.masks, colours)
         if self._options.trails and self._options.trail_length > 0:
             self._trails.update(tracks, frame.captured_at)
             for number, colour in zip(ids, colours, strict=True):
@@ -118,16 +120,33 @@ class Overlay:
             self._text(tracks.labels, class_id, score, number)
             for class_id, score, number in zip(classes, tracks.scores.tolist(), ids, strict=True)
         ]
+        self._draw_keypoints(canvas, tracks.keypoints, colours)
         self._draw_boxes(canvas, tracks.boxes, colours, texts)
 
-    def _draw_detections(self, canvas: OutputCanvas, detections: Detections) -> None:
-        shown = detections.select(detections.scores >= self._options.min_score)
+    def _draw_detections(
+        self, canvas: OutputCanvas, detections: Detections, masks: Masks | None, keypoints: Keypoints | None
+    ) -> None:
+        sure = detections.scores >= self._options.min_score
+        shown = detections.select(sure)
         classes = shown.class_ids.tolist()
+        colours = [colour_of(number) for number in classes]
+        self._draw_masks(canvas, None if masks is None else masks.select(sure), colours)
+        self._draw_keypoints(canvas, None if keypoints is None else keypoints.select(sure), colours)
         texts = [
             self._text(shown.labels, class_id, score, None)
             for class_id, score in zip(classes, shown.scores.tolist(), strict=True)
         ]
-        self._draw_boxes(canvas, shown.boxes, [colour_of(number) for number in classes], texts)
+        self._draw_boxes(canvas, shown.boxes, colours, texts)
+
+    def _draw_masks(self, canvas: OutputCanvas, masks: Masks | None, colours: list[Colour]) -> None:
+        if masks is not None and self._options.masks:
+            for row, colour in enumerate(colours):
+                draw_mask(canvas, masks, row, colour)
+
+    def _draw_keypoints(self, canvas: OutputCanvas, keypoints: Keypoints | None, colours: list[Colour]) -> None:
+        if keypoints is not None and self._options.keypoints:
+            for row, colour in enumerate(colours):
+                draw_keypoints(canvas, keypoints, row, colour)
 
     def _draw_boxes(self, canvas: OutputCanvas, boxes: FloatArray, colours: list[Colour], texts: list[str]) -> None:
         """Draws all boxes, then all labels, so that no line crosses a label."""

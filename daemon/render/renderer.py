@@ -13,25 +13,57 @@ from sightd.daemon.render.surface import GpuSurface, HostSurface, Rect, Surface
 from sightd.daemon.render.text import SpriteCache
 from sightd.daemon.render.theme import Layout
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
-from sightd.plugins.api import FloatArray, Frame, FrameOverride, Image, PrivacyMask, Results
+from sightd.plugins.api import BoolArray, FloatArray, Frame, FrameOverride, Image, PrivacyMask, Results
+from sightd.plugins.api.shapes import drawn_crop
 
 _TILES = 5
 """Tiles across the shorter side of the largest region: eyes, nose and mouth merge."""
 _LEAST = 8
 """Minimum side of a tile in pixels."""
+_MOST_REGIONS = 1000
+"""Regions of masks on one image; drawing more would take too long."""
 
 
-def mosaic(surface: Surface, boxes: FloatArray) -> None:
-    """Redacts boxes xyxy float32 [n, 4] in pixels of the surface; call it before drawing anything else.
+def mosaic(surface: Surface, hidden: PrivacyMask) -> None:
+    """Redacts regions whose boxes are in pixels of the surface; call it before drawing anything else.
 
-    A coordinate that is not finite redacts the whole image, because the intended region is unknown.
+    Of a region with a mask, all tiles are redacted that the mask touches. A coordinate that is not finite redacts the
+    whole image, because the intended region is unknown; more than `_MOST_REGIONS` redact the boxes.
     """
     width, height = surface.size
-    if not np.isfinite(boxes).all():
-        boxes = np.array([[0, 0, width, height]], np.float32)
-    regions = [region for box in boxes.tolist() if (region := _region(box, width, height))]
-    if regions:
-        surface.hide(regions, _tile(regions))
+    if not np.isfinite(hidden.boxes).all():
+        hidden = PrivacyMask(np.array([[0, 0, width, height]], np.float32))
+    boxes = [_region(box, width, height) for box in hidden.boxes.tolist()]
+    whole = [region for region in boxes if region]
+    if not whole:
+        return
+    tile = _tile(whole)
+    regions: list[Rect] = []
+    for box, region, crop in zip(hidden.boxes, boxes, hidden.crops, strict=True):
+        if region and crop is not None and crop.size:
+            regions += _tiles_of(crop, box, (width, height), tile)
+        elif region:
+            regions.append(region)
+    surface.hide(regions if len(regions) <= max(_MOST_REGIONS, len(whole)) else whole, tile)
+
+
+def _tiles_of(crop: BoolArray, box: FloatArray, size: tuple[int, int], tile: int) -> list[Rect]:
+    """Returns the tiles that a mask touches, those next to each other in a row as one region."""
+    drawn = drawn_crop(crop, box, size)
+    if drawn is None:
+        return []
+    height, width = drawn.inside.shape
+    before = drawn.top % tile, drawn.left % tile
+    after = -(before[0] + height) % tile, -(before[1] + width) % tile
+    padded = np.pad(drawn.inside, tuple(zip(before, after, strict=True)))
+    touched = padded.reshape(padded.shape[0] // tile, tile, -1, tile).any(axis=(1, 3))
+    steps = np.diff(touched.astype(np.int8), axis=1, prepend=0, append=0)
+    x, y = drawn.left - before[1], drawn.top - before[0]
+    ends = zip(np.argwhere(steps > 0).tolist(), np.argwhere(steps < 0).tolist(), strict=True)
+    return [
+        (x + begin * tile, y + row * tile, min(x + end * tile, size[0]), min(y + (row + 1) * tile, size[1]))
+        for (row, begin), (_, end) in ends
+    ]
 
 
 def _region(box: list[float], width: int, height: int) -> Rect | None:
@@ -97,7 +129,7 @@ class Renderer:
             self._size, self._sprites = size, SpriteCache(Layout.of(*size))
         surface, scale = self._surface(frame, results.get(FrameOverride), on_host), size[1] / frame.height
         if (hidden := results.get(PrivacyMask)) is not None:
-            mosaic(surface, hidden.boxes * np.float32(scale))
+            mosaic(surface, PrivacyMask(hidden.boxes * np.float32(scale), hidden.crops))
         canvas = OutputCanvas(surface, scale, self._sprites)
         status = self._options.status or late_by is not None
         if status:

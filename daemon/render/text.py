@@ -141,7 +141,7 @@ def _face() -> cv2.FontFace:
 
 
 class SpriteCache:
-    """Labels and box corners for images of one size. Used by one thread."""
+    """Labels, box corners and joints for images of one size. Used by one thread."""
 
     def __init__(self, layout: Layout, limit: int = LIMIT) -> None:
         self.layout = layout
@@ -168,6 +168,10 @@ class SpriteCache:
         """Returns the smallest possible box, rim included: its quarters are the corners of every larger box."""
         return self._sprite("corners", "", colour, lambda: self._draw_corners(colour))
 
+    def joint(self, colour: Colour) -> Sprite:
+        """Returns the dot of a joint: white, with a ring of `colour`."""
+        return self._sprite("joint", "", colour, lambda: self._draw_joint(colour))
+
     def _sprite(self, kind: str, text: str, colour: Colour, draw: Callable[[], Sprite]) -> Sprite:
         key = (kind, text, colour)
         sprite = self._kept.get(key)
@@ -184,6 +188,12 @@ class SpriteCache:
     def _draw_label(self, text: str, colour: Colour) -> Sprite:
         size, room = self.layout.font, self.layout.width - self.layout.font
         return plate([(fitted(text, size, room), REGULAR, 1.0)], size, colour, 1.0)
+
+    def _draw_joint(self, colour: Colour) -> Sprite:
+        side = 2 * (self.layout.accent + self.layout.line) + 1
+        ring = rounded(side, side, side / 2)
+        inset = float(self.layout.line)
+        return layered((ring, shade(colour)), (rounded(side, side, side / 2 - inset, inset), WHITE))
 
     def _draw_corners(self, colour: Colour) -> Sprite:
         m, span = self.layout, self.aside.shape[0]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sightd.engines.errors import ModelFileError
 from sightd.engines.heads import HEAD_FORMATS
-from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
+from sightd.engines.labels import COCO_KEYPOINTS, COCO_SKELETON
+from sightd.engines.model import ColourOrder, InputSpec, KeypointSpec, Model, Resize
 from sightd.engines.models.label_files import ClassNames, LabelsError
 from sightd.engines.models.onnx_file import Shape, last_operation, read_io_spec, text
 from sightd.engines.models.recognise import COCO_FORMS, FoundHead, Recognised, recognise
@@ -66,8 +67,21 @@ def described_model(found: Recognised, stated: Stated = _NOTHING) -> Model:
         labels=_labels(found, head, stated.names),
         summary=f"your own file {found.path.name}",
         path=found.path,
-        ignored_columns=head.ignored,
+        extra_columns=head.extra,
+        keypoints=_keypoints(found),
     )
+
+
+def _keypoints(found: Recognised) -> KeypointSpec | None:
+    """Returns the keypoints that the metadata states. Seventeen without names are those of COCO."""
+    if found.metadata is None or found.metadata.task != "pose":
+        return None
+    number, values = found.metadata.keypoints
+    names = found.metadata.keypoint_names or (COCO_KEYPOINTS if number == len(COCO_KEYPOINTS) else ())
+    skeleton = COCO_SKELETON if names == COCO_KEYPOINTS else ()
+    if len(names) != number:
+        names = tuple(f"point {index}" for index in range(number))
+    return KeypointSpec(names, values, skeleton)
 
 
 def _only_head(found: Recognised, stated: Stated) -> FoundHead:

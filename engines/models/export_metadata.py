@@ -17,19 +17,21 @@ _MOST_TEXT = 512 * 1024
 MOST_CLASSES = 20_000
 _MOST_NAME = 200
 _MOST_SIDE = 1 << 14
+_MOST_KEYPOINTS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class ExportMetadata:
     """What an exporter states. `task` is "" for YOLOv5, which states only names and stride; `names` is empty if there
-    are none; `size` is (width, height) or None; `keypoints` is the number of values per box for keypoints;
-    `end_to_end` is True if the file suppresses boxes itself."""
+    are none; `size` is (width, height) or None; `keypoints` is their number and the values per point, or (0, 0);
+    `keypoint_names` is empty if they are not named; `end_to_end` is True if the file suppresses boxes itself."""
 
     task: str
     names: tuple[str, ...]
     size: tuple[int, int] | None
     stride: int
-    keypoints: int
+    keypoints: tuple[int, int]
+    keypoint_names: tuple[str, ...]
     end_to_end: bool
     channels: int
     description: str
@@ -47,7 +49,8 @@ def read_metadata(values: Mapping[str, str]) -> ExportMetadata | None:
         class_names(_literal(values, "names", {})),
         _size(_literal(values, "imgsz", None)),
         _number(values, "stride", 32),
-        0 if keypoints is None else _product(keypoints),
+        (0, 0) if keypoints is None else _keypoints(keypoints),
+        _keypoint_names(_literal(values, "kpt_names", {})),
         values.get("end2end") == "True" or (isinstance(arguments, dict) and arguments.get("nms") is True),
         _number(values, "channels", 3),
         printable(values.get("description", "")[:_MOST_NAME]),
@@ -102,7 +105,20 @@ def _is_side(value: object) -> bool:
     return isinstance(value, int) and 0 < value <= _MOST_SIDE
 
 
-def _product(value: object) -> int:
+def _keypoints(value: object) -> tuple[int, int]:
     if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(_is_side(side) for side in value):
         raise ModelFileError(f"the metadata 'kpt_shape' is no pair of numbers: {str(value)[:60]}")
-    return int(value[0] * value[1])
+    number, values = value
+    if number > _MOST_KEYPOINTS or values not in (2, 3):
+        raise ModelFileError(
+            f"the metadata 'kpt_shape' is {number} points of {values} values, not up to {_MOST_KEYPOINTS} of 2 or 3"
+        )
+    return number, values
+
+
+def _keypoint_names(value: object) -> tuple[str, ...]:
+    """Ultralytics writes a dict from class id to a list of names; all classes have the same points."""
+    listed = next(iter(value.values()), ()) if isinstance(value, dict) else value
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
+        raise ModelFileError(f"the metadata 'kpt_names' has no list of names: {str(value)[:60]}")
+    return tuple(printable(name[:_MOST_NAME]) for name in listed)

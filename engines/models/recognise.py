@@ -27,7 +27,7 @@ _UNSUPPORTED = {
     "obb": "oriented boxes are not supported: export a model of the task detect",
     "classify": "this is a classifier: use it with the classifier plug-in",
 }
-_UNREAD = {"segment": "masks", "pose": "keypoints"}
+_SHAPES = {"segment": "masks", "pose": "keypoints"}
 SIZE_INPUT = "orig_target_sizes"
 """The input (width, height) of exporters that put the post-processor into the file."""
 
@@ -47,18 +47,18 @@ class ImageInput:
 @dataclass(frozen=True, slots=True)
 class FoundHead:
     """A head that a file can have: the number of classes that it would have, or None if that is not visible, and the
-    number of columns behind them that are not read."""
+    number of columns behind them, of masks or keypoints."""
 
     head: str
     classes: int | None
-    ignored: int = 0
+    extra: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
     """What was found in a file, and why (`reasons`). `candidates` holds the heads that the file can have; exactly one
-    if it is recognised. `near` holds those that would fit with another number of classes. `unread` names results that
-    the file has and that are not read."""
+    if it is recognised. `near` holds those that would fit with another number of classes. `shapes` says
+    what it finds besides boxes: masks or keypoints, or ""."""
 
     path: Path
     content: OnnxContent
@@ -67,7 +67,7 @@ class Recognised:
     candidates: tuple[FoundHead, ...]
     near: tuple[FoundHead, ...]
     reasons: tuple[str, ...]
-    unread: str = ""
+    shapes: str = ""
 
 
 def recognise(path: Path, *, head: str | None = None, classes: int | None = None) -> Recognised:
@@ -107,10 +107,10 @@ def recognise(path: Path, *, head: str | None = None, classes: int | None = None
         reasons.append(f"the graph {'has' if decoded else 'does not have'} the exp() that decodes YOLOX boxes")
     if len(candidates) == 1:
         reasons.append(_why(candidates[0], content.ends.outputs))
-    unread = "masks" if len(outputs) < len(content.ends.outputs) else ""
-    if metadata is not None and metadata.task in _UNREAD:
-        unread = _UNREAD[metadata.task]
-    return Recognised(path, content, image, metadata, candidates, near, tuple(reasons), unread)
+    shapes = "masks" if len(outputs) < len(content.ends.outputs) else ""
+    if metadata is not None and metadata.task in _SHAPES:
+        shapes = _SHAPES[metadata.task]
+    return Recognised(path, content, image, metadata, candidates, near, tuple(reasons), shapes)
 
 
 def _is_open(outputs: Mapping[str, Shape]) -> bool:
@@ -184,7 +184,7 @@ def _extra_columns(outputs: Mapping[str, Shape], metadata: ExportMetadata | None
     """Returns the outputs without prototypes of masks, and the number of columns of masks or keypoints."""
     flat = {name: shape for name, shape in outputs.items() if len(shape) != 4}
     if metadata is not None and metadata.task == "pose":
-        return flat, metadata.keypoints
+        return flat, metadata.keypoints[0] * metadata.keypoints[1]
     prototypes = [shape[1] for shape in outputs.values() if len(shape) == 4]
     is_named = "output0" in outputs or metadata is not None
     return flat, prototypes[0] or 0 if prototypes and is_named else 0

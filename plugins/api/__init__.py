@@ -1,10 +1,10 @@
 """The plug-in contract: everything that a plug-in imports.
 
 `plugin` is the base class, and the functions that a package registers for model roles of its own; `frame` is what a
-plug-in is given and draws on, `results` what it produces, `reports` how it declares counters and events, `json_form`
-how results become JSON, and `units` the types of its options. `service` is what it offers to people through the
-daemon's API, `commands` what it adds to the command line, and `errors` has the exceptions and problems of options. Each
-module is imported when the first of its names is used, so that a module that declares a command stays light.
+plug-in is given and draws on, `results` and `shapes` what it produces, `reports` how it declares counters and events,
+`json_form` how results become JSON, and `units` the types of its options. `service` is what it offers to people through
+the daemon's API, `commands` what it adds to the command line, and `errors` has the exceptions and problems of options.
+Each module is imported when the first of its names is used, so that a module that declares a command stays light.
 """
 
 from importlib import import_module
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         ServiceContext,
         Storage,
     )
+    from sightd.plugins.api.shapes import DrawnMask, Keypoints, Masks
     from sightd.plugins.api.units import Device, Duration, Size, Span
 else:
     _MODULES = (
@@ -87,6 +88,7 @@ else:
         ".reports",
         ".units",
         ".frame",
+        ".shapes",
         ".results",
         ".json_form",
         ".service",
@@ -139,6 +141,7 @@ __all__ = [
     "CounterSpec",
     "Detections",
     "Device",
+    "DrawnMask",
     "Drift",
     "Duration",
     "Event",
@@ -155,8 +158,10 @@ __all__ = [
     "JsonOptions",
     "JsonResult",
     "JsonValue",
+    "Keypoints",
     "Luma",
     "LumaPlane",
+    "Masks",
     "Mode",
     "Plugin",
     "PluginConfig",

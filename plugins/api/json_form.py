@@ -12,6 +12,8 @@ FRAME_KEYS = ("source", "frame", "pts", "width", "height")
 """Keys of a record that describe the frame itself; no result may use them."""
 STANDARD_KEYS: Mapping[str, type] = {
     "detections": Detections,
+    "keypoint_names": Detections,
+    "skeleton": Detections,
     "classification": Classification,
     "faces": Faces,
     "events": Events,
@@ -62,4 +64,4 @@ def json_of(result: object, results: Results, options: JsonOptions) -> Mapping[s
 
 def _ordered(results: Results) -> list[object]:
     ranks = {kind: rank for rank, kind in enumerate(STANDARD_KEYS.values())}
-    return sorted(results, key=lambda result: ranks.get(type(result), len(ranks)))
+    return sorted(results, key=lambda result: ranks.get(type(result), len(STANDARD_KEYS)))

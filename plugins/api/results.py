@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sightd.engines.cuda.image import DeviceImage
 from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
 from sightd.plugins.api.reports import Count, CounterSpec, Event, JsonOptions, JsonValue
+from sightd.plugins.api.shapes import Keypoints, Masks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +57,9 @@ class Detections:
             yield Count("detections", label_of(self.labels, class_id), number)
 
     def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
-        """Returns "detections", one object per row with the row's track and classification, if `results` has them.
-        Carried ones have `"carried": true`."""
+        """Returns "detections", one object per row with the row's track, classification, mask and keypoints, if
+        `results` has them. Carried ones have `"carried": true`. A mask is COCO's: the frame's size and compressed run
+        lengths. Keypoints are lists of x, y and score; their names are in "keypoint_names"."""
         tracks, classified = results.get(Tracks), results.get(Classification)
         track_of = {} if tracks is None else dict(zip(tracks.detection.tolist(), tracks.ids.tolist(), strict=True))
         class_of = {} if classified is None else {row: n for n, row in enumerate(classified.detection.tolist())}
@@ -78,7 +80,28 @@ class Detections:
                 detection["carried"] = True
             if classified is not None and row in class_of:
                 detection["classification"] = classified.json_of_row(class_of[row])
-        return {"detections": found}
+        masks, keypoints = results.get(Masks), results.get(Keypoints)
+        if masks is not None:
+            _add_masks(found, masks)
+        if keypoints is not None:
+            _add_keypoints(found, keypoints)
+        form: dict[str, JsonValue] = {"detections": found}
+        if keypoints is not None:
+            form |= {"keypoint_names": list(keypoints.names), "skeleton": [list(pair) for pair in keypoints.skeleton]}
+        return form
+
+
+def _add_masks(found: list[dict[str, JsonValue]], masks: Masks) -> None:
+    width, height = masks.size
+    for row, detection in enumerate(found):
+        counts = masks.rle(row) if masks.has(row) else None
+        detection["mask"] = None if counts is None else {"size": [height, width], "counts": counts}
+
+
+def _add_keypoints(found: list[dict[str, JsonValue]], keypoints: Keypoints) -> None:
+    rows = np.concatenate((keypoints.points, keypoints.scores[..., None]), axis=2).tolist()
+    for detection, points in zip(found, rows, strict=False):
+        detection["keypoints"] = [[round(x, 2), round(y, 2), round(score, 4)] for x, y, score in points]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +111,8 @@ class Tracks:
     boxes xyxy float32 [m, 4] px · scores float32 [m] (of the last detection) · class_ids int64 [m] · ids int64 [m],
     unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s (centre) ·
     detection int64 [m]: row of the matched detection in this frame's `Detections`, -1 if the track is predicted,
-    also where `Detections` has a carried row.
+    also where `Detections` has a carried row · masks, keypoints: those of the last detection that had some, moved with
+    the box; None if the detector finds none.
     """
 
     boxes: FloatArray
@@ -99,10 +123,15 @@ class Tracks:
     velocities: FloatArray
     detection: IntArray
     labels: tuple[str, ...]
+    masks: Masks | None = None
+    keypoints: Keypoints | None = None
 
     def __post_init__(self) -> None:
         check_lengths(self, "boxes", "scores", "class_ids", "ids", "ages", "velocities", "detection")
         _check_columns(self, boxes=4, velocities=2)
+        for name in ("masks", "keypoints"):
+            if getattr(self, name) is not None:
+                check_lengths(self, "boxes", name)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -244,13 +273,19 @@ class Classification:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrivacyMask:
-    """Regions to redact on the output: boxes xyxy float32 [n, 4] px, pixelated before anything is drawn. An empty array
-    is a result too: the whole frame may be shown."""
+    """Regions to redact on the output, pixelated before anything is drawn: boxes xyxy float32 [n, 4] px, and `crops`,
+    bool [h, w] each or None for the whole box: which part of its box, over which it is stretched, to redact. Without
+    `crops`, all boxes are redacted whole. Code that ignores crops and redacts the boxes is safe. An empty array is a
+    result too: the whole frame may be shown."""
 
     boxes: FloatArray
+    crops: tuple[BoolArray | None, ...] = ()
 
     def __post_init__(self) -> None:
         _check_columns(self, boxes=4)
+        if not self.crops:
+            object.__setattr__(self, "crops", (None,) * len(self.boxes))
+        check_lengths(self, "boxes", "crops")
 
     @classmethod
     def all_of(cls, frame: Frame) -> PrivacyMask:
@@ -359,15 +394,21 @@ class Results:
 
     def merged(self, later: Results) -> Results:
         """Returns these results combined with `later`, which wins if both contain the same type. `Events` are joined,
-        and so are the regions of `PrivacyMask`: what one plug-in redacts stays redacted."""
+        and so are the regions of `PrivacyMask`: what one plug-in redacts stays redacted. `Masks` and `Keypoints` belong
+        to the `Detections` that came with them, and go if `later` has others."""
         both = Results()
         both._found = {**self._found, **later._found}
+        if Detections in later:
+            for kind in (Masks, Keypoints):
+                if kind not in later:
+                    both._found.pop(kind, None)
         before, after = self.get(Events), later.get(Events)
         if before is not None and after is not None:
             both._found[Events] = Events(before.items + after.items)
         hidden, more = self.get(PrivacyMask), later.get(PrivacyMask)
         if hidden is not None and more is not None:
-            both._found[PrivacyMask] = PrivacyMask(np.concatenate((hidden.boxes, more.boxes)))
+            boxes = np.concatenate((hidden.boxes, more.boxes))
+            both._found[PrivacyMask] = PrivacyMask(boxes, hidden.crops + more.crops)
         return both
 
     def redacted(self, frame: Frame) -> Results:

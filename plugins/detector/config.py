@@ -11,12 +11,12 @@ from pydantic import Field
 from sightd.engines.labels import is_unnamed
 from sightd.engines.models.catalog import AUTO, CPU_DETECTORS, GPU_DETECTORS, Catalog
 from sightd.engines.text import did_you_mean
-from sightd.plugins.activity.config import GateChoice
+from sightd.plugins.activity.config import GateChoice, gate_options
 from sightd.plugins.api import ConfigProblem, FloatArray, PluginConfig, PluginError
 from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.detector.heads.registry import wrong_head
 from sightd.plugins.geometry.regions import Polygon
-from sightd.plugins.look.config import LookChoice
+from sightd.plugins.look.config import LookChoice, look_options
 
 
 def least_scores(labels: Sequence[str], min_score: float, of_classes: dict[str, float]) -> FloatArray:
@@ -123,6 +123,16 @@ class DetectorConfig(PluginConfig):
         examples=[[[[0, 0], [0.2, 0], [0, 0.2]]]],
     )
 
+    masks: bool = Field(True, description="Report the masks of models that find some, such as YOLO-seg or RF-DETR-seg.")
+    keypoints: bool = Field(True, description="Report the keypoints of models that find some, such as YOLO-pose.")
+    redact: list[str] = Field(
+        default_factory=list,
+        description="Redact objects of these classes in the output, by their mask if the model finds masks, otherwise "
+        "by their box. If set, no frame is shown before it was analysed, and if the plug-in fails, the whole frame is "
+        "redacted. What is not detected is not redacted: lower the score of the class, and expect misses.",
+        examples=[["person"]],
+    )
+
     look: LookChoice = Field(
         "frame",
         description="Where the model looks: frame, tiles or regions, or `mode` with options. Small and far objects are "
@@ -142,7 +152,25 @@ class DetectorConfig(PluginConfig):
         of_model = list(self.model.problems(networks)) or list(self._wrong_heads())
         if of_model:
             return [problem.within("model") for problem in of_model]
-        return list(self._unknown_classes(self.model.labels(networks)))
+        return [*self._shown_before_redaction(), *self._unknown_classes(self.model.labels(networks))]
+
+    def _shown_before_redaction(self) -> Iterator[ConfigProblem]:
+        """Yields options with which an object would be shown that `redact` names."""
+        excluded = {
+            "every": self.every > 1,
+            "max_fps": self.max_fps is not None,
+            "look": look_options(self.look).mode != "frame",
+            "gate": gate_options(self.gate).mode != "off",
+            "only_inside": bool(self.only_inside),
+            "ignore": bool(self.ignore),
+        }
+        for option in (name for name, is_set in excluded.items() if is_set and self.redact):
+            message = "cannot be combined with redact, which needs all of every frame"
+            yield ConfigProblem((option,), message, f"remove {option} or redact")
+        reported = None if self.classes is None else {name.casefold() for name in self.classes}
+        for index, name in enumerate(self.redact):
+            if reported is not None and name.casefold() not in reported:
+                yield ConfigProblem(("redact", index), f"{name!r} is not among classes", "add it to classes")
 
     def _wrong_heads(self) -> Iterator[ConfigProblem]:
         """Runs each of the user's own files once."""
@@ -154,6 +182,7 @@ class DetectorConfig(PluginConfig):
         labels = list(dict.fromkeys(label for network in networks for label in network))
         known = {label.casefold() for label in labels}
         named = [_Named(("classes", index), name) for index, name in enumerate(self.classes or ())]
+        named += [_Named(("redact", index), name) for index, name in enumerate(self.redact)]
         named += [_Named(("class_min_score", name), name) for name in self.class_min_score]
         for one in named:
             if one.name.casefold() not in known:

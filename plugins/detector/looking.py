@@ -22,11 +22,13 @@ from sightd.plugins.activity.config import GateOptions
 from sightd.plugins.activity.model import ActiveCells, ActivityState
 from sightd.plugins.activity.result import Activity
 from sightd.plugins.api import Detections, FloatArray, Frame
+from sightd.plugins.detector.shape_views import ShapeSource, with_shapes
+from sightd.plugins.detector.shaped import Shaped
 from sightd.plugins.look.config import LookOptions
 from sightd.plugins.look.known import Known, after_look
 from sightd.plugins.look.merging import Found, Suppression, duplicates, merged
 from sightd.plugins.look.plan import Pace, PlanState, RegionPlanner
-from sightd.plugins.look.sheets import Look, Part, Sheet, drawn, in_frame
+from sightd.plugins.look.sheets import Look, Part, Sheet, drawn, in_frame, to_frame
 from sightd.plugins.look.views import View, tiles, whole
 
 _PASSING = 0.25
@@ -42,7 +44,7 @@ _SWEEPS = 6
 class Finder(Protocol):
     """Finds objects in images: an `ObjectDetector` whose selection does not depend on where in a frame they are."""
 
-    def find(self, frames: Sequence[Frame]) -> list[Detections]: ...
+    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class _Camera:
     activity: ActivityState | None
     plan: PlanState
     known: Known
+    shown: Shaped
     session: object = field(default_factory=object)
 
 
@@ -109,18 +112,18 @@ class LookingDetector:
         self._cameras: dict[str, _Camera] = {}
         self._lock = threading.Lock()
 
-    def find(self, frames: Sequence[Frame]) -> list[tuple[Detections, Activity]]:
+    def find(self, frames: Sequence[Frame]) -> list[tuple[Shaped, Activity]]:
         """Returns all objects of each frame, before filters that depend on where in the frame they are. Raises what the
         finder raises."""
         tasks = [self._task(frame) for frame in frames]
         found = iter(self._found_in(image for task in tasks for image in _images(task)))
         return [self._finished(task, [next(found) for _ in range(len(task.sheets) + task.whole)]) for task in tasks]
 
-    def _found_in(self, images: Iterable[Frame]) -> list[Detections]:
+    def _found_in(self, images: Iterable[Frame]) -> list[Shaped]:
         """Runs the finder on `_BATCH` images at a time, each of which is made only then."""
-        left, found = iter(images), list[Detections]()
+        left, found = iter(images), list[Shaped]()
         while chunk := list(islice(left, _BATCH)):
-            found += self._finder.find(chunk)
+            found += self._finder.shaped(chunk)
         return found
 
     def forget(self, camera: str) -> None:
@@ -177,9 +180,8 @@ class LookingDetector:
             every = self._gate.confirm_every
             pace = replace(pace, whole=2 * every, confirm=every, sweep=_SWEEPS * every, patient=True)
         planner = RegionPlanner(grid, self._input, pace)
-        return _Camera(
-            frame.captured_at, grid, watched, planner, None, planner.begin(frame.captured_at), Known.nothing()
-        )
+        plan, nothing = planner.begin(frame.captured_at), Shaped(Detections.none(self._labels))
+        return _Camera(frame.captured_at, grid, watched, planner, None, plan, Known.nothing(), nothing)
 
     def _tile_sheets(self, grid: CellGrid, cells: Mask | None) -> tuple[Sheet, ...]:
         """Returns a sheet for each tile, or only for those with active `cells`; none if only the frame is looked at."""
@@ -203,18 +205,22 @@ class LookingDetector:
             found = tiles(grid.width, grid.height, side, overlap)
         return found
 
-    def _finished(self, task: _Task, found: Sequence[Detections]) -> tuple[Detections, Activity]:
+    def _finished(self, task: _Task, found: Sequence[Shaped]) -> tuple[Shaped, Activity]:
         frame, camera, looks = task.frame, task.camera, task.looks
         size = (frame.width, frame.height)
-        in_views = merged(_in_frame(task, found), [look.view for look in looks], size, self._suppression)
-        known, shown = after_look(camera.known, in_views, looks, frame.captured_at, size, _changed(task))
-        shown = self._without_duplicates(shown)
+        everything = _in_frame(task, [one.detections for one in found])
+        in_views = merged(everything, [look.view for look in looks], size, self._suppression)
+        known, kept = after_look(camera.known, in_views, looks, frame.captured_at, size, _changed(task))
+        kept = self._without_duplicates(kept)
+        detections = Detections(kept.boxes, kept.scores, kept.class_ids, self._labels, kept.views < 0)
+        shown = with_shapes(detections, kept.sources, _sources(task, found, everything), camera.shown, size)
         if not frame.still:
-            self._store(frame.camera, replace(camera, known=known, activity=self._learned(task, known)))
+            learned = self._learned(task, known)
+            self._store(frame.camera, replace(camera, known=known, activity=learned, shown=shown))
         activity_map = Activity(
             task.active.cells, camera.grid.cell, len(found), partly=bool(task.sheets) and not task.whole
         )
-        return Detections(shown.boxes, shown.scores, shown.class_ids, self._labels, shown.views < 0), activity_map
+        return shown, activity_map
 
     def _without_duplicates(self, shown: Found) -> Found:
         """Removes carried objects that overlap a found one too much, whatever their scores."""
@@ -248,15 +254,31 @@ def _images(task: _Task) -> Iterator[Frame]:
 
 def _in_frame(task: _Task, found: Sequence[Detections]) -> Found:
     """Returns what was found on the sheets, and in the whole frame, in pixels of the frame."""
-    parts, first = [], 0
+    parts, first, before = [], 0, 0
     for sheet, on_sheet in zip(task.sheets, found, strict=False):
-        parts.append(in_frame(sheet, on_sheet, first))
+        parts.append(in_frame(sheet, on_sheet, first, before))
         first += len(sheet.parts)
+        before += len(on_sheet)
     if task.whole:
         of_frame = found[-1]
         views = np.full(len(of_frame), first, np.int64)
-        parts.append(Found(of_frame.boxes, of_frame.scores, of_frame.class_ids, views))
+        sources = before + np.arange(len(of_frame))
+        parts.append(Found(of_frame.boxes, of_frame.scores, of_frame.class_ids, views, sources))
     return Found.joined(parts)
+
+
+def _sources(task: _Task, found: Sequence[Shaped], in_frame: Found) -> list[ShapeSource]:
+    """Returns all that was found, by its number (`Found.sources`), with the way to the frame."""
+    ways = [to_frame(part) for sheet in task.sheets for part in sheet.parts]
+    same = np.ones(2), np.zeros(2)
+    rows = [(one, row) for one in found for row in range(len(one))]
+    view_of = dict(zip(in_frame.sources.tolist(), in_frame.views.tolist(), strict=True))
+    sources = []
+    for number, (one, row) in enumerate(rows):
+        view = view_of.get(number, -1)
+        scale, offset = ways[view] if 0 <= view < len(ways) else same
+        sources.append(ShapeSource(one, row, scale, offset, on_frame=view >= 0))
+    return sources
 
 
 def _changed(task: _Task) -> Callable[[FloatArray], Mask]:

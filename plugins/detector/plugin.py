@@ -4,31 +4,59 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
 
 from sightd.engines.cuda.launch.heads import HeadMismatchError
-from sightd.engines.cuda.pipelines.detection import HeadParameters
+from sightd.engines.cuda.pipelines.detection import HeadParameters, RawDetections
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines
 from sightd.engines.heads import suppresses
 from sightd.engines.model import Model
+from sightd.engines.preprocess import Geometry
+from sightd.engines.session import Tensor
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.activity.config import gate_options
 from sightd.plugins.activity.drawing import draw_activity
 from sightd.plugins.activity.result import Activity
-from sightd.plugins.api import Canvas, Context, Detections, Frame, Plugin, PluginConfig, PluginError, Results
-from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads.decoding import Head
+from sightd.plugins.api import (
+    Canvas,
+    Context,
+    Detections,
+    Frame,
+    Keypoints,
+    Masks,
+    Plugin,
+    PluginConfig,
+    PluginError,
+    PrivacyMask,
+    Results,
+)
+from sightd.plugins.detector.config import DetectorConfig, ids_of
+from sightd.plugins.detector.heads.decoding import Candidates, Head
 from sightd.plugins.detector.heads.registry import head_of, require_head
+from sightd.plugins.detector.heads.shapes import ReportedBoxes, ShapeReader
 from sightd.plugins.detector.looking import LookingDetector
+from sightd.plugins.detector.redaction import privacy_mask
 from sightd.plugins.detector.selection import Selection, of_views
+from sightd.plugins.detector.shaped import Shaped
 from sightd.plugins.look.config import look_options
 from sightd.plugins.look.merging import Suppression
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedShapes:
+    """What is reported of what a model finds besides boxes."""
+
+    masks: bool = False
+    keypoints: bool = False
+
+
+_NO_SHAPES = WantedShapes()
 
 
 class ObjectDetector(Protocol):
@@ -38,61 +66,120 @@ class ObjectDetector(Protocol):
         """Returns the detections of each frame, in its own pixels, best first."""
         ...
 
+    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
+        """Returns the detections of each frame with their masks and keypoints."""
+        ...
+
     def close(self) -> None: ...
 
 
 class HostObjectDetector:
     """Prepares images and reads outputs on the CPU, wherever the model runs."""
 
-    def __init__(self, engine: Engine, head: Head, selection: Selection) -> None:
+    def __init__(self, engine: Engine, head: Head, selection: Selection, wanted: WantedShapes = _NO_SHAPES) -> None:
         self._engine, self._head, self._selection = engine, head, selection
+        self._shapes = ShapeReader(engine.model, engine.session.outputs)
+        self._wanted = wanted
 
     def find(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Raises PluginError if the model's outputs do not match the head."""
+        return [found.detections for found in self.shaped(frames)]
+
+    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
         """Raises PluginError if the model's outputs do not match the head."""
         outputs, geometries = self._engine.run([frame.host() for frame in frames])
         candidates = self._head(outputs, self._engine.model.input, self._selection.min_score)
         return [
-            self._selection.detections(of_picture, geometry)
-            for of_picture, geometry in zip(candidates, geometries, strict=True)
+            self._shaped(outputs, picture, of_picture, geometry)
+            for picture, (of_picture, geometry) in enumerate(zip(candidates, geometries, strict=True))
         ]
+
+    def _shaped(
+        self, outputs: Mapping[str, Tensor], picture: int, candidates: Candidates, geometry: Geometry
+    ) -> Shaped:
+        found, kept = self._selection.selected(candidates, geometry)
+        if candidates.rows is None:
+            return Shaped(found)
+        reported = ReportedBoxes(picture, found.boxes, candidates.rows[kept], geometry)
+        return _with_shapes(found, outputs, reported, self._shapes, self._wanted)
 
     def close(self) -> None:
         """Holds nothing to release."""
 
 
+def _with_shapes(
+    found: Detections,
+    outputs: Mapping[str, Tensor],
+    reported: ReportedBoxes,
+    shapes: ShapeReader,
+    wanted: WantedShapes,
+) -> Shaped:
+    return Shaped(
+        found,
+        shapes.masks_of(outputs, reported) if wanted.masks and shapes.masks else None,
+        shapes.keypoints_of(outputs, reported) if wanted.keypoints and shapes.keypoints else None,
+    )
+
+
 class DeviceObjectDetector:
-    """Uploads frames to the GPU, unless they were decoded there, and downloads only boxes. Regions are filtered here,
-    because they are the only filter without a kernel."""
+    """Uploads frames to the GPU, unless they were decoded there, and downloads only boxes, and what masks and keypoints
+    are made of. Regions are filtered here, because they are the only filter without a kernel."""
 
     def __init__(
-        self, pipelines: DetectionPipelines, selection: Selection, host: HostObjectDetector, ordinal: int
+        self,
+        pipelines: DetectionPipelines,
+        selection: Selection,
+        host: HostObjectDetector,
+        ordinal: int,
+        shapes: ShapeReader,
+        wanted: WantedShapes,
     ) -> None:
-        """`ordinal` is the GPU of `pipelines`."""
+        """`ordinal` is the GPU of `pipelines`, which keep the outputs that `shapes` needs."""
         self._pipelines, self._selection, self._host, self._ordinal = pipelines, selection, host, ordinal
+        self._shapes, self._wanted = shapes, wanted
 
     def find(self, frames: Sequence[Frame]) -> list[Detections]:
         """Raises HeadMismatchError if the model's outputs do not match the head."""
+        return [found.detections for found in self.shaped(frames)]
+
+    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
+        """Raises HeadMismatchError if the model's outputs do not match the head."""
         images = [frame.device(self._ordinal) or frame.host() for frame in frames]
-        found: list[Detections] = []
+        found: list[Shaped] = []
         for frame, placed in zip(frames, self._pipelines.find(images), strict=True):
-            boxes = self._selection.within_regions(placed.found, placed.geometry)
-            if boxes is None:
+            shaped = self._shaped(placed)
+            if shaped is None:
                 logger.debug("too many boxes outside the regions for the GPU: this frame is decoded on the CPU")
-                boxes = self._host.find([frame])[0]
-            found.append(boxes)
+                shaped = self._host.shaped([frame])[0]
+            found.append(shaped)
         return found
+
+    def _shaped(self, placed: RawDetections) -> Shaped | None:
+        selected = self._selection.within_regions(placed.found, placed.geometry)
+        if selected is None:
+            return None
+        detections, kept = selected
+        needed = self._shapes.outputs(masks=self._wanted.masks, keypoints=self._wanted.keypoints)
+        rows = kept if any(needed.values()) else placed.found.rows[kept]
+        reported = ReportedBoxes(0, detections.boxes, rows, placed.geometry)
+        return _with_shapes(detections, placed.outputs, reported, self._shapes, self._wanted)
 
     def close(self) -> None:
         self._pipelines.close()
 
 
-def object_detector_for(engine: Engine, head: Head, selection: Selection) -> ObjectDetector:
-    """Returns an object detector that uses the GPU if the engine supports the whole path there."""
-    host = HostObjectDetector(engine, head, selection)
-    pipelines = engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
+def object_detector_for(
+    engine: Engine, head: Head, selection: Selection, wanted: WantedShapes = _NO_SHAPES
+) -> ObjectDetector:
+    """Returns an object detector that uses the GPU if the engine supports the whole path there. Masks and keypoints are
+    read on the CPU, from the outputs of frames with objects."""
+    host = HostObjectDetector(engine, head, selection, wanted)
+    shapes = ShapeReader(engine.model, engine.session.outputs)
+    kept = shapes.outputs(masks=wanted.masks, keypoints=wanted.keypoints)
+    pipelines = engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice, kept))
     if pipelines is None or engine.gpu is None:
         return host
-    return DeviceObjectDetector(pipelines, selection, host, engine.gpu.device.ordinal)
+    return DeviceObjectDetector(pipelines, selection, host, engine.gpu.device.ordinal, shapes, wanted)
 
 
 _STALE_AFTER = 0.5
@@ -116,12 +203,13 @@ class Detector(Plugin[DetectorConfig]):
     """
 
     Config: ClassVar[type[PluginConfig]] = DetectorConfig
-    produces: ClassVar[frozenset[type]] = frozenset({Detections, Activity})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections, Activity, Masks, Keypoints, PrivacyMask})
     parallel: ClassVar[bool] = True
 
     _object_detector: ObjectDetector | None = None
     _views: ObjectDetector | None = None
     _looking: LookingDetector | None = None
+    _redacted: frozenset[int] = frozenset()
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__(config)
@@ -130,6 +218,10 @@ class Detector(Plugin[DetectorConfig]):
         """A camera's session begins with its first frame and ends with `forget`."""
         self._lock = threading.Lock()
 
+    @property
+    def redacts(self) -> bool:
+        return bool(self.config.redact)
+
     def open(self, context: Context) -> None:
         """Loads the model and runs it on a generated and on a black image, so that a file that does not match its head
         or labels is reported now and not on the first frame."""
@@ -137,16 +229,17 @@ class Detector(Plugin[DetectorConfig]):
         model = engine.model
         head, suppressed = head_of(model), suppresses(model.head)
         self._selection = Selection(self.config, model.labels, suppressed=suppressed)
-        self._object_detector = object_detector_for(engine, head, self._selection)
+        config = self.config
+        wanted = WantedShapes(config.masks, config.keypoints)
+        self._redacted = frozenset(ids_of(config.redact, model.labels, "redact"))
+        self._object_detector = object_detector_for(engine, head, self._selection, wanted)
         if look_options(self.config.look).mode != "frame" or gate_options(self.config.gate).mode != "off":
             of_parts = Selection(of_views(self.config), model.labels, suppressed=suppressed)
-            self._views = object_detector_for(engine, head, of_parts)
+            self._views = object_detector_for(engine, head, of_parts, wanted)
             suppression = Suppression(
                 self.config.nms_iou, self.config.agnostic, within_views=self.config.agnostic or not suppressed
             )
             self._looking = self._looking_with(self._views, model, suppression, context.name)
-        if model.ignored_columns or any(len(spec.shape) == 4 for spec in engine.session.outputs.values()):
-            logger.warning("%s also finds masks or keypoints, which are not read: only its boxes are", model.name)
         try:
             require_head(engine)
             self._object_detector.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])
@@ -168,15 +261,24 @@ class Detector(Plugin[DetectorConfig]):
         with self._lock:
             sessions = [self._sessions.setdefault(frame.camera, object()) for frame in frames]
         if self._looking is None:
-            found = [Results(boxes) for boxes in self._object_detector.find(frames)]
+            found = [
+                self._reported(frame, shaped)
+                for frame, shaped in zip(frames, self._object_detector.shaped(frames), strict=True)
+            ]
         else:
             found = [
-                Results(self._selection.of_frame(boxes, frame.width, frame.height), activity)
-                for frame, (boxes, activity) in zip(frames, self._looking.find(frames), strict=True)
+                self._reported(frame, self._selection.of_frame(shaped, frame.width, frame.height), activity)
+                for frame, (shaped, activity) in zip(frames, self._looking.find(frames), strict=True)
             ]
         for frame, result, session in zip(frames, found, sessions, strict=True):
             self._remember(frame, result, session)
         return found
+
+    def _reported(self, frame: Frame, found: Shaped, *more: Activity) -> Results:
+        results = found.results().merged(Results(*more))
+        if not self.redacts:
+            return results
+        return results.merged(Results(privacy_mask(found, self._redacted, frame, self.config.max_detections)))
 
     def predict(self, frame: Frame, results: Results) -> Results:
         """Returns the camera's last detections, unmoved, for half a second: no flicker without a tracker."""

@@ -12,6 +12,7 @@ from sightd.engines.preprocess import Geometry
 from sightd.plugins.api import Detections, FloatArray, IntArray
 from sightd.plugins.detector.config import DetectorConfig, ids_of, least_scores
 from sightd.plugins.detector.heads.decoding import Candidates
+from sightd.plugins.detector.shaped import Shaped
 from sightd.plugins.geometry.nms import nms
 from sightd.plugins.geometry.regions import allowed, standing_points
 
@@ -61,8 +62,9 @@ class Selection:
             classes=None if self._classes is None else frozenset(np.flatnonzero(self._classes).tolist()),
         )
 
-    def within_regions(self, found: RawBoxes, geometry: Geometry) -> Detections | None:
-        """Filters what kernels found with `choice` by region, the filter that they lack.
+    def within_regions(self, found: RawBoxes, geometry: Geometry) -> tuple[Detections, IntArray] | None:
+        """Filters what kernels found with `choice` by region, the filter that they lack. Returns the detections and
+        their rows in `found`.
 
         Returns None if kernels may have dropped boxes inside the regions because too many outside came first.
         """
@@ -71,7 +73,7 @@ class Selection:
         if len(inside) < most <= len(found.scores) == self.choice.limit:
             return None
         kept = inside[:most]
-        return Detections(found.boxes[kept], found.scores[kept], found.class_ids[kept], self.labels)
+        return Detections(found.boxes[kept], found.scores[kept], found.class_ids[kept], self.labels), kept
 
     def detections(self, candidates: Candidates, geometry: Geometry) -> Detections:
         """Returns the detections of one image, in its own pixels, best first.
@@ -79,17 +81,10 @@ class Selection:
         Suppression sees all boxes, before the filters: a weaker box must not get through only because the better box of
         the same object stands outside a region.
         """
-        kept, boxes = self._kept(candidates, geometry)
-        return Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], self.labels)
+        return self.selected(candidates, geometry)[0]
 
-    def of_frame(self, found: Detections, width: int, height: int) -> Detections:
-        """Applies suppression and filters to objects found in views of a frame of `width` x `height` px."""
-        candidates = Candidates(found.boxes, found.scores, found.class_ids)
-        kept, _ = self._kept(candidates, Geometry(1, 1, 0, 0, width, height))
-        return found.select(kept)
-
-    def _kept(self, candidates: Candidates, geometry: Geometry) -> tuple[IntArray, FloatArray]:
-        """Returns the rows to keep, best first, and all boxes in pixels of the image."""
+    def selected(self, candidates: Candidates, geometry: Geometry) -> tuple[Detections, IntArray]:
+        """Returns what `detections` does, and the rows of the candidates."""
         boxes = geometry.boxes_to_source(candidates.boxes)
         kept = nms(
             candidates.boxes,
@@ -99,7 +94,15 @@ class Selection:
             limit=self._config.max_detections,
             wanted=self._wanted(boxes, candidates.class_ids, geometry),
         )
-        return kept, boxes
+        found = Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], self.labels)
+        return found, kept
+
+    def of_frame(self, found: Shaped, width: int, height: int) -> Shaped:
+        """Applies suppression and filters to objects found in views of a frame of `width` x `height` px."""
+        given = found.detections
+        candidates = Candidates(given.boxes, given.scores, given.class_ids)
+        _, kept = self.selected(candidates, Geometry(1, 1, 0, 0, width, height))
+        return found.select(kept)
 
     def _wanted(self, boxes: FloatArray, class_ids: IntArray, geometry: Geometry) -> NDArray[np.bool_]:
         """Returns which boxes pass the filters; boxes without area or with NaN never do."""

@@ -207,8 +207,8 @@ def _missed(
         misses,
         known.sides,
     )
-    views = np.full(len(known), -1, np.int64)
-    return after.select(kept), Found(visible, known.scores, known.class_ids, views).select(carried)
+    views = np.full(len(known), -1, np.int64)  # and sources
+    return after.select(kept), Found(visible, known.scores, known.class_ids, views, views).select(carried)
 
 
 def _shown(boxes: FloatArray, sides: FloatArray, looks: Sequence[Look]) -> Mask:

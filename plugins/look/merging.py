@@ -23,23 +23,25 @@ _MOST_CUT = 200
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
     """What was found in views: boxes xyxy float32 [n, 4] in pixels of the frame, scores float32 [n], class_ids int64
-    [n], and views int64 [n]: the index of the view each was found in."""
+    [n], views int64 [n]: the index of the view each was found in, and sources int64 [n]: which of all that was found
+    it is, counted over all views in order, or -1 if none."""
 
     boxes: FloatArray
     scores: FloatArray
     class_ids: IntArray
     views: IntArray
+    sources: IntArray
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def select(self, keep: IntArray | Mask) -> Found:
-        return Found(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.views[keep])
+        return Found(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.views[keep], self.sources[keep])
 
     @classmethod
     def none(cls) -> Found:
         rows, whole = np.zeros(0, np.float32), np.zeros(0, np.int64)
-        return cls(np.zeros((0, 4), np.float32), rows, whole, whole)
+        return cls(np.zeros((0, 4), np.float32), rows, whole, whole, whole)
 
     @classmethod
     def joined(cls, parts: Sequence[Found]) -> Found:
@@ -50,6 +52,7 @@ class Found:
             np.concatenate([part.scores for part in parts]),
             np.concatenate([part.class_ids for part in parts]),
             np.concatenate([part.views for part in parts]),
+            np.concatenate([part.sources for part in parts]),
         )
 
 
@@ -130,7 +133,7 @@ def _united(cut: Found, views: Sequence[View]) -> Found:
     boxes = cut.boxes[first]
     np.minimum.at(boxes[:, :2], group_of, cut.boxes[:, :2])
     np.maximum.at(boxes[:, 2:], group_of, cut.boxes[:, 2:])
-    return Found(boxes, cut.scores[first], cut.class_ids[first], cut.views[first])
+    return Found(boxes, cut.scores[first], cut.class_ids[first], cut.views[first], cut.sources[first])
 
 
 def _continuing(cut: Found, views: Sequence[View]) -> Mask:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sightd.plugins.api import Detections, Image
 from sightd.plugins.look.merging import Found
@@ -143,8 +144,17 @@ def drawn(sheet: Sheet, frame: Image) -> Image:
     return image
 
 
-def in_frame(sheet: Sheet, found: Detections, first: int) -> Found:
+def to_frame(part: Part) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns scale and offset [2], x and y each, from pixels of the sheet to pixels of the frame."""
+    left, top, right, bottom = part.look.view
+    wide, high = part.look.size
+    scale = np.array(((right - left) / wide, (bottom - top) / high))
+    return scale, np.array((left, top)) - np.array((part.x, part.y)) * scale
+
+
+def in_frame(sheet: Sheet, found: Detections, first: int, before: int = 0) -> Found:
     """Maps what was found on a sheet, in its pixels, to the frame. The parts are views `first`, `first` + 1 … in order.
+    `before` is how much was found on the sheets before this one.
 
     Boxes are clipped to the part that holds their centre; those with their centre between parts are dropped.
     """
@@ -154,16 +164,16 @@ def in_frame(sheet: Sheet, found: Detections, first: int) -> Found:
         wide, high = part.look.size
         corner, end = np.array((part.x, part.y)), np.array((part.x + wide, part.y + high))
         rows = np.flatnonzero(((centres >= corner) & (centres < end)).all(axis=1))
-        left, top, right, bottom = part.look.view
-        scale = np.array(((right - left) / wide, (bottom - top) / high))
+        scale, offset = to_frame(part)
         boxes = np.clip(found.boxes[rows], np.tile(corner, 2), np.tile(end, 2))
-        boxes = (boxes - np.tile(corner, 2)) * np.tile(scale, 2) + np.array((left, top, left, top))
+        boxes = boxes * np.tile(scale, 2) + np.tile(offset, 2)
         mapped.append(
             Found(
                 boxes.astype(np.float32),
                 found.scores[rows],
                 found.class_ids[rows],
                 np.full(len(rows), first + index, np.int64),
+                before + rows,
             )
         )
     return Found.joined(mapped)

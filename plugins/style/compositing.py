@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from sightd.plugins.api import Detections, Faces, FloatArray, Frame, Image, Results, Tracks
+from sightd.plugins.api import BoolArray, Detections, Faces, FloatArray, Frame, Image, Masks, Results, Tracks
+from sightd.plugins.api.shapes import drawn_crop
 from sightd.plugins.style.config import Where
 
 _WINDOW = (5, 5)
@@ -56,8 +57,13 @@ def cover_of(where: Where | None, frame: Frame, results: Results) -> FloatArray 
     if where is None:
         return None
     mask = np.zeros((frame.height, frame.width), np.uint8)
-    for box in _boxes(where, results):
-        _ellipse(mask, box, face=where.faces and not where.classes)
+    for box, crop in _areas(where, results):
+        drawn = None if crop is None else drawn_crop(crop, box, (frame.width, frame.height))
+        if drawn is not None:
+            height, width = drawn.inside.shape
+            mask[drawn.top : drawn.top + height, drawn.left : drawn.left + width][drawn.inside] = 255
+        else:
+            _ellipse(mask, box.tolist(), face=where.faces and not where.classes)
     for polygon in where.polygons:
         corners = np.array(polygon, np.float64) * (frame.width, frame.height)
         cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 255)
@@ -70,17 +76,21 @@ def cover_of(where: Where | None, frame: Frame, results: Results) -> FloatArray 
     return cover[:, :, None]
 
 
-def _boxes(where: Where, results: Results) -> Iterator[Sequence[float]]:
+def _areas(where: Where, results: Results) -> Iterator[tuple[FloatArray, BoolArray | None]]:
+    """Yields the boxes xyxy of what is selected, each with its mask if it has one."""
     wanted = {name.casefold() for name in where.classes}
     tracks = results.get(Tracks)
     found = results.get(Detections) if tracks is None else tracks
+    masks = results.get(Masks) if tracks is None else tracks.masks
+    crops = () if masks is None or not where.masks else masks.crops
     if wanted and found is not None:
-        for box, class_id in zip(found.boxes.tolist(), found.class_ids.tolist(), strict=True):
+        for row, class_id in enumerate(found.class_ids.tolist()):
             if found.labels[class_id].casefold() in wanted:
-                yield box
+                yield found.boxes[row], crops[row] if crops and crops[row].size else None
     faces = results.get(Faces)
     if where.faces and faces is not None:
-        yield from faces.boxes.tolist()
+        for box in faces.boxes:
+            yield box, None
 
 
 def _ellipse(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], box: Sequence[float], *, face: bool) -> None:

@@ -58,6 +58,9 @@ class Where(BaseModel):
         description="Classes of objects found by a detector or tracker earlier in the chain.",
         examples=[["person"]],
     )
+    masks: bool = Field(
+        True, description="Follow the outline of objects whose mask the detector finds, instead of an ellipse."
+    )
     faces: bool = Field(False, description="Faces found by a face plug-in earlier in the chain.")
     polygons: list[Polygon] = Field(
         default_factory=list, description="Polygons, corners [x, y] as fractions of width and height from the top left."

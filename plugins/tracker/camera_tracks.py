@@ -13,6 +13,7 @@ from sightd.plugins.api import Tracks
 from sightd.plugins.tracker import motion
 from sightd.plugins.tracker.motion import Rows
 from sightd.plugins.tracker.scene import Transform, View
+from sightd.plugins.tracker.shapes import TrackShapes, with_shapes
 
 MOTION = slice(0, motion.WIDTH)
 OBSERVED = slice(20, 24)
@@ -59,7 +60,8 @@ class CameraTracks:
     `rows` is float64 [n, WIDTH], oldest track first; `size` is the frame's (width, height). The filter state of a track
     belongs to the time SEEN_AT; prediction computes from it and does not change it. All coordinates are
     those of the frame at `at`. `drift` is the camera's motion: the change [2, 3] of a point (x, y, 1) in px/s; None if
-    it stands. `view` is what the frame looked like; None if images are not used.
+    it stands. `view` is what the frame looked like; None if images are not used. `shapes` are those of confirmed
+    tracks.
     """
 
     at: float
@@ -70,12 +72,13 @@ class CameraTracks:
     interval: float = np.inf
     view: View | None = None
     drift: Transform | None = None
+    shapes: TrackShapes | None = None
 
 
 def ended(tracks: CameraTracks) -> CameraTracks:
     """Returns the camera without tracks, as before its first frame; ids go on."""
     rows = np.zeros((0, WIDTH))
-    return replace(tracks, at=-np.inf, interval=np.inf, rows=rows, view=None, drift=None)
+    return replace(tracks, at=-np.inf, interval=np.inf, rows=rows, view=None, drift=None, shapes=None)
 
 
 def moved(tracks: CameraTracks, transform: Transform, now: float) -> CameraTracks:
@@ -169,7 +172,7 @@ def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detectio
     if not shown.all():
         rows, boxes = rows[shown], boxes[shown]
         detection = None if detection is None else detection[shown]
-    return Tracks(
+    shown_tracks = Tracks(
         boxes,
         rows[:, SCORE].astype(np.float32),
         rows[:, CLASS_ID].astype(np.int64),
@@ -179,6 +182,7 @@ def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detectio
         np.full(len(rows), -1, np.int64) if detection is None else detection,
         tracks.labels,
     )
+    return with_shapes(shown_tracks, tracks.shapes)
 
 
 def _carried_along(points: Rows, drift: Transform | None) -> Rows:

@@ -12,11 +12,23 @@ from pydantic import Field
 
 from sightd.engines.geometry import from_centre_size
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import ConfigProblem, Detections, Duration, Frame, Plugin, PluginConfig, Results, Tracks
+from sightd.plugins.api import (
+    ConfigProblem,
+    Detections,
+    Duration,
+    Frame,
+    Keypoints,
+    Masks,
+    Plugin,
+    PluginConfig,
+    Results,
+    Tracks,
+)
 from sightd.plugins.tracker import camera_tracks
-from sightd.plugins.tracker.camera_tracks import OBSERVED, WIDTH, CameraTracks, Reach, ended, moved
+from sightd.plugins.tracker.camera_tracks import ID, OBSERVED, WIDTH, CameraTracks, Reach, ended, moved
 from sightd.plugins.tracker.lifecycle import LifecycleRules, step
 from sightd.plugins.tracker.scene import View, change, is_other_scene, view_of
+from sightd.plugins.tracker.shapes import updated
 
 _OUTAGE = 5.0
 """If no frame of a camera was analysed for this long (s), and for longer than `max_lost`, tracking starts over."""
@@ -109,7 +121,7 @@ class Tracker(Plugin[TrackerConfig]):
 
     ByteTrack, OC-SORT and C-BIoU together, in seconds instead of frames, so that it does not matter which frames are
     analysed. Follows a camera that moves, and ends all tracks at a scene cut.
-    No id is ever reused within a camera.
+    Masks and keypoints of the detections move with the tracks. No id is ever reused within a camera.
 
     Threads: states are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget`
     exclude each other.
@@ -150,7 +162,10 @@ class Tracker(Plugin[TrackerConfig]):
             now = max(frame.captured_at, before.at)
             before = _in_view(before, view, now)
             after, detection = step(before, found, now, self._rules)
-            self._cameras[frame.camera] = after
+            ids = after.rows[:, ID].astype(np.int64)
+            rows = np.where(ids > 0, detection, -1)  # those that are not confirmed have no id by which to be found
+            shapes = updated(before.shapes, ids, rows, found, results.get(Masks), results.get(Keypoints))
+            self._cameras[frame.camera] = after = replace(after, shapes=shapes)
         return Results(camera_tracks.seen(after, detection, self._reach))
 
     def _examines(self, frame: Frame) -> bool:

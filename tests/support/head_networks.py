@@ -4,6 +4,7 @@ different boxes, and any error in the pixels shows in them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
+from sightd.engines.model import ColourOrder, InputSpec, KeypointSpec, Model, Resize
 
 WIDTH, HEIGHT, ROWS = 64, 32, 40
 LABELS = ("bolt", "nut", "screw")
@@ -143,6 +144,97 @@ def halves(path: Path) -> Model:
     )
     spec = InputSpec("images", WIDTH, HEIGHT, ColourOrder.RGB, Resize.LETTERBOX_CENTRE, 1 / 255)
     return _model(path, "yolo", spec)
+
+
+_PLANES = 8
+"""Prototypes, or coefficients, of masks."""
+
+
+def _rows_of_yolo(graph: _Graph, columns: int) -> tuple[str, str]:
+    """Returns boxes and class scores of the head "yolo" [batch, ROWS, 4 + classes] in pixels, and `columns` further
+    values from 0 to 1."""
+    rows = graph.pixels("images", 4 + len(LABELS) + columns)
+    corners, scale = graph.corners(rows), graph.constant([WIDTH, HEIGHT], np.float32)
+    low, high = graph.columns(corners, 0, 2), graph.columns(corners, 2, 4)
+    middle = graph.add("Mul", graph.add("Add", low, high), graph.constant(0.5, np.float32))
+    parts = [graph.add("Mul", each, scale) for each in (middle, graph.add("Sub", high, low))]
+    classes = 4 + len(LABELS)
+    boxes = graph.add("Concat", *parts, graph.columns(rows, 4, classes), axis=2)
+    return boxes, graph.columns(rows, classes, classes + columns)
+
+
+def _centred(graph: _Graph, tensor: str) -> str:
+    return graph.add("Sub", tensor, graph.constant(0.5, np.float32))
+
+
+def _planes(graph: _Graph, count: int, output: str = "") -> str:
+    """Returns `count` planes at a quarter of the input's size, from -0.5 to 0.5: means of the image's colours."""
+    means = graph.add("AveragePool", "images", kernel_shape=[4, 4], strides=[4, 4])
+    index = graph.constant([number % 3 for number in range(count)], np.int64)
+    factor = graph.constant(np.linspace(-1, 1, count).reshape(1, count, 1, 1), np.float32)
+    chosen = graph.add("Gather", _centred(graph, means), index, axis=1)
+    return graph.add("Mul", chosen, factor, output=output)
+
+
+def _yolo(path: Path, extra: int, **more: Any) -> Model:
+    spec = InputSpec("images", WIDTH, HEIGHT, ColourOrder.RGB, Resize.LETTERBOX_CENTRE, 1 / 255)
+    return replace(_model(path, "yolo", spec), extra_columns=extra, **more)
+
+
+def prototypes(path: Path) -> Model:
+    """Writes a model with the head "yolo" and masks: coefficients after the class scores, and prototypes."""
+    graph = _Graph()
+    boxes, coefficients = _rows_of_yolo(graph, _PLANES)
+    joined = graph.add("Concat", boxes, _centred(graph, coefficients), axis=2)
+    graph.add("Transpose", joined, perm=[0, 2, 1], output="output0")
+    _planes(graph, _PLANES, "output1")
+    columns = 4 + len(LABELS) + _PLANES
+    graph.save(
+        path,
+        [_end("images", TensorProto.FLOAT, 3, HEIGHT, WIDTH)],
+        [
+            _end("output0", TensorProto.FLOAT, columns, ROWS),
+            _end("output1", TensorProto.FLOAT, _PLANES, HEIGHT // 4, WIDTH // 4),
+        ],
+    )
+    return _yolo(path, _PLANES)
+
+
+def points(path: Path) -> Model:
+    """Writes a model with the head "yolo" and two keypoints of three values each."""
+    graph = _Graph()
+    boxes, values = _rows_of_yolo(graph, 6)
+    graph.add("Transpose", graph.add("Concat", boxes, values, axis=2), perm=[0, 2, 1], output="output0")
+    graph.save(
+        path,
+        [_end("images", TensorProto.FLOAT, 3, HEIGHT, WIDTH)],
+        [_end("output0", TensorProto.FLOAT, 10 + len(LABELS), ROWS)],
+    )
+    return _yolo(path, 6, keypoints=KeypointSpec(("head", "foot"), 3, ((0, 1),)))
+
+
+def query_masks(path: Path) -> Model:
+    """Writes a model with the head "rf-detr" and a mask for each query."""
+    graph = _Graph()
+    rows = graph.pixels("images", 4 + len(LABELS))
+    corners = graph.corners(rows)
+    low, high = graph.columns(corners, 0, 2), graph.columns(corners, 2, 4)
+    middle = graph.add("Mul", graph.add("Add", low, high), graph.constant(0.5, np.float32))
+    graph.add("Concat", middle, graph.add("Sub", high, low), axis=2, output="dets")
+    scores = _centred(graph, graph.columns(rows, 4, 4 + len(LABELS)))
+    graph.add("Mul", scores, graph.constant(6, np.float32), output="labels")
+    _planes(graph, ROWS, "masks")
+    graph.save(
+        path,
+        [_end("images", TensorProto.FLOAT, 3, HEIGHT, WIDTH)],
+        [
+            _end("dets", TensorProto.FLOAT, ROWS, 4),
+            _end("labels", TensorProto.FLOAT, ROWS, len(LABELS)),
+            _end("masks", TensorProto.FLOAT, ROWS, HEIGHT // 4, WIDTH // 4),
+        ],
+    )
+    spec = InputSpec("images", WIDTH, HEIGHT, ColourOrder.RGB, Resize.STRETCH, 1 / 255)
+    return _model(path, "rf-detr", spec)
 
 
 def embedder(path: Path, *, of_bytes: bool) -> Model:

@@ -278,4 +278,5 @@ def box_layout(head: str, outputs: Outputs, spec: InputSpec, classes: int, ignor
         parts.rows * parts.columns,
         probed_rows(parts.rows) * (parts.columns + bool(parts.objectness.tensor)),
         blocks_down=blocks(parts.columns, _COLUMNS_PER_THREAD),
+        per_row=parts.columns,
     )

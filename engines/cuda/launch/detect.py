@@ -113,13 +113,15 @@ class BoxSelection:
 class RawBoxes:
     """The boxes of one image, best first; new arrays, in source pixels.
 
-    boxes xyxy float32 [n, 4] · scores float32 [n] · class_ids int64 [n] · points float32 [n, 5, 2] or None.
+    boxes xyxy float32 [n, 4] · scores float32 [n] · class_ids int64 [n] · points float32 [n, 5, 2] or None · rows int64
+    [n]: row of the model's output that each box came from, for heads whose output has one row per box.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     points: NDArray[np.float32] | None
+    rows: NDArray[np.int64]
 
 
 def layout_of(head: str, outputs: Outputs, spec: InputSpec, classes: int, ignored: int) -> HeadLayout:
@@ -134,7 +136,7 @@ def layout_of(head: str, outputs: Outputs, spec: InputSpec, classes: int, ignore
 
 class Detect:
     """The head of one detector in one GPU pipeline. Use from one thread. `min_score` [classes] is the minimum score per
-    class; `ignored` is `Model.ignored_columns`.
+    class; `ignored` is `Model.extra_columns`.
 
     Device memory: about 44 bytes per candidate (YuNet: 84) for each of `max_batch` images.
     """
@@ -193,7 +195,7 @@ class Detect:
                 _require_right(counts, layout.probed, self._head, self._spec, self._classes)
             most = int(counts["found"].max())
             if most <= self._candidates.room:
-                return [self._found(i) for i in range(count)]
+                return [self._found(i, layout.per_row) for i in range(count)]
             logger.warning("head %s: candidate buffer grown from %d to %d", self._head, self._candidates.room, most)
             self._candidates.make_room(most)
 
@@ -252,10 +254,11 @@ class Detect:
         stream.synchronize()
         return counts[:count]
 
-    def _found(self, picture: int) -> RawBoxes:
+    def _found(self, picture: int, per_row: int) -> RawBoxes:
         rows = self._rows.array[picture, : self._given.array[picture]]
         points = None if self._points is None else self._points.array[picture, : len(rows)].copy()
-        return RawBoxes(rows["box"].copy(), rows["score"].copy(), rows["class_id"].astype(np.int64), points)
+        class_ids, numbers = rows["class_id"].astype(np.int64), rows["index"].astype(np.int64) // per_row
+        return RawBoxes(rows["box"].copy(), rows["score"].copy(), class_ids, points, numbers)
 
 
 def _require_right(counts: NDArray[Any], probed: int, head: str, spec: InputSpec, classes: int) -> None:

@@ -35,7 +35,7 @@ class HeadLayout:
 
     `kernel` is its name and `head` its struct, without the least scores. `threads` is the number per image, for each of
     `blocks_down`. At most `candidates` come from one image. `probed` scores of each image are checked; 0 if the head is
-    not judged by its values.
+    not judged by its values. Each row of the output has up to `per_row` candidates.
     """
 
     kernel: str
@@ -45,6 +45,7 @@ class HeadLayout:
     candidates: int
     probed: int
     blocks_down: int = 1
+    per_row: int = 1
 
 
 def probed_rows(rows: int) -> int:

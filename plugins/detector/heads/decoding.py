@@ -32,12 +32,14 @@ from sightd.plugins.api import FloatArray, IntArray, PluginError
 class Candidates:
     """Boxes xyxy float32 [n, 4] in pixels of the model's input, scores float32 [n], class_ids int64 [n].
 
-    A box that reaches the least score in several classes appears once for each of them.
+    A box that reaches the least score in several classes appears once for each of them. `rows` int64 [n] are those of
+    the model's output, by which its mask and keypoints are found; None from heads that have neither.
     """
 
     boxes: FloatArray
     scores: FloatArray
     class_ids: IntArray
+    rows: IntArray | None = None
 
 
 Head = Callable[[Mapping[str, Tensor], InputSpec, FloatArray], list[Candidates]]
@@ -71,7 +73,7 @@ def labelled(boxes: FloatArray, scores: Tensor, classes: Tensor, min_score: Floa
         )
     kept = np.flatnonzero(known)
     kept = kept[scores[kept] >= min_score[class_ids[kept]]]
-    return Candidates(boxes[kept], scores[kept].astype(np.float32, copy=False), class_ids[kept])
+    return Candidates(boxes[kept], scores[kept].astype(np.float32, copy=False), class_ids[kept], kept)
 
 
 def require_probabilities(scores: Tensor, head: str) -> None:

@@ -68,7 +68,7 @@ def _picture(logits: Tensor, boxes: Tensor, spec: InputSpec, min_score: FloatArr
     chosen, class_ids = reaching(scores, min_score)
     size = np.array([spec.width, spec.height] * 2, np.float32)
     placed = from_centre_size(boxes[chosen].astype(np.float32, copy=False)) * size
-    return Candidates(placed, scores[chosen, class_ids], class_ids)
+    return Candidates(placed, scores[chosen, class_ids], class_ids, chosen)
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:

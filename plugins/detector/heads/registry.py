@@ -35,7 +35,7 @@ HEADS: dict[str, Head] = {
 }
 """By the names of `engines.heads.HEAD_FORMATS`."""
 
-_IGNORING: dict[str, Callable[..., list[Candidates]]] = {
+_WITH_SHAPES: dict[str, Callable[..., list[Candidates]]] = {
     "yolo": yolo.decode,
     "yolov5": yolo.decode_v5,
     "yolo-end-to-end": yolo.decode_end_to_end,
@@ -64,7 +64,7 @@ def _decoder(model: Model) -> Head:
             f"model {model.name!r} has head {model.head!r}, which the detector does not support: use a model with one "
             f"of the heads {', '.join(sorted(HEADS))}"
         )
-    return partial(_IGNORING[model.head], ignored=model.ignored_columns) if model.ignored_columns else decode
+    return partial(_WITH_SHAPES[model.head], extra=model.extra_columns) if model.extra_columns else decode
 
 
 def scores_for(labels: Sequence[str], least: float) -> FloatArray:

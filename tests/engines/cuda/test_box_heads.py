@@ -132,7 +132,7 @@ def made(head: str, seed: int = 1, dtype: type[np.floating[Any]] = np.float32) -
 
 def model(head: str, labels: int = CLASSES, ignored: int = 0) -> Model:
     names = tuple(f"class {i}" for i in range(labels))
-    return Model("made", "detector", head, "none", SPEC, names, ignored_columns=ignored)
+    return Model("made", "detector", head, "none", SPEC, names, extra_columns=ignored)
 
 
 def choice_for(head: str, limit: int = 100) -> BoxSelection:
@@ -148,7 +148,7 @@ def found(
         address = device.uploaded(value).address if value.size else device.allocate(1).address
         tensors[name] = DeviceTensor(address, value.shape, value.dtype)
     min_score = np.full(len(of.labels), least, np.float32)
-    detect = Detect(device, device, of.head, SPEC, min_score, choice, batch, room, of.ignored_columns)
+    detect = Detect(device, device, of.head, SPEC, min_score, choice, batch, room, of.extra_columns)
     try:
         return detect.run(tensors, [geometry] * batch, HostStream())
     finally:

@@ -64,7 +64,7 @@ def selected(candidates: Candidates, choice: BoxSelection, geometry: Geometry) -
         wanted &= np.isin(candidates.class_ids, list(choice.classes))
     classes = candidates.class_ids if choice.by_class else None
     kept = nms(candidates.boxes, candidates.scores, classes, choice.max_iou, limit=choice.limit, wanted=wanted)
-    return RawBoxes(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], None)
+    return RawBoxes(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], None, kept)
 
 
 def assert_as_on_the_cpu(

@@ -51,7 +51,7 @@ def test_ultralytics_metadata_needs_nothing_else(
     tmp_path: Path, outputs: dict[str, tuple[int, ...]], metadata: dict[str, str], head: str, ignored: int
 ) -> None:
     model = model_from_file(export(tmp_path, outputs, metadata=metadata))
-    assert (model.head, model.ignored_columns) == (head, ignored)
+    assert (model.head, model.extra_columns) == (head, ignored)
     assert model.labels in (THREE, ("a", "b"))
     spec = model.input
     assert (spec.width, spec.height, spec.colour, spec.resize) == (96, 64, ColourOrder.RGB, Resize.LETTERBOX_CENTRE)

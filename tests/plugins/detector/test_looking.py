@@ -17,6 +17,7 @@ from sightd.plugins.activity.config import GateOptions
 from sightd.plugins.activity.result import Activity
 from sightd.plugins.api import Detections, FloatArray, Frame, Image
 from sightd.plugins.detector.looking import LookingDetector
+from sightd.plugins.detector.shaped import Shaped
 from sightd.plugins.look.config import LookOptions
 from sightd.plugins.look.merging import Found, Suppression
 
@@ -37,9 +38,9 @@ class RedBoxes:
         self.seen: list[tuple[int, int]] = []
         self.batches: list[int] = []
 
-    def find(self, frames: Sequence[Frame]) -> list[Detections]:
+    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
         self.batches.append(len(frames))
-        return [self._in(frame.host()) for frame in frames]
+        return [Shaped(self._in(frame.host())) for frame in frames]
 
     def _in(self, image: Image) -> Detections:
         height, width = image.shape[:2]
@@ -91,7 +92,7 @@ class Watch:
     def look(self, *boxes: Box) -> Detections:
         ((found, self.activity),) = self.detector.find([self.frame(picture(*boxes, number=self.number))])
         self.number += 1
-        return found
+        return found.detections
 
     def see(self, *boxes: Box) -> FloatArray:
         return self.look(*boxes).boxes
@@ -174,9 +175,9 @@ def test_a_small_object_that_walks_is_reported_where_it_is(watch: Watch) -> None
 
 def test_a_photograph_is_looked_at_completely_and_remembers_nothing(watch: Watch) -> None:
     ((found, _),) = watch.detector.find([watch.frame(picture(SMALL, LARGE), still=True)])
-    assert close(found.boxes, SMALL, LARGE)
+    assert close(found.detections.boxes, SMALL, LARGE)
     ((found, _),) = watch.detector.find([watch.frame(picture(LARGE), still=True)])
-    assert close(found.boxes, LARGE)
+    assert close(found.detections.boxes, LARGE)
 
 
 @pytest.mark.parametrize("mode", ["frame", "tiles", "regions"])
@@ -233,8 +234,8 @@ def test_cameras_are_looked_at_together_and_kept_apart() -> None:
             for name, box in (("door", SMALL), ("yard", LARGE))
         ]
         (door, _), (yard, _) = watch.detector.find(frames)
-    assert close(door.boxes, SMALL)
-    assert close(yard.boxes, LARGE)
+    assert close(door.detections.boxes, SMALL)
+    assert close(yard.detections.boxes, LARGE)
 
 
 def test_a_camera_with_another_frame_size_begins_anew(watch: Watch) -> None:
@@ -269,7 +270,7 @@ def test_a_frame_of_very_many_tiles_is_shown_in_sixty_four_reduced_ones(size: tu
     watch = Watch({"mode": "tiles"})
     ((found, _),) = watch.detector.find([watch.frame(image, still=True)])
     assert 40 <= watch.runs <= 1 + 64
-    assert close(found.boxes, large, by=8)
+    assert close(found.detections.boxes, large, by=8)
 
 
 def test_a_number_of_tiles_that_was_asked_for_is_kept() -> None:
@@ -291,7 +292,10 @@ def test_objects_that_no_look_has_shown_on_this_frame_are_marked_as_carried(mode
 
 def test_a_carried_object_gives_way_to_a_found_one_whatever_their_scores() -> None:
     """A second box of the same place, of another size than matching tolerates, as coarse models give it."""
-    old, new = (Found(np.array([box], np.float32), *rows) for box, *rows in PAIR)
+    old, new = (
+        Found(np.array([box], np.float32), scores, class_ids, views, np.array([-1]))
+        for box, scores, class_ids, views in PAIR
+    )
     watch = Watch({"mode": "tiles"})
     shown = watch.detector._without_duplicates(Found.joined([old, new]))
     assert shown.scores == pytest.approx([0.3])
@@ -302,8 +306,8 @@ class Interrupted(RedBoxes):
 
     watch: Watch | None = None
 
-    def find(self, frames: Sequence[Frame]) -> list[Detections]:
-        found = super().find(frames)
+    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
+        found = super().shaped(frames)
         if self.watch is not None:
             self.watch.detector.forget(self.watch.name)
         return found

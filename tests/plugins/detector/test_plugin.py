@@ -17,6 +17,7 @@ from sightd.plugins.api import Detections, Frame, PluginError, Results
 from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.shaped import Shaped
 from sightd.plugins.testing.stubs import BlankCanvas
 from tests.support.onnx_models import FileContext, constant_network
 
@@ -209,13 +210,13 @@ def test_a_frame_that_is_finished_after_its_camera_was_forgotten_is_not_remember
 ) -> None:
     finder = detector._object_detector
     assert finder is not None
-    find = finder.find
+    shaped = finder.shaped
 
-    def forgotten_meanwhile(frames: Sequence[Frame]) -> list[Detections]:
+    def forgotten_meanwhile(frames: Sequence[Frame]) -> list[Shaped]:
         detector.forget("door")
-        return find(frames)
+        return shaped(frames)
 
-    monkeypatch.setattr(finder, "find", forgotten_meanwhile)
+    monkeypatch.setattr(finder, "shaped", forgotten_meanwhile)
     assert len(analyse(detector, frame())) == 1
     assert len(detector.predict(frame(seq=2), Results())) == 0
     monkeypatch.undo()

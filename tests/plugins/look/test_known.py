@@ -24,7 +24,9 @@ Box = tuple[float, float, float, float]
 def found(*boxes: Box, score: float = 0.6, view: int = 0) -> Found:
     count = len(boxes)
     rows = np.array(boxes, np.float32).reshape(-1, 4)
-    return Found(rows, np.full(count, score, np.float32), np.zeros(count, np.int64), np.full(count, view))
+    return Found(
+        rows, np.full(count, score, np.float32), np.zeros(count, np.int64), np.full(count, view), np.arange(count)
+    )
 
 
 def unchanged(boxes: FloatArray) -> Mask:

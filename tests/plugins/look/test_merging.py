@@ -20,7 +20,8 @@ Row = tuple[tuple[float, float, float, float], float, int, int]
 
 def found(*rows: Row) -> Found:
     boxes, scores, classes, views = zip(*rows, strict=True)
-    return Found(np.array(boxes, np.float32), np.array(scores, np.float32), np.array(classes), np.array(views))
+    arrays = np.array(classes), np.array(views), np.arange(len(views))
+    return Found(np.array(boxes, np.float32), np.array(scores, np.float32), *arrays)
 
 
 def boxes_of(rows: Sequence[Row], views: Sequence[View], *, agnostic: bool = False) -> list[list[float]]:

@@ -30,7 +30,7 @@ def known(*boxes: tuple[float, float, float, float], at: float, side: float = 60
     """Objects that rest, seen twice, last at `at`."""
     rows = np.array(boxes, np.float32)
     count = len(rows)
-    found = Found(rows, np.full(count, 0.7, np.float32), np.zeros(count, np.int64), np.zeros(count, np.int64))
+    found = Found(rows, np.full(count, 0.7, np.float32), *(np.zeros(count, np.int64) for _ in range(3)))
     looks = [Look((0, 0, 1920, 1080), side / 60)]
 
     def still(boxes: FloatArray) -> Mask:
@@ -154,7 +154,7 @@ def test_an_object_seen_only_once_is_looked_at_on_the_next_frame() -> None:
     watch = Watch()
     watch.settle()
     box = (1000.0, 500.0, 1030.0, 560.0)
-    found = Found(np.array([box], np.float32), np.array([0.4], np.float32), np.array([0]), np.array([0]))
+    found = Found(np.array([box], np.float32), np.array([0.4], np.float32), *[np.array([0])] * 3)
     objects, _ = after_look(
         Known.nothing(), found, [Look((0, 0, 1920, 1080))], watch.at, (1920, 1080), lambda boxes: np.zeros(1, np.bool_)
     )
@@ -165,7 +165,7 @@ def test_an_object_seen_only_once_is_looked_at_on_the_next_frame() -> None:
 def test_in_a_still_picture_doubtful_objects_wait_for_the_confirmation_of_all() -> None:
     watch = Watch(Pace(6.0, whole=10.0, confirm=5.0, sweep=30.0, patient=True))
     watch.settle()
-    found = Found(np.array([BOX], np.float32), np.array([0.3], np.float32), np.array([0]), np.array([0]))
+    found = Found(np.array([BOX], np.float32), np.array([0.3], np.float32), *[np.array([0])] * 3)
     looks = [Look((0, 0, 1920, 1080))]
     objects, _ = after_look(Known.nothing(), found, looks, watch.at, (1920, 1080), lambda boxes: np.zeros(1, np.bool_))
     shown = [shows(watch.plan(objects=objects), BOX) for _ in range(round(7 * FPS))]

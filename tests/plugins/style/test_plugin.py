@@ -20,7 +20,7 @@ from sightd.engines.models.convert.style_network import read, write
 from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put, with_custom_models
 from sightd.engines.sessions.engine import Engine
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
-from sightd.plugins.api import Detections, Frame, FrameOverride, Image, PluginError, Results, Tracks
+from sightd.plugins.api import Detections, Frame, FrameOverride, Image, Masks, PluginError, Results, Tracks
 from sightd.plugins.style import Stylist
 from sightd.plugins.style.compositing import enlarged
 from sightd.plugins.style.config import StyleConfig
@@ -117,6 +117,21 @@ def test_only_people_become_paint_or_everything_else(opened: Any) -> None:
     assert np.array_equal(outside[middle], image[middle])
     assert apart(inside[middle], image[middle]) > 15 < apart(outside[corner], image[corner])
     assert np.array_equal(painted(opened(where={"classes": ["person"]}), image), image), "nobody is there"
+
+
+def test_paint_follows_the_masks_of_objects(opened: Any) -> None:
+    image = still()
+    box = np.array([[64, 64, 192, 192]], np.float32)
+    found = Detections(box, np.ones(1, np.float32), np.zeros(1, np.int64), ("person",))
+    masks = Masks(box, (np.array([[True, False]]),), (256, 256))
+    where = {"classes": ["person"], "soft": 0}
+    ours = painted(opened(where=where), image, Results(found, masks))
+    left, right = np.s_[64:192, 64:128], np.s_[64:192, 128:192]
+    assert np.array_equal(ours[right], image[right])
+    assert apart(ours[left], image[left]) > 15
+    assert apart(ours[66:70, 66:70], image[66:70, 66:70]) > 5, "an ellipse would leave out the corner"
+    ellipse = painted(opened(where={**where, "masks": False}), image, Results(found, masks))
+    assert not np.array_equal(ellipse[right], image[right])
 
 
 def test_no_tracks_is_a_result_too_and_nobody_is_painted(opened: Any) -> None:

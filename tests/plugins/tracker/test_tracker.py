@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sightd.engines.geometry import iou
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import Detections, Frame, Results, Tracks
+from sightd.plugins.api import Detections, Frame, Keypoints, Masks, Results, Tracks
 from sightd.plugins.testing import check_plugin
 from sightd.plugins.tracker import Tracker, TrackerConfig
 from tests.plugins.tracker.test_scene import picture
@@ -474,3 +474,49 @@ def test_a_scene_cut_ends_all_tracks_and_shows_no_old_box_in_the_new_scene() -> 
 def test_options_in_the_wrong_order_are_refused(options: dict[str, Any], path: tuple[str] | None) -> None:
     problems = TrackerConfig.model_validate(options).problems(Catalog.load())
     assert [problem.path for problem in problems] == ([] if path is None else [path])
+
+
+def shaped(*boxes: tuple[float, float, float, float], masks: bool = True) -> Results:
+    """Returns detections of which each covers the left half of its box, and has one point in its middle."""
+    found = detections([np.array(one) for one in boxes])
+    crops = tuple(np.array([[True, False]]) if masks else np.zeros((0, 0), np.bool_) for _ in boxes)
+    middles = ((found.boxes[:, None, :2] + found.boxes[:, None, 2:]) / 2).astype(np.float32)
+    points = Keypoints(middles, np.full((len(boxes), 1), 0.8, np.float32), ("middle",))
+    return Results(found, Masks(found.boxes, crops, SIZE), points)
+
+
+def test_masks_and_keypoints_move_with_the_track() -> None:
+    one = tracker()
+    for step in range(5):
+        (result,) = one.process([frame(0, step / 10)], [shaped((100 + 20 * step, 100, 180 + 20 * step, 300))])
+    seen = result.get(Tracks)
+    assert seen is not None
+    for tracks in (seen, predicted(one, 0.5), predicted(one, 0.7)):
+        assert tracks.masks is not None
+        assert tracks.keypoints is not None
+        np.testing.assert_array_equal(tracks.masks.boxes, tracks.boxes)
+        assert tracks.masks.crops[0].tolist() == [[True, False]]
+        middle = (tracks.boxes[0, :2] + tracks.boxes[0, 2:]) / 2
+        np.testing.assert_allclose(tracks.keypoints.points[0, 0], middle, atol=1e-3)
+    assert predicted(one, 0.7).boxes[0, 0] > seen.boxes[0, 0] + 20
+
+
+def test_a_track_keeps_its_shape_while_its_object_is_out_of_sight_or_found_without() -> None:
+    one = tracker()
+    box = (100, 100, 180, 300)
+    for step in range(3):
+        one.process([frame(0, step / 10)], [shaped(box)])
+    for step, results in ((3, shaped(box, masks=False)), (4, shaped())):
+        (result,) = one.process([frame(0, step / 10)], [results])
+        tracks = result.get(Tracks)
+        assert tracks is not None
+        assert len(tracks) == 1
+        assert tracks.masks is not None
+        assert tracks.masks.crops[0].tolist() == [[True, False]]
+        assert tracks.keypoints is not None
+        assert tracks.keypoints.scores[0, 0] == pytest.approx(0.8)
+
+
+def test_tracks_of_a_detector_without_shapes_have_none() -> None:
+    tracks = look(tracker(), 0.0, detections([box(200, 300)]))
+    assert (tracks.masks, tracks.keypoints) == (None, None)

@@ -24,7 +24,7 @@ from sightd.plugins.detector.heads import detr, labelled, yolo
 from sightd.plugins.detector.heads.decoding import Candidates, require_boxes
 from sightd.plugins.detector.heads.registry import HEADS
 from tests.plugins.detector.heads.families import CLASSES, HEIGHT, WIDTH, WRITERS, Found, Outputs, read
-from tests.support.exports import ultralytics, write_export
+from tests.support.exports import write_export
 from tests.support.onnx_models import FileContext
 
 SPEC = InputSpec("images", WIDTH, HEIGHT, ColourOrder.RGB, Resize.STRETCH)
@@ -261,20 +261,6 @@ class OneEngine:
 
     def engine(self, choice: Sequence[str | Model]) -> Engine:
         return self._engine
-
-
-def test_results_that_are_not_read_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    outputs = dict(WRITERS["yolo"](np.random.default_rng(1)))
-    outputs["output0"] = np.concatenate((outputs["output0"], np.zeros((32, 60), np.float32)))
-    outputs["output1"] = np.zeros((32, 16, 24), np.float32)
-    model = model_from_file(write_export(tmp_path / "best.onnx", outputs, metadata=ultralytics("segment")))
-    detector = Detector(DetectorConfig(model=ModelChoice("best")))
-    detector.open(FileContext(catalogue={"best": model}))
-    assert "best also finds masks or keypoints, which are not read" in caplog.text
-    (result,) = detector.process([Frame.of(np.zeros((64, 96, 3), np.uint8))], [Results()])
-    found = result.get(Detections)
-    assert found is not None
-    assert len(found) > 5
 
 
 def test_check_refuses_a_file_whose_output_is_not_that_of_its_head(tmp_path: Path) -> None:

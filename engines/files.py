@@ -132,6 +132,22 @@ def write_whole(path: Path, data: bytes) -> None:
     new.commit()
 
 
+def write_private(path: Path, data: bytes, prefix: str) -> None:
+    """Writes a file that only its owner can read, whole or not at all: first to a hidden file beside it, whose name
+    starts with `prefix` and which remains only if the process is killed. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(".new", prefix, path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
@@ -219,25 +235,33 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
+def lock_file(path: Path, what: str) -> Iterator[None]:
     """Holds the lock file `path`, waiting for its current holder. Creates it with its folder. Only its holder
     may remove it.
 
-    The kernel releases the lock if its holder dies, so a crash leaves no stale lock. An OSError inside the block (disk
-    full, folder not writable) becomes an EngineError that names the folder.
+    The kernel releases the lock if its holder dies, so a crash leaves no stale lock. Raises OSError if the file cannot
+    be created.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("ab") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("%s: waiting for another process that is working on it", what)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if is_current(handle, path):
+                yield
+                return
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Like `lock_file`, for a block that only stores files: an OSError inside it (disk full, folder not writable)
+    becomes an EngineError that names the folder."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            with path.open("ab") as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    logger.info("%s: waiting for another process that is working on it", what)
-                    fcntl.flock(handle, fcntl.LOCK_EX)
-                if is_current(handle, path):
-                    yield
-                    return
+        with lock_file(path, what):
+            yield
     except OSError as error:
         raise EngineError(
             f"{what} cannot be stored in {path.parent}: {error.strerror or error}. Free disk space, make the "

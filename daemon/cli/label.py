@@ -29,10 +29,13 @@ _EXAMPLES = """examples:
   sightd label list yard/
 
 A dataset is a folder with a COCO file (dataset.json) whose images and boxes have a state: new, proposed or corrected.
-Imported frames count as corrected, except those of another dataset folder. Training uses corrected frames; a corrected
+Imported frames count as corrected, except those of another dataset folder; frames that are corrected already keep their
+boxes, unless you import with --replace. Training uses corrected frames; a corrected
 frame without boxes shows none of the objects.
 """
 
+_SHOWN = 10
+"""Most frames that are named on import; of others, only the number is given."""
 _COUNT = number(int, lambda value: value >= 1, "a positive whole number")
 _SCORE = number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 _GAP = number(float, lambda value: 0 <= value <= 3600, "a number of seconds from 0 to 3600")
@@ -108,6 +111,9 @@ def _add_exchange(actions: SubParsers) -> None:
     taken = _action(actions, "import", "add labelled frames of a COCO file, a YOLO folder or another dataset")
     taken.add_argument("source", type=Path, metavar="SOURCE")
     taken.add_argument("--images", type=Path, metavar="FOLDER", help="folder of a COCO file's images")
+    taken.add_argument(
+        "--replace", action="store_true", help="also replace the boxes of frames that are corrected in the dataset"
+    )
     taken.set_defaults(do=_import)
     given = _action(actions, "export", "write labelled frames as a COCO file or a YOLO folder")
     given.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new or empty folder")
@@ -247,10 +253,21 @@ def _import(args: argparse.Namespace) -> None:
 
     data = read_labelled(args.source, args.images)
     with Dataset.edit(args.dataset) as dataset:
-        new, known = import_labelled(dataset, data, args.source.name)
+        done = import_labelled(dataset, data, args.source.name, replace=args.replace)
     for line in data.left_out:
         print(f"skipped: {line}", file=sys.stderr)
-    print(f"{args.dataset}: {new} new frames, {known} with replaced boxes")
+    _show_kept(done.kept)
+    kept = f", {len(done.kept)} kept" if done.kept else ""
+    print(f"{args.dataset}: {done.new} new frames, {done.taken} with replaced boxes{kept}")
+
+
+def _show_kept(names: Sequence[str]) -> None:
+    for name in names[:_SHOWN]:
+        print(f"kept: {name} is corrected here, and has other boxes or another state there", file=sys.stderr)
+    if len(names) > _SHOWN:
+        print(f"kept: {len(names) - _SHOWN} more", file=sys.stderr)
+    if names:
+        print("import with --replace to take the others' boxes for these frames as well", file=sys.stderr)
 
 
 def _export(args: argparse.Namespace) -> None:

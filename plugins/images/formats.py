@@ -1,4 +1,4 @@
-"""Parses image files without decoding them: scans of a JPEG, EXIF orientation, compressed text of a PNG."""
+"""Parses image files without decoding them: scans of a JPEG, EXIF orientation, metadata."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _SKIPPED = frozenset({*range(0xE0, 0xF0), 0xFE})
 """Application data and comments; decoders skip them by length, whatever they contain."""
 _EXIF, _EXIF_NAME = 0xE1, b"Exif\0\0"
+_JFIF, _ADOBE = 0xE0, 0xEE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ _SHORT = 3
 _MOST_CHUNKS = 100_000
 _MOST_ENTRIES = 1000
 _COMPRESSED = frozenset({b"zTXt", b"iTXt", b"iCCP"})
+_OF_PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"IDAT", b"IEND"})
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -153,6 +155,47 @@ def without_compressed_text(data: bytes) -> bytes:
             kept += data[at:end]
         at = end
     return bytes(kept)
+
+
+def without_metadata(data: bytes) -> bytes | None:
+    """Returns a JPEG or PNG with only what its pixels need: without EXIF, comments, thumbnails, colour profiles and
+    anything after its end. None for other formats, and for files on whose end decoders disagree."""
+    if is_jpeg(data):
+        return _bare_jpeg(data)
+    return _bare_png(data) if data.startswith(_PNG) else None
+
+
+def _bare_jpeg(data: bytes) -> bytes | None:
+    kept, has_frame = bytearray(data[:2]), False
+    for segment in _segments(data):
+        if segment.marker == _END and has_frame:
+            return bytes(kept + data[segment.start : segment.end])
+        if not _well_formed(segment):
+            return None
+        has_frame = has_frame or segment.marker in _FRAMES
+        if segment.marker not in _SKIPPED or _says_how_colours_are_stored(segment):
+            kept += data[segment.start : segment.end]
+    return None
+
+
+def _says_how_colours_are_stored(segment: _Segment) -> bool:
+    """Whether it is a JFIF header without a thumbnail, or an Adobe header: decoders derive the colour space from
+    them."""
+    jfif = segment.marker == _JFIF and segment.content.startswith(b"JFIF\0") and len(segment.content) == 14
+    adobe = segment.marker == _ADOBE and segment.content.startswith(b"Adobe") and len(segment.content) == 12
+    return jfif or adobe
+
+
+def _bare_png(data: bytes) -> bytes | None:
+    kept, at = bytearray(_PNG), len(_PNG)
+    for kind, content in _png_chunks(data):
+        end = at + 12 + len(content)
+        if kind in _OF_PIXELS:
+            kept += data[at:end]
+        if kind == b"IEND":
+            return bytes(kept)
+        at = end
+    return None
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

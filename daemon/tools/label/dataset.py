@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sightd.daemon.tools.label.coco import read_coco, to_coco
@@ -19,12 +20,15 @@ from sightd.daemon.tools.label.labelled import (
     State,
     checked_labels,
 )
+from sightd.daemon.tools.label.upright import upright_frame, upright_image
 from sightd.daemon.tools.label.yolo import is_yolo, read_yolo, write_yolo
-from sightd.engines.files import locked, write_whole
+from sightd.engines.files import lock_file, make_private, write_whole
 from sightd.engines.text import json_text
 
 FILE, FRAMES = "dataset.json", "frames"
 _SUFFIX = ".jpg"
+_SAME = 0.05
+"""Difference of coordinates, in pixels, that comes from rounding in files."""
 
 
 def read_labelled(path: Path, images: Path | None = None) -> LabelledFrames:
@@ -50,34 +54,44 @@ class Dataset:
         self.folder = folder
         self.labels = data.labels
         self._frames = {frame.name: frame for frame in data.frames}
+        self._added: list[Path] = []
         self._removed: list[Path] = []
 
     @classmethod
     def create(cls, folder: Path, labels: Sequence[str]) -> Dataset:
-        """Makes an empty dataset. Raises LabelError if there is one already, or the class names are unusable."""
+        """Makes an empty dataset that only its owner can read. Raises LabelError if there is one already, the class
+        names are unusable, or it cannot be stored."""
         if (folder / FILE).exists():
             raise LabelError(f"{folder}: is a dataset already")
         made = cls(folder, LabelledFrames(checked_labels(labels, "--classes"), ()))
-        (folder / FRAMES).mkdir(parents=True, exist_ok=True)
+        with _storing(folder):
+            make_private(folder)
+            (folder / FRAMES).mkdir(exist_ok=True)
         made._store()
         return made
 
     @classmethod
     def open(cls, folder: Path) -> Dataset:
         """Reads a dataset. Raises LabelError if it is none, or is damaged."""
-        if not (folder / FILE).is_file():
-            raise LabelError(f"{folder}: not a dataset: it has no {FILE}; make one with `sightd label create`")
+        _require_dataset(folder)
         return cls(folder, read_coco(folder / FILE, folder / FRAMES))
 
     @classmethod
     @contextmanager
     def edit(cls, folder: Path) -> Iterator[Dataset]:
-        """Opens a dataset to change it; stores it at the end unless an exception is raised. Raises LabelError, and
-        EngineError if it cannot be stored."""
-        with locked(folder / ".lock", str(folder)):
+        """Opens a dataset to change it, and stores it at the end. If an exception is raised, which passes unchanged,
+        nothing is changed. Raises LabelError if it is no dataset, is damaged, or cannot be locked or stored."""
+        _require_dataset(folder)
+        with ExitStack() as held:
+            with _storing(folder):
+                held.enter_context(lock_file(folder / ".lock", str(folder)))
             dataset = cls.open(folder)
-            yield dataset
-            dataset._store()
+            try:
+                yield dataset
+                dataset._store()
+            except BaseException:
+                dataset._discard()
+                raise
 
     @property
     def frames(self) -> tuple[LabelledFrame, ...]:
@@ -95,20 +109,37 @@ class Dataset:
             raise LabelError(f"{self.folder}: has no frame {name!r}; see `sightd label list`")
         return self._frames[name]
 
-    def add(self, content: bytes, frame: LabelledFrame, *, replace: bool = False) -> bool:
-        """Stores an image file with what is known of it. The same image with the same name stays as it is; with
-        `replace` it gets the boxes and the state of `frame`, and its source, time and reason if they are known. Returns
-        whether it is new. Raises LabelError if there are too many."""
-        path = self.folder / FRAMES / _name(content, frame.path)
-        known = self._frames.get(path.name)
+    def add(self, content: bytes, frame: LabelledFrame) -> bool:
+        """Stores an image file, upright and without metadata, with what is known of it; its boxes are those of the
+        upright image. The same image with the same name stays as it is. Returns whether it is new. Raises LabelError
+        if it cannot be read or stored, or there are too many."""
+        return self._added_or_known(content, frame) is None
+
+    def merge(self, content: bytes, frame: LabelledFrame, *, replace: bool) -> Merged:
+        """Like `add`, but a known image gets the boxes and the state of `frame`, and its source, time and reason if
+        they are known. A frame that is corrected here and has other boxes or another state there is kept, unless
+        `replace` is set."""
+        known = self._added_or_known(content, frame)
         if known is None:
-            if len(self._frames) >= MOST_FRAMES:
-                raise LabelError(f"{self.folder}: has {MOST_FRAMES} frames already")
+            return Merged(is_new=True)
+        if known.state is State.CORRECTED and not replace and not _agrees(known, frame):
+            return Merged(kept=known.name)
+        self._frames[known.name] = _merged(known, frame)
+        return Merged()
+
+    def _added_or_known(self, content: bytes, frame: LabelledFrame) -> LabelledFrame | None:
+        """Returns the frame that has this image already; otherwise stores it and returns None."""
+        content, name = upright_image(content, frame.path)
+        path = self.folder / FRAMES / _name(content, name)
+        if path.name in self._frames:
+            return self._frames[path.name]
+        if len(self._frames) >= MOST_FRAMES:
+            raise LabelError(f"{self.folder}: has {MOST_FRAMES} frames already")
+        with _storing(path):
             write_whole(path, content)
-            self._frames[path.name] = dataclasses.replace(frame, path=path, source=frame.source or frame.folder)
-        elif replace:
-            self._frames[path.name] = _merged(known, frame)
-        return known is None
+        self._added.append(path)
+        self._frames[path.name] = dataclasses.replace(frame, path=path, source=frame.source or frame.folder)
+        return None
 
     def relabel(self, name: str, boxes: Sequence[Box], state: State) -> None:
         """Replaces the boxes of a frame."""
@@ -126,11 +157,62 @@ class Dataset:
     def _store(self) -> None:
         data = LabelledFrames(self.labels, self.frames)
         document = to_coco(data, {frame.path: frame.name for frame in data.frames}, states=True)
-        write_whole(self.folder / FILE, (json_text(document, indent=1) + "\n").encode())
+        with _storing(self.folder / FILE):
+            write_whole(self.folder / FILE, (json_text(document, indent=1) + "\n").encode())
+        self._added = []
         for path in self._removed:
             if path.name not in self._frames:
-                path.unlink(missing_ok=True)
+                with _storing(path, "removed"):
+                    path.unlink(missing_ok=True)
         self._removed = []
+
+    def _discard(self) -> None:
+        """Removes the image files that were added since the dataset was stored, and leaves those that it has."""
+        stored = {path.name for path in self._removed}
+        for path in self._added:
+            if path.name not in stored:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def _require_dataset(folder: Path) -> None:
+    if not (folder / FILE).is_file():
+        raise LabelError(f"{folder}: not a dataset: it has no {FILE}; make one with `sightd label create`")
+
+
+@contextmanager
+def _storing(path: Path, what: str = "stored") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LabelError(
+            f"{path} cannot be {what}: {error.strerror or error}: free disk space, or make the folder writable"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of a frame: it is new, or its labels were taken, unless `kept` names the frame of ours that stays."""
+
+    is_new: bool = False
+    kept: str = ""
+
+
+def _agrees(known: LabelledFrame, stated: LabelledFrame) -> bool:
+    """Whether `stated` is corrected too, with the same boxes."""
+    if stated.state is not State.CORRECTED or len(stated.boxes) != len(known.boxes):
+        return False
+    left = list(stated.boxes)
+    for box in known.boxes:
+        same = next((one for one in left if _is_same(box, one)), None)
+        if same is None:
+            return False
+        left.remove(same)
+    return True
+
+
+def _is_same(one: Box, other: Box) -> bool:
+    return one.label == other.label and all(abs(a - b) <= _SAME for a, b in zip(one.xyxy, other.xyxy, strict=True))
 
 
 def _name(content: bytes, path: Path) -> str:
@@ -153,25 +235,34 @@ def _merged(known: LabelledFrame, stated: LabelledFrame) -> LabelledFrame:
     )
 
 
-def import_labelled(dataset: Dataset, data: LabelledFrames, source: str) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many frames were new, and of how many known ones the labels were taken; `kept` names those that stay as they
+    are, because they are corrected here and differ."""
+
+    new: int
+    taken: int
+    kept: tuple[str, ...]
+
+
+def import_labelled(dataset: Dataset, data: LabelledFrames, source: str, *, replace: bool = False) -> Imported:
     """Adds labelled frames to a dataset; their classes are matched by name. New frames without a source get their
     folder or `source`; known ones get boxes and state, and keep source, time and reason unless they are stated.
-    Returns how many were new and how many were known. Raises LabelError if a class is unknown or an image is unreadable
-    or of another size than its labels say."""
+    Frames that are corrected here change only with `replace`. Raises LabelError if a class is unknown or an image is
+    unreadable or of another size than its labels say."""
     wanted = {label.casefold(): number for number, label in enumerate(dataset.labels)}
     used = {box.label for frame in data.frames for box in frame.boxes}
     if missing := [data.labels[number] for number in sorted(used) if data.labels[number].casefold() not in wanted]:
         raise LabelError(
             f"the dataset has no class {', '.join(map(repr, missing))}; its classes are {', '.join(dataset.labels)}"
         )
-    for frame in data.frames:
-        frame.image()  # readable, and of the stated size: before anything is stored
-    new = 0
-    for frame in data.frames:
+    found: list[Merged] = []
+    for frame in [upright_frame(one) for one in data.frames]:  # all are readable, before anything is stored
         boxes = tuple(dataclasses.replace(box, label=wanted[data.labels[box.label].casefold()]) for box in frame.boxes)
         stated = dataclasses.replace(frame, boxes=boxes, folder=frame.folder or source)
-        new += dataset.add(frame.path.read_bytes(), stated, replace=True)
-    return new, len(data.frames) - new
+        found.append(dataset.merge(frame.path.read_bytes(), stated, replace=replace))
+    new, kept = sum(one.is_new for one in found), tuple(one.kept for one in found if one.kept)
+    return Imported(new, len(found) - new - len(kept), kept)
 
 
 def export_coco(data: LabelledFrames, folder: Path) -> None:

@@ -73,12 +73,18 @@ class LabelledFrame:
             image = read_still(self.path)
         except StillError as error:
             raise LabelError(str(error)) from error
+        self.require_size(image)
+        return image
+
+    def require_size(self, image: Image) -> None:
+        """Raises LabelError if the image has another size than stated."""
         if image.shape[:2] != (self.height, self.width):
+            turned = image.shape[:2] == (self.width, self.height)
             raise LabelError(
                 f"{self.path}: {image.shape[1]}x{image.shape[0]} pixels, but its labels are for {self.width}x"
                 f"{self.height}: label the frame that is used"
+                + (", or, if its EXIF data turn it, take it by `sightd label import`" if turned else "")
             )
-        return image
 
     def arrays(self) -> tuple[FloatArray, IntArray]:
         """Returns the boxes [n, 4] and labels [n]."""

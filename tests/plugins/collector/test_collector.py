@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -118,13 +120,74 @@ def test_each_camera_has_a_budget_of_its_own(tmp_path: Path) -> None:
     plugin = opened(tmp_path, per_hour=1)
     frames = [(float(at), 10, found(0.4)) for at in range(4)]
     assert len(shown(plugin, *frames)) == len(shown(plugin, *frames, camera="gate/1")) == 1
-    assert {path.name.split("-2023")[0] for path in tmp_path.glob("*.jpg")} == {"yard", "gate-1"}
+    assert {path.name.split("-2023")[0] for path in tmp_path.glob("*.jpg")} == {"yard", "gate-1-e9e2c6eb"}
 
 
 def test_a_full_folder_gets_no_more(tmp_path: Path) -> None:
     plugin = opened(tmp_path, max_frames=2)
     assert len(shown(plugin, *((float(at), at * 20, found(0.4)) for at in range(10)))) == 2
     assert shown(opened(tmp_path, max_frames=2), (0, 1, found(0.4)), (1, 1, found(0.4))) == []
+
+
+def test_a_folder_that_is_too_large_gets_no_more_whatever_is_in_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = opened(tmp_path, max_size="1MB")
+    (tmp_path / "others.bin").write_bytes(bytes(900_000))
+    frames = [(float(at), at * 20, found(0.4)) for at in range(12)]
+    assert len(shown(plugin, *frames)) == 11, "its own frames are small"
+    (tmp_path / "others.bin").write_bytes(bytes(1_000_000))
+    plugin = opened(tmp_path, max_size="1MB")
+    assert shown(plugin, *frames) == []
+    assert caplog.text.count("is full (11 frames, 1 MB)") == 1
+
+
+def test_images_without_a_description_count_too(tmp_path: Path) -> None:
+    for n in range(2):
+        (tmp_path / f"{n}.jpg").write_bytes(b"")
+    assert shown(opened(tmp_path, max_frames=2), (0, 1, found(0.4)), (1, 1, found(0.4))) == []
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".json"])
+def test_a_full_disk_leaves_no_half_a_frame(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_file = os.replace
+
+    def full(source: str, target: Path) -> None:
+        if target.suffix == suffix:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        replace_file(source, target)
+
+    plugin = opened(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            shown(plugin, (0, 10, found(0.4)), (1, 10, found(0.4)))
+    assert list(tmp_path.iterdir()) == []
+    assert shown(plugin, (2, 10, found(0.4)), (3, 10, found(0.4))) != [], "it goes on when there is space"
+
+
+def test_what_a_killed_process_has_begun_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".sightd-frame-x.new").write_bytes(b"half")
+    (tmp_path / "mine.jpg").write_bytes(b"of somebody else")
+    opened(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jpg"]
+
+
+def test_files_are_their_owners_only_in_any_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    assert shown(opened(tmp_path), (0, 10, found(0.4)), (1, 10, found(0.4)))
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_cameras_with_similar_names_do_not_share_files(tmp_path: Path) -> None:
+    plugin = opened(tmp_path)
+    for camera in ("gate 1", "gate/1", "gate-1"):
+        assert shown(plugin, (0, 10, found(0.4)), (1, 10, found(0.4)), camera=camera) == ["uncertain"]
+    assert {json.loads(path.read_text())["source"] for path in tmp_path.glob("*.json")} == {
+        "gate 1",
+        "gate/1",
+        "gate-1",
+    }
 
 
 @pytest.mark.parametrize("boxes", [0, 1])

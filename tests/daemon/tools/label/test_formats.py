@@ -13,9 +13,15 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.daemon.tools.label.dataset import Dataset, export_coco, export_yolo, import_labelled, read_labelled
+from sightd.daemon.tools.label.dataset import (
+    Dataset,
+    Imported,
+    export_coco,
+    export_yolo,
+    import_labelled,
+    read_labelled,
+)
 from sightd.daemon.tools.label.labelled import Box, LabelError, LabelledFrame, LabelledFrames, State
-from sightd.engines.errors import EngineError
 
 pytestmark = pytest.mark.computing
 
@@ -258,7 +264,7 @@ def test_what_is_exported_can_be_read_and_imported_as_corrected(
         assert frame.boxes[0].xyxy == pytest.approx((10.25, 5, 30, 35), abs=0.01)
         assert frame.state is frame.boxes[0].state is State.CORRECTED
     with Dataset.edit(dataset.folder) as changed:
-        assert import_labelled(changed, data, "tool") == (0, 2), "the images are known by their content"
+        assert import_labelled(changed, data, "tool") == Imported(0, 2, ()), "the images are known by their content"
     after = Dataset.open(dataset.folder).frames
     assert {frame.state for frame in after} == {State.CORRECTED}
     assert [(one.source, one.time, one.reason) for one in after] == [
@@ -270,15 +276,57 @@ def test_what_an_import_states_of_a_known_frame_replaces_what_was_known(dataset:
     known = dataset.frames[0]
     told = replace(known, boxes=(), source="other.mp4", time=7.5, reason="missed")
     with Dataset.edit(dataset.folder) as changed:
-        assert import_labelled(changed, LabelledFrames(dataset.labels, (told,)), "tool") == (0, 1)
+        told_frames = LabelledFrames(dataset.labels, (told,))
+        assert import_labelled(changed, told_frames, "tool", replace=True) == Imported(0, 1, ())
     after = Dataset.open(dataset.folder).frame(known.name)
     assert (after.boxes, after.source, after.time, after.reason) == ((), "other.mp4", 7.5, "missed")
+
+
+@pytest.mark.parametrize(
+    ("state", "boxes"),
+    [
+        (State.PROPOSED, (Box(0, (1, 1, 9, 9), State.PROPOSED, 0.9),)),
+        (State.NEW, ()),
+        (State.CORRECTED, ()),
+        (State.CORRECTED, (Box(0, (10.25, 5, 30, 35)),)),
+        (State.CORRECTED, (Box(1, (10.25, 5, 31, 35)),)),
+    ],
+)
+def test_what_is_corrected_here_is_replaced_only_on_request(
+    state: State, boxes: tuple[Box, ...], dataset: Dataset
+) -> None:
+    corrected, proposed = dataset.frames
+    other = LabelledFrames(dataset.labels, tuple(replace(one, boxes=boxes, state=state) for one in dataset.frames))
+    with Dataset.edit(dataset.folder) as changed:
+        assert import_labelled(changed, other, "tool") == Imported(0, 1, (corrected.name,))
+    after = Dataset.open(dataset.folder)
+    assert after.frame(corrected.name) == corrected
+    assert after.frame(proposed.name).boxes == boxes
+    with Dataset.edit(dataset.folder) as changed:
+        taken = import_labelled(changed, LabelledFrames(dataset.labels, other.frames[:1]), "tool", replace=True)
+        assert taken == Imported(0, 1, ())
+    assert Dataset.open(dataset.folder).frame(corrected.name).boxes == boxes
+
+
+def test_of_two_labels_for_one_image_in_an_import_the_first_is_kept_and_the_other_named(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "in" / "a.png", 77)
+    (tmp_path / "in" / "b").mkdir()
+    (tmp_path / "in" / "b" / "a.png").write_bytes((tmp_path / "in" / "a.png").read_bytes())
+    content = document()
+    content["images"].append({**content["images"][0], "id": 8, "file_name": "b/a.png"})
+    (tmp_path / "in" / "labels.json").write_text(json.dumps(content))
+    data = read_labelled(tmp_path / "in" / "labels.json")
+    done = import_labelled(dataset, data, "tool")
+    assert (done.new, done.taken, len(done.kept)) == (1, 0, 1)
+    assert len(dataset.frame(done.kept[0]).boxes) == 1
 
 
 def test_new_frames_of_a_yolo_folder_get_its_folders_as_sources(dataset: Dataset, tmp_path: Path) -> None:
     data = read_labelled(write_yolo(tmp_path / "in"))
     with Dataset.edit(dataset.folder) as changed:
-        assert import_labelled(changed, data, "tool") == (1, 0)
+        assert import_labelled(changed, data, "tool") == Imported(1, 0, ())
     assert {frame.source for frame in Dataset.open(dataset.folder).frames} == {"film.mp4", "images/train"}
 
 
@@ -308,9 +356,69 @@ def test_an_image_goes_only_after_the_dataset_was_stored_without_it(
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr("sightd.daemon.tools.label.dataset.write_whole", full)
-    with pytest.raises(EngineError, match="No space left"), Dataset.edit(dataset.folder) as changed:
+    with (
+        pytest.raises(LabelError, match=r"dataset\.json cannot be stored: No space left"),
+        Dataset.edit(dataset.folder) as changed,
+    ):
         changed.remove([frame.name for frame in changed.frames])
     assert [frame.image().shape for frame in Dataset.open(dataset.folder).frames] == [(40, 60, 3)] * 2
+
+
+def test_an_image_that_cannot_be_stored_is_named_and_nothing_is_left(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sightd.daemon.tools.label import dataset as module
+
+    write_whole, images = module.write_whole, list((dataset.folder / "frames").iterdir())
+
+    def full(path: Path, content: bytes) -> None:
+        if "b-" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_whole(path, content)
+
+    monkeypatch.setattr(module, "write_whole", full)
+    message = r"frames/b-.*\.png cannot be stored: No space left on device: free disk space"
+    for name, shade in (("a", 50), ("b", 60)):
+        write_image(tmp_path / "in" / f"{name}.png", shade)
+
+    def add_both() -> None:
+        with Dataset.edit(dataset.folder) as changed:
+            for path in sorted((tmp_path / "in").iterdir()):
+                changed.add(path.read_bytes(), LabelledFrame(path, 60, 40))
+
+    with pytest.raises(LabelError, match=message):
+        add_both()
+    assert sorted((dataset.folder / "frames").iterdir()) == sorted(images)
+    assert Dataset.open(dataset.folder).frames == dataset.frames
+
+
+def test_an_error_of_who_edits_is_not_called_one_of_the_dataset(dataset: Dataset, tmp_path: Path) -> None:
+    def read_what_is_missing() -> None:
+        with Dataset.edit(dataset.folder) as changed:
+            changed.remove([changed.frames[0].name])
+            (tmp_path / "missing").read_bytes()
+
+    with pytest.raises(FileNotFoundError) as raised:
+        read_what_is_missing()
+    assert raised.value.filename == str(tmp_path / "missing")
+    assert Dataset.open(dataset.folder).frames == dataset.frames
+
+
+def test_a_dataset_that_cannot_be_locked_is_named(dataset: Dataset) -> None:
+    (dataset.folder / ".lock").unlink()
+    (dataset.folder / ".lock").mkdir()
+    with pytest.raises(LabelError, match="yard cannot be stored: Is a directory"), Dataset.edit(dataset.folder):
+        pass
+
+
+def test_editing_what_is_no_dataset_leaves_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="not a dataset"), Dataset.edit(tmp_path / "typo"):
+        pass
+    assert not (tmp_path / "typo").exists()
+
+
+def test_only_the_owner_can_read_a_dataset(dataset: Dataset) -> None:
+    assert dataset.folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_an_image_that_is_removed_and_added_again_stays(dataset: Dataset) -> None:
@@ -327,7 +435,7 @@ def test_classes_are_matched_by_name_on_import_and_unknown_ones_refused(dataset:
     content["categories"][0]["name"] = "Parcel"
     content["categories"][1]["name"] = "lamp"
     data = read_labelled(write_coco(tmp_path / "in", content))
-    assert import_labelled(dataset, data, "in") == (1, 0), "no box is a lamp"
+    assert import_labelled(dataset, data, "in") == Imported(1, 0, ()), "no box is a lamp"
     assert [frame.boxes[0].label for frame in dataset.frames if frame.source == "in"] == [0]
     content["annotations"][0]["category_id"] = 1
     data = read_labelled(write_coco(tmp_path / "in", content))

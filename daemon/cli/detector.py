@@ -40,6 +40,7 @@ the dataset is invalid, 2 if the model name is unknown, 3 if a model is not avai
 _COUNT = number(int, lambda value: value >= 1, "a positive whole number")
 _RATE = number(float, lambda value: 0 < value <= 0.1, "a number above 0, at most 0.1")
 _SHARE = number(float, lambda value: 0.05 <= value <= 0.8, "a number from 0.05 to 0.8")
+_SIDE = number(int, lambda value: 160 <= value <= 1280 and value % 32 == 0, "a multiple of 32 from 160 to 1280")
 _SEED = number(int, lambda value: 0 <= value < 2**31, "a whole number from 0")
 
 
@@ -99,6 +100,11 @@ def _add_settings(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--hold-out", type=_SHARE, default=0.3, metavar="X",
         help="share of each film or camera that is held out (default: %(default)g)",
+    )  # fmt: skip
+    train.add_argument(
+        "--size", type=_SIDE, default=0, metavar="PX",
+        help="side of the model's input, a multiple of 32: small objects need more, and detecting takes longer "
+        "(default: that of the base model, 416)",
     )  # fmt: skip
     train.add_argument("--no-mirror", action="store_true", help="never mirror frames: for text and signs")
     train.add_argument("--all", action="store_true", help="train all layers; needs a GPU to be practical")
@@ -183,7 +189,7 @@ def _plan(args: argparse.Namespace) -> Plan:
 
     return Plan(
         args.steps, args.batch, args.views, args.rate or (3e-4 if args.all else 2e-3), args.every, args.patience,
-        args.hold_out, not args.no_mirror, args.all, args.seed,
+        args.hold_out, not args.no_mirror, args.all, args.seed, args.size,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ _FOLDER = "own"
 @dataclass(frozen=True, slots=True)
 class CustomModelMetadata:
     """Metadata of a custom model: the catalogue model it was made from, how, and its accuracy. `labels` are its classes
-    if they differ from those of the base model."""
+    if they differ from those of the base model, and `side` is that of its square input, in pixels, if it does."""
 
     base: str
     base_sha256: str
@@ -29,6 +29,7 @@ class CustomModelMetadata:
     accuracy: str
     made_at: str
     labels: Sequence[str] = ()
+    side: int = 0
     file: str = ""
     """File name of the model. Model files are never changed; the metadata, which is replaced atomically, says which is
     current."""
@@ -93,9 +94,14 @@ def _is_of(file: Path, name: str) -> bool:
     return file.name == f"{name}.onnx" or re.fullmatch(r"\.[0-9a-f]{12}\.onnx", file.name[len(name) :]) is not None
 
 
+def resized(model: Model, side: int) -> Model:
+    """Returns the model with a square input of `side` pixels."""
+    return replace(model, input=replace(model.input, width=side, height=side))
+
+
 def _model(base: Model, name: str, origin: CustomModelMetadata, directory: Path) -> Model:
     return replace(
-        base,
+        resized(base, origin.side) if origin.side else base,
         name=name,
         summary=f"{origin.base}, {origin.made}, on this machine",
         accuracy=origin.accuracy,

@@ -37,9 +37,10 @@ class Level:
 
 
 class YoloxGraph:
-    """A YOLOX file in memory. Raises ModelFileError if the file is not of that family."""
+    """A YOLOX file in memory, with an input of `side` pixels if that is set: its layers take any multiple of 32. Raises
+    ModelFileError if the file is not of that family."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, side: int = 0) -> None:
         require_readable(path)
         try:
             self.model = onnx.load(str(path))
@@ -55,6 +56,8 @@ class YoloxGraph:
                 self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
         self.input = next(one.name for one in self.model.graph.input if one.name not in self.constants)
         self.levels = tuple(self._levels())
+        if side:
+            self._resize(side)
 
     def between(self, inputs: Sequence[str], outputs: Sequence[str]) -> list[onnx.NodeProto]:
         """Returns the nodes that compute `outputs` from `inputs`, in order. Constants need no node."""
@@ -103,6 +106,13 @@ class YoloxGraph:
         graph.input.extend(inputs)
         graph.output.extend(outputs)
         onnx.save(made, str(target))
+
+    def _resize(self, side: int) -> None:
+        given = next(one for one in self.model.graph.input if one.name == self.input)
+        for dim in given.type.tensor_type.shape.dim[2:]:
+            for cells in self.model.graph.output[0].type.tensor_type.shape.dim[1:2]:
+                cells.dim_value = cells.dim_value * side // (dim.dim_value or side)  # once for each side
+            dim.dim_value = side
 
     def _output_shape(self, columns: int) -> list[int | str | None]:
         dims = self.model.graph.output[0].type.tensor_type.shape.dim

@@ -28,7 +28,7 @@ from sightd.daemon.tools.training.detector.trainer import Arrays, Plan, Trainer
 from sightd.daemon.tools.training.preflight import TrainingError
 from sightd.engines.files import digest_of, locked, scratch_folder
 from sightd.engines.model import Model
-from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
+from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put, resized
 from sightd.engines.models.store import ModelStore
 from sightd.engines.preprocess import prepare
 from sightd.engines.progress import Progress
@@ -36,6 +36,8 @@ from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.plugins.api import Image
 
 _STRIDES = (8, 16, 32)
+_SMALL = 24.0
+"""Side of objects, in pixels of the model's input, below which a larger input finds more."""
 _CLEAR = 0.05
 """Least score of a box that is compared between PyTorch and the written file."""
 _MOST_PIXELS, _MOST_SCORE = 0.5, 1e-3
@@ -69,8 +71,8 @@ class DetectorJob:
         _require_examples(data.labels, shares)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._base_file = store.verify(base)
-        self._graph = YoloxGraph(self._base_file)
-        self._made = replace(base, labels=data.labels, head="yolox")
+        self._graph = YoloxGraph(self._base_file, plan.side)
+        self._made = replace(resized(base, plan.side) if plan.side else base, labels=data.labels, head="yolox")
         self._settings = {
             **asdict(plan),
             "labels": data.labels,
@@ -83,6 +85,8 @@ class DetectorJob:
         """Trains it, stores it as the model `name`, and measures it. Raises TrainingError if a checkpoint belongs to
         another training, or the written model's output differs from what was trained; LabelError if a frame cannot be
         read; OSError if the folder cannot be written; EngineError if the model cannot be stored."""
+        if hint := size_hint(self._shares.train, self._made):
+            report(hint)
         with ExitStack() as held:
             train, choice = self._inputs(held, progress)
             network = self._network(self._device, whole=self._plan.whole)
@@ -96,7 +100,7 @@ class DetectorJob:
 
     def _inputs(self, held: ExitStack, progress: Progress) -> tuple[Inputs, Inputs]:
         """Returns the inputs of the frames to train on, and of those of the choice."""
-        plan, spec = self._plan, self._base.input
+        plan, spec = self._plan, self._made.input
         train = Views(self._shares.train, spec, plan.seed, mirror=plan.mirror)
         choice = Views(self._shares.choice, spec, plan.seed, mirror=False)
         if plan.whole:
@@ -133,12 +137,13 @@ class DetectorJob:
                 accuracy=f"{after.map50:.2f} mAP50 on {len(test)} held-out frames",
                 made_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 labels=self._labels,
+                side=self._plan.side,
             )
             return put(self._made, name, made, origin, self._store.directory), after
 
     def _require_faithful(self, made: Path, weights: Arrays, image: Image) -> None:
         """Raises TrainingError unless the file finds, on an image, what PyTorch finds with the same weights."""
-        tensor, session = prepare([image], self._base.input)[0], OnnxRuntimeSession(made, 1)
+        tensor, session = prepare([image], self._made.input)[0], OnnxRuntimeSession(made, 1)
         try:
             (found,) = session.run({self._graph.input: tensor}).values()
         finally:
@@ -148,7 +153,7 @@ class DetectorJob:
         with torch.no_grad():
             rows = network.rows([torch.tensor(tensor)])
             rows[..., 4:] = rows[..., 4:].sigmoid()
-        cells = cells_of(self._base, "cpu")
+        cells = cells_of(self._made, "cpu")
         boxes = [cells.boxes(torch.tensor(one)).numpy() for one in (rows.numpy()[0], found[0])]
         scores = [one[:, 4:5] * one[:, 5:] for one in (rows.numpy()[0], found[0])]
         clear = scores[0].max(1) >= _CLEAR
@@ -230,6 +235,23 @@ class _Search:
         self._best_score, self.best_step, self._worse = float(score), int(step), int(worse)
         self.best = {name.removeprefix("best-"): one for name, one in state.items() if name.startswith("best-")}
         report(f"resuming from step {self.step}")
+
+
+def size_hint(frames: Sequence[LabelledFrame], model: Model) -> str:
+    """Returns what to do if half of the objects are small at the model's input, otherwise nothing."""
+    spec = model.input
+    sides = [
+        min(spec.width / frame.width, spec.height / frame.height) * min(x2 - x1, y2 - y1)
+        for frame in frames
+        for x1, y1, x2, y2 in (box.xyxy for box in frame.boxes)
+    ]
+    middle = float(np.median(sides)) if sides else _SMALL
+    if middle >= _SMALL:
+        return ""
+    return (
+        f"half of the objects are at most {middle:.0f} pixels wide or high at the model's input of {spec.width}: a "
+        "larger one (--size) finds more of them, and takes longer"
+    )
 
 
 def measured(

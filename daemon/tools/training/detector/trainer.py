@@ -30,7 +30,8 @@ _MEMORY = 0.98
 class Plan:
     """Each of `steps` uses `batch` of the `views` views of each frame. Every `every` steps the frames of the choice are
     measured; after `patience` measurements without a better one, training ends. `rate` is AdamW's learning rate.
-    `whole`: every layer is trained, not only those behind the trunk."""
+    `whole`: every layer is trained, not only those behind the trunk. `side` is that of the model's square input in
+    pixels, a multiple of 32; 0 for that of the base model."""
 
     steps: int
     batch: int = 8
@@ -42,6 +43,7 @@ class Plan:
     mirror: bool = True
     whole: bool = False
     seed: int = 0
+    side: int = 0
 
     def rate_at(self, step: int) -> float:
         """Rises, then falls along half a cosine."""

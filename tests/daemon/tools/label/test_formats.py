@@ -22,6 +22,7 @@ from sightd.daemon.tools.label.dataset import (
     read_labelled,
 )
 from sightd.daemon.tools.label.labelled import Box, LabelError, LabelledFrame, LabelledFrames, State
+from sightd.engines.files import write_whole
 
 pytestmark = pytest.mark.computing
 
@@ -367,16 +368,14 @@ def test_an_image_goes_only_after_the_dataset_was_stored_without_it(
 def test_an_image_that_cannot_be_stored_is_named_and_nothing_is_left(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sightd.daemon.tools.label import dataset as module
-
-    write_whole, images = module.write_whole, list((dataset.folder / "frames").iterdir())
+    images = list((dataset.folder / "frames").iterdir())
 
     def full(path: Path, content: bytes) -> None:
         if "b-" in path.name:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write_whole(path, content)
 
-    monkeypatch.setattr(module, "write_whole", full)
+    monkeypatch.setattr("sightd.daemon.tools.label.dataset.write_whole", full)
     message = r"frames/b-.*\.png cannot be stored: No space left on device: free disk space"
     for name, shade in (("a", 50), ("b", 60)):
         write_image(tmp_path / "in" / f"{name}.png", shade)

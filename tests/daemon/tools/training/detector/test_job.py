@@ -12,14 +12,17 @@ import pytest
 from sightd.daemon.tools.label.labelled import Box, LabelledFrame, LabelledFrames
 from sightd.daemon.tools.training.detector.shares import split
 from sightd.daemon.tools.training.preflight import TrainingError
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_models import resized, with_custom_models
 from sightd.engines.models.store import ModelStore
 from sightd.engines.progress import silent
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from tests.support.yolox import SIDE, write_yolox
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
 
 from sightd.daemon.tools.training.detector.graph import YoloxGraph
-from sightd.daemon.tools.training.detector.job import DetectorJob, Trained
+from sightd.daemon.tools.training.detector.job import DetectorJob, Trained, size_hint
 from sightd.daemon.tools.training.detector.trainer import Plan, Trainer
 
 pytestmark = [pytest.mark.computing, pytest.mark.timeout(600)]
@@ -69,7 +72,8 @@ def test_the_stored_model_has_the_new_classes_and_finds_what_was_measured(data: 
     assert YoloxGraph(trained.model.path).levels, "it can be trained further"
     assert trained.after.frames == 3
     assert trained.after.objects.sum() == 3
-    assert lines[0].startswith("step 2: loss ")
+    assert lines[0].startswith("half of the objects are at most 22 pixels")
+    assert lines[1].startswith("step 2: loss ")
     assert not list((tmp_path / "work").iterdir()), "checkpoint and features are removed"
 
 
@@ -113,6 +117,27 @@ def test_a_checkpoint_of_other_frames_or_options_is_refused(
             train(data, tmp_path, QUICK)
     with pytest.raises(TrainingError, match="belongs to other images, other options or another model"):
         train(data, tmp_path, Plan(6, batch=2, views=2, every=2))
+
+
+def test_a_larger_input_is_trained_stored_and_remembered(data: LabelledFrames, tmp_path: Path) -> None:
+    trained = train(data, tmp_path, Plan(2, batch=2, views=2, every=2, side=2 * SIDE))
+    model = trained.model
+    assert model.path is not None
+    assert (model.input.width, model.input.height) == (2 * SIDE, 2 * SIDE)
+    session = OnnxRuntimeSession(model.path, 1)
+    assert [one.shape[2:] for one in session.inputs.values()] == [(2 * SIDE, 2 * SIDE)]
+    assert [one.shape[1] for one in session.outputs.values()] == [4 * 84]
+    session.close()
+    base = replace(model, name="tiny", path=None, input=replace(model.input, width=SIDE, height=SIDE))
+    known = with_custom_models(Catalog({"tiny": base}), tmp_path / "store").get("mine")
+    assert known.input == model.input
+
+
+def test_small_objects_are_told_with_what_helps(data: LabelledFrames, tmp_path: Path) -> None:
+    base = write_yolox(tmp_path / "base.onnx", 5)
+    assert "at most 2" in size_hint(data.frames, base)
+    assert size_hint(data.frames, resized(base, 2 * SIDE)) == ""
+    assert size_hint([], base) == ""
 
 
 def test_it_stops_when_nothing_better_comes(data: LabelledFrames, tmp_path: Path) -> None:

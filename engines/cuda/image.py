@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sightd.engines.cuda.context import Activation
 from sightd.engines.cuda.driver import CudaDevice, CudaStream, DeviceBuffer
 from sightd.engines.cuda.launch.device import Buffer, Device, Pinned
-from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.picture import DevicePicture, PictureSheet
 from sightd.engines.preprocess import size_of
 
 
@@ -113,18 +113,7 @@ class _Part(DeviceImage):
     __slots__ = ("_whole",)
 
     def __init__(self, whole: DeviceImage, left: int, top: int, right: int, bottom: int) -> None:
-        picture = whole.picture
-        assert picture.chroma is not None, "NV12"
-        if left % 2 or top % 2:
-            raise ValueError(f"a part of an NV12 image starts at even pixels, not at ({left}, {top})")
-        part = replace(
-            picture,
-            plane=picture.plane + top * picture.pitch + left,
-            chroma=picture.chroma + top // 2 * picture.chroma_pitch + left,
-            width=right - left,
-            height=bottom - top,
-        )
-        super().__init__(whole.ordinal, whole._buffer, part, whole._downloads)
+        super().__init__(whole.ordinal, whole._buffer, whole.picture.part(left, top, right, bottom), whole._downloads)
         self._whole = whole
 
     def nv12(self) -> NDArray[np.uint8]:
@@ -132,6 +121,15 @@ class _Part(DeviceImage):
 
     def __del__(self) -> None:
         """The whole image frees the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSheet:
+    """Parts of an image, which it keeps, next to each other in one model input. They are drawn there, into the input:
+    a sheet has no memory of its own."""
+
+    image: DeviceImage
+    picture: PictureSheet
 
 
 _ALIGNMENT = 256
@@ -187,9 +185,10 @@ class PictureUpload:
         return self._host.array, self._memory
 
 
-def batches(
-    images: Sequence[Image | DeviceImage], most: int, most_bytes: int = _MOST_BYTES
-) -> Iterator[Sequence[Image | DeviceImage]]:
+T = TypeVar("T", bound=Image | DeviceImage | DeviceSheet)
+
+
+def batches(images: Sequence[T], most: int, most_bytes: int = _MOST_BYTES) -> Iterator[Sequence[T]]:
     """Yields the images in order, in batches of at most `most` and with at most `most_bytes` to copy, unless a single
     image exceeds that."""
     first = nbytes = 0
@@ -203,8 +202,8 @@ def batches(
         yield images[first:]
 
 
-def _bytes_to_send(image: Image | DeviceImage) -> int:
-    if isinstance(image, DeviceImage):
+def _bytes_to_send(image: Image | DeviceImage | DeviceSheet) -> int:
+    if isinstance(image, DeviceImage | DeviceSheet):
         return 0
     height, width = size_of(image)
     return 3 * height * width

@@ -18,8 +18,8 @@ Mask = NDArray[np.bool_]
 _ACROSS = 160
 """About so many cells along the longer side: 12 px at 1920x1080, so that a person of 20 px height covers several."""
 _LEAST_CELL = 4
-_MANY_ROWS = 8
-"""In cells of at least so many rows, every other row is enough for their mean."""
+_ROWS = 3
+"""So many rows of a cell are enough for its mean, if they are a divisor apart: others need not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,18 @@ class CellGrid:
         """Returns the mean luma of each cell, float32 [rows, columns], 0-255, of a frame of this size."""
         rows, columns = self.shape
         luma = frame.luma()
-        whole = luma[: rows * self.cell, : columns * self.cell]
-        if self.cell >= _MANY_ROWS:
-            whole = whole[::2]
-        small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+        cell = self.cell
+        apart = max(step for step in range(1, max(cell // _ROWS, 1) + 1) if cell % step == 0)
+        read = luma[apart // 2 : rows * cell : apart, : columns * cell]
+        small = cv2.resize(read, (columns, rows), interpolation=cv2.INTER_AREA)
         return small.astype(np.float32)
 
     def covered(self, boxes: FloatArray, margin: float = 0.0) -> Mask:
         """Returns the cells that boxes xyxy [n, 4] px, widened by `margin` px, touch."""
-        rows, columns = self.shape
-        mask = np.zeros((rows, columns), np.bool_)
+        mask, cell = np.zeros(self.shape, np.bool_), self.cell
         for x1, y1, x2, y2 in boxes.tolist():
-            left, top = int(max(x1 - margin, 0) // self.cell), int(max(y1 - margin, 0) // self.cell)
-            right, bottom = -int(-(x2 + margin) // self.cell), -int(-(y2 + margin) // self.cell)
+            left, top = int(max(x1 - margin, 0) // cell), int(max(y1 - margin, 0) // cell)
+            right, bottom = -int(-(x2 + margin) // cell), -int(-(y2 + margin) // cell)
             mask[top : max(bottom, 0), left : max(right, 0)] = True
         return mask
 

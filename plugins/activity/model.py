@@ -221,9 +221,9 @@ def _compared(before: ActivityState, cells: Grid, watched: Mask, shaken: float) 
 def _believed(raw: Mask, score: Grid, previous: Mask | None) -> Mask:
     """Returns the groups of differing cells that are no noise: single cells never are; a weak group must have been
     there on the `previous` frame (None: there is none to ask), a strong one is believed at once."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(raw.view(np.uint8), connectivity=8)
-    if count == 1:
+    if np.count_nonzero(raw) < 2:
         return np.zeros(raw.shape, np.bool_)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(raw.view(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
     believed = areas > 1
     if previous is not None:

@@ -1,9 +1,8 @@
 """A detector that chooses where to look in each frame: `look:` tiles and regions, and `gate:` activity.
 
 It runs an `ObjectDetector` on the whole frame, or on sheets (`plugins/look/sheets.py`): images of the model's input
-size with parts of the frame. Sheets are made on the host from the frame's BGR image, also if the model runs on a GPU,
-which then gets one small upload per sheet; a frame that was decoded on the GPU is downloaded for that. Whole frames
-take the same path as without `look`. The images of all cameras are found in together, `_BATCH` at a time.
+size with parts of the frame. Sheets of a frame that was decoded on the model's GPU are drawn there, others on the host.
+The images of all cameras are found in together, `_BATCH` at a time.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from sightd.plugins.detector.shape_views import ShapeSource, with_shapes
 from sightd.plugins.detector.shaped import Shaped
 from sightd.plugins.look.config import LookOptions
 from sightd.plugins.look.known import Known, after_look
-from sightd.plugins.look.merging import Found, Suppression, duplicates, merged
+from sightd.plugins.look.merging import Suppression, ViewDetections, duplicates, merged
 from sightd.plugins.look.plan import Pace, PlanState, RegionPlanner
-from sightd.plugins.look.sheets import Look, Part, Sheet, drawn, in_frame, to_frame
-from sightd.plugins.look.views import View, tiles, whole
+from sightd.plugins.look.sheets import GREY, FrameSheet, ImageSource, Sheet, in_frame, to_frame
+from sightd.plugins.look.views import ScaledView, View, grid, largest_grid, tiles, whole
 
 _PASSING = 0.25
 """Share of a known object's cells that must have changed for its place to count as changed."""
@@ -41,17 +40,23 @@ _SWEEPS = 6
 """With the gate, the rest of the picture is looked at again after so many confirmations, at the earliest."""
 
 
+Select = Callable[[Shaped, int, int], Shaped]
+"""Selects from the objects of a frame of a width and height."""
+
+
 class Finder(Protocol):
     """Finds objects in images: an `ObjectDetector` whose selection does not depend on where in a frame they are."""
 
-    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]: ...
+    def shaped(self, images: Sequence[ImageSource]) -> list[Shaped]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Camera:
     """What is known about a camera after the frame at `at`. Replaced whole.
 
-    `session` stays the same until the camera is forgotten or its frames have another size.
+    `shown` are all objects on that frame, `reported` those that the configuration selects. `rests`: they stay the same
+    until something is looked at. `session` stays the same until the camera is forgotten or its frames have another
+    size.
     """
 
     at: float
@@ -62,6 +67,8 @@ class _Camera:
     plan: PlanState
     known: Known
     shown: Shaped
+    reported: Shaped
+    rests: bool = False
     session: object = field(default_factory=object)
 
 
@@ -78,15 +85,15 @@ class _Task:
     sheets: tuple[Sheet, ...]
 
     @property
-    def looks(self) -> list[Look]:
+    def views(self) -> list[ScaledView]:
         """All views, those of the sheets in order, and the whole frame last."""
-        views = [part.look for sheet in self.sheets for part in sheet.parts]
-        return [*views, self.whole_look] if self.whole else views
+        views: list[ScaledView] = [part for sheet in self.sheets for part in sheet.parts]
+        return [*views, self.whole_view] if self.whole else views
 
     @property
-    def whole_look(self) -> Look:
+    def whole_view(self) -> ScaledView:
         frame, sides = self.frame, self.camera.planner.input_size
-        return Look(whole(frame.width, frame.height), min(sides[0] / frame.width, sides[1] / frame.height))
+        return ScaledView(whole(frame.width, frame.height), min(sides[0] / frame.width, sides[1] / frame.height))
 
 
 class LookingDetector:
@@ -103,28 +110,36 @@ class LookingDetector:
         suppression: Suppression,
         look: LookOptions,
         gate: GateOptions,
+        select: Select,
+        pad: int = GREY,
     ) -> None:
-        """`input_size` is (width, height) of the model's input in px."""
+        """`input_size` is (width, height) of the model's input in px, `pad` the level of its padding; `select` filters
+        by where in the frame objects are."""
         self._finder, self._labels, self._input = finder, labels, input_size
-        self._suppression = suppression
-        self._look, self._gate = look, gate
+        self._suppression, self._select = suppression, select
+        self._look, self._gate, self._pad = look, gate, pad
         self._gated = gate.mode == "activity"
         self._cameras: dict[str, _Camera] = {}
         self._lock = threading.Lock()
 
     def find(self, frames: Sequence[Frame]) -> list[tuple[Shaped, Activity]]:
-        """Returns all objects of each frame, before filters that depend on where in the frame they are. Raises what the
-        finder raises."""
+        """Returns the objects of each frame. Raises what the finder raises."""
         tasks = [self._task(frame) for frame in frames]
-        found = iter(self._found_in(image for task in tasks for image in _images(task)))
+        found = iter(self._found_in(image for task in tasks for image in self._images(task)))
         return [self._finished(task, [next(found) for _ in range(len(task.sheets) + task.whole)]) for task in tasks]
 
-    def _found_in(self, images: Iterable[Frame]) -> list[Shaped]:
-        """Runs the finder on `_BATCH` images at a time, each of which is made only then."""
+    def _found_in(self, images: Iterable[ImageSource]) -> list[Shaped]:
+        """Runs the finder on `_BATCH` images at a time."""
         left, found = iter(images), list[Shaped]()
         while chunk := list(islice(left, _BATCH)):
             found += self._finder.shaped(chunk)
         return found
+
+    def _images(self, task: _Task) -> Iterator[ImageSource]:
+        for sheet in task.sheets:
+            yield FrameSheet(task.frame, sheet, self._pad)
+        if task.whole:
+            yield task.frame
 
     def forget(self, camera: str) -> None:
         with self._lock:
@@ -181,7 +196,7 @@ class LookingDetector:
             pace = replace(pace, whole=2 * every, confirm=every, sweep=_SWEEPS * every, patient=True)
         planner = RegionPlanner(grid, self._input, pace)
         plan, nothing = planner.begin(frame.captured_at), Shaped(Detections.none(self._labels))
-        return _Camera(frame.captured_at, grid, watched, planner, None, plan, Known.nothing(), nothing)
+        return _Camera(frame.captured_at, grid, watched, planner, None, plan, Known.nothing(), nothing, nothing)
 
     def _tile_sheets(self, grid: CellGrid, cells: Mask | None) -> tuple[Sheet, ...]:
         """Returns a sheet for each tile, or only for those with active `cells`; none if only the frame is looked at."""
@@ -190,51 +205,50 @@ class LookingDetector:
         views = self._tiles(grid)
         if cells is not None:
             views = [view for view in views if (cells & grid.covered(np.array([view], np.float32))).any()]
-        return tuple(_sheet_of(view, self._input) for view in views)
+        return tuple(Sheet.of(ScaledView(view), *self._input) for view in views)
 
-    def _tiles(self, grid: CellGrid) -> list[View]:
-        overlap = self._look.overlap
-        if self._look.tiles is not None:
-            columns, rows = self._look.tiles
-            side = (_side(grid.width, columns, overlap), _side(grid.height, rows, overlap))
-            return tiles(grid.width, grid.height, side, overlap)
-        found, larger = tiles(grid.width, grid.height, self._input, overlap), 1.0
-        while len(found) > _MOST_TILES:
-            larger *= max(float(np.sqrt(len(found) / _MOST_TILES)), 1.02)
-            side = (round(self._input[0] * larger), round(self._input[1] * larger))
-            found = tiles(grid.width, grid.height, side, overlap)
-        return found
+    def _tiles(self, cells: CellGrid) -> list[View]:
+        look, width, height = self._look, cells.width, cells.height
+        if look.tiles is not None:
+            return grid(width, height, look.tiles, look.overlap)
+        scale = largest_grid(width, height, self._input, _MOST_TILES, look.overlap)[0].scale
+        return tiles(width, height, (round(self._input[0] / scale), round(self._input[1] / scale)), look.overlap)
 
     def _finished(self, task: _Task, found: Sequence[Shaped]) -> tuple[Shaped, Activity]:
-        frame, camera, looks = task.frame, task.camera, task.looks
+        frame, camera = task.frame, task.camera
+        if found or not camera.rests:
+            camera = self._updated(task, found)
+        if not frame.still:
+            self._store(frame.camera, replace(camera, activity=self._learned(task, camera.known)))
+        partly = bool(task.sheets) and not task.whole
+        return camera.reported, Activity(task.active.cells, camera.grid.cell, len(found), partly)
+
+    def _updated(self, task: _Task, found: Sequence[Shaped]) -> _Camera:
+        frame, camera, views = task.frame, task.camera, task.views
         size = (frame.width, frame.height)
         everything = _in_frame(task, [one.detections for one in found])
-        in_views = merged(everything, [look.view for look in looks], size, self._suppression)
-        known, kept = after_look(camera.known, in_views, looks, frame.captured_at, size, _changed(task))
+        in_views = merged(everything, [one.view for one in views], size, self._suppression)
+        known, kept = after_look(camera.known, in_views, views, frame.captured_at, size, _changed(task))
         kept = self._without_duplicates(kept)
         detections = Detections(kept.boxes, kept.scores, kept.class_ids, self._labels, kept.views < 0)
         shown = with_shapes(detections, kept.sources, _sources(task, found, everything), camera.shown, size)
-        if not frame.still:
-            learned = self._learned(task, known)
-            self._store(frame.camera, replace(camera, known=known, activity=learned, shown=shown))
-        activity_map = Activity(
-            task.active.cells, camera.grid.cell, len(found), partly=bool(task.sheets) and not task.whole
-        )
-        return shown, activity_map
+        reported = self._select(shown, *size)
+        rests = not found and not bool(known.moving.any())
+        return replace(camera, known=known, shown=shown, reported=reported, rests=rests)
 
-    def _without_duplicates(self, shown: Found) -> Found:
+    def _without_duplicates(self, shown: ViewDetections) -> ViewDetections:
         """Removes carried objects that overlap a found one too much, whatever their scores."""
         is_carried = shown.views < 0
         found, carried = shown.select(~is_carried), shown.select(is_carried)
-        return Found.joined([found, carried.select(~duplicates(carried, found, self._suppression))])
+        return ViewDetections.concatenated([found, carried.select(~duplicates(carried, found, self._suppression))])
 
     def _learned(self, task: _Task, known: Known) -> ActivityState | None:
         """Returns the state of the activity after the looks. In regions, the whole frame shows too little to count."""
         state, grid = task.camera.activity, task.camera.grid
         if state is None:
             return None
-        looks = task.looks if self._look.mode != "regions" else task.looks[: len(task.looks) - task.whole]
-        at_cells = grid.covered(np.array([look.view for look in looks], np.float32).reshape(-1, 4))
+        views = task.views if self._look.mode != "regions" else task.views[: len(task.views) - task.whole]
+        at_cells = grid.covered(np.array([one.view for one in views], np.float32).reshape(-1, 4))
         return activity.looked(state, at_cells, grid.covered(known.boxes, grid.cell), task.elapsed)
 
     def _store(self, name: str, camera: _Camera) -> None:
@@ -245,14 +259,7 @@ class LookingDetector:
                 self._cameras[name] = camera
 
 
-def _images(task: _Task) -> Iterator[Frame]:
-    for sheet in task.sheets:
-        yield Frame.of(drawn(sheet, task.frame.host()))
-    if task.whole:
-        yield task.frame
-
-
-def _in_frame(task: _Task, found: Sequence[Detections]) -> Found:
+def _in_frame(task: _Task, found: Sequence[Detections]) -> ViewDetections:
     """Returns what was found on the sheets, and in the whole frame, in pixels of the frame."""
     parts, first, before = [], 0, 0
     for sheet, on_sheet in zip(task.sheets, found, strict=False):
@@ -263,12 +270,12 @@ def _in_frame(task: _Task, found: Sequence[Detections]) -> Found:
         of_frame = found[-1]
         views = np.full(len(of_frame), first, np.int64)
         sources = before + np.arange(len(of_frame))
-        parts.append(Found(of_frame.boxes, of_frame.scores, of_frame.class_ids, views, sources))
-    return Found.joined(parts)
+        parts.append(ViewDetections(of_frame.boxes, of_frame.scores, of_frame.class_ids, views, sources))
+    return ViewDetections.concatenated(parts)
 
 
-def _sources(task: _Task, found: Sequence[Shaped], in_frame: Found) -> list[ShapeSource]:
-    """Returns all that was found, by its number (`Found.sources`), with the way to the frame."""
+def _sources(task: _Task, found: Sequence[Shaped], in_frame: ViewDetections) -> list[ShapeSource]:
+    """Returns all that was found, by its number (`ViewDetections.sources`), with the way to the frame."""
     ways = [to_frame(part) for sheet in task.sheets for part in sheet.parts]
     same = np.ones(2), np.zeros(2)
     rows = [(one, row) for one in found for row in range(len(one))]
@@ -295,15 +302,3 @@ def _changed(task: _Task) -> Callable[[FloatArray], Mask]:
         return found
 
     return changed
-
-
-def _sheet_of(view: View, size: tuple[int, int]) -> Sheet:
-    """Returns a sheet with one view on it, as large as it fits."""
-    left, top, right, bottom = view
-    scale = min(size[0] / (right - left), size[1] / (bottom - top), 1.0)
-    return Sheet(*size, (Part(Look(view, scale), 0, 0),))
-
-
-def _side(length: int, count: int, overlap: float) -> int:
-    """Returns the length of `count` spans with this overlap that cover `length`."""
-    return min(length, int(np.ceil(length / (count - (count - 1) * overlap))))

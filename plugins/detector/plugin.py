@@ -14,7 +14,6 @@ from sightd.engines.cuda.launch.heads import HeadMismatchError
 from sightd.engines.cuda.pipelines.detection import HeadParameters, RawDetections
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines
 from sightd.engines.heads import suppresses
-from sightd.engines.model import Model
 from sightd.engines.preprocess import Geometry
 from sightd.engines.session import Tensor
 from sightd.engines.sessions.engine import Engine
@@ -44,6 +43,7 @@ from sightd.plugins.detector.selection import Selection, of_views
 from sightd.plugins.detector.shaped import Shaped
 from sightd.plugins.look.config import look_options
 from sightd.plugins.look.merging import Suppression
+from sightd.plugins.look.sheets import ImageSource
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class ObjectDetector(Protocol):
         """Returns the detections of each frame, in its own pixels, best first."""
         ...
 
-    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
-        """Returns the detections of each frame with their masks and keypoints."""
+    def shaped(self, images: Sequence[ImageSource]) -> list[Shaped]:
+        """Returns the detections of each frame or sheet, in its own pixels, with their masks and keypoints."""
         ...
 
     def close(self) -> None: ...
@@ -85,9 +85,9 @@ class HostObjectDetector:
         """Raises PluginError if the model's outputs do not match the head."""
         return [found.detections for found in self.shaped(frames)]
 
-    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
+    def shaped(self, images: Sequence[ImageSource]) -> list[Shaped]:
         """Raises PluginError if the model's outputs do not match the head."""
-        outputs, geometries = self._engine.run([frame.host() for frame in frames])
+        outputs, geometries = self._engine.run([image.host() for image in images])
         candidates = self._head(outputs, self._engine.model.input, self._selection.min_score)
         return [
             self._shaped(outputs, picture, of_picture, geometry)
@@ -142,15 +142,15 @@ class DeviceObjectDetector:
         """Raises HeadMismatchError if the model's outputs do not match the head."""
         return [found.detections for found in self.shaped(frames)]
 
-    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
+    def shaped(self, images: Sequence[ImageSource]) -> list[Shaped]:
         """Raises HeadMismatchError if the model's outputs do not match the head."""
-        images = [frame.device(self._ordinal) or frame.host() for frame in frames]
+        read = [image.device(self._ordinal) or image.host() for image in images]
         found: list[Shaped] = []
-        for frame, placed in zip(frames, self._pipelines.find(images), strict=True):
+        for image, placed in zip(images, self._pipelines.find(read), strict=True):
             shaped = self._shaped(placed)
             if shaped is None:
                 logger.debug("too many boxes outside the regions for the GPU: this frame is decoded on the CPU")
-                shaped = self._host.shaped([frame])[0]
+                shaped = self._host.shaped([image])[0]
             found.append(shaped)
         return found
 
@@ -228,32 +228,31 @@ class Detector(Plugin[DetectorConfig]):
         engine = context.engine(self.config.model.resolve())
         model = engine.model
         head, suppressed = head_of(model), suppresses(model.head)
-        self._selection = Selection(self.config, model.labels, suppressed=suppressed)
         config = self.config
+        self._selection = Selection(config, model.labels, suppressed=suppressed)
         wanted = WantedShapes(config.masks, config.keypoints)
         self._redacted = frozenset(ids_of(config.redact, model.labels, "redact"))
         self._object_detector = object_detector_for(engine, head, self._selection, wanted)
-        if look_options(self.config.look).mode != "frame" or gate_options(self.config.gate).mode != "off":
-            of_parts = Selection(of_views(self.config), model.labels, suppressed=suppressed)
+        if look_options(config.look).mode != "frame" or gate_options(config.gate).mode != "off":
+            of_parts = Selection(of_views(config), model.labels, suppressed=suppressed)
             self._views = object_detector_for(engine, head, of_parts, wanted)
-            suppression = Suppression(
-                self.config.nms_iou, self.config.agnostic, within_views=self.config.agnostic or not suppressed
+            within_views = config.agnostic or not suppressed
+            suppression = Suppression(config.nms_iou, config.agnostic, within_views)
+            self._looking = LookingDetector(
+                self._views,
+                self._selection.labels,
+                (model.input.width, model.input.height),
+                suppression,
+                look_options(config.look),
+                gate_options(config.gate),
+                self._selection.of_frame,
+                model.input.pad,
             )
-            self._looking = self._looking_with(self._views, model, suppression, context.name)
         try:
             require_head(engine)
             self._object_detector.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])
         except (PluginError, HeadMismatchError) as fault:
             raise PluginError(f"model {model.name!r}: {fault}") from None
-
-    def _looking_with(
-        self, views: ObjectDetector, model: Model, suppression: Suppression, name: str
-    ) -> LookingDetector:
-        look, gate = look_options(self.config.look), gate_options(self.config.gate)
-        if isinstance(views, DeviceObjectDetector) and look.mode != "frame":
-            logger.info("%s: parts of frames are cut out on the CPU and uploaded; whole frames stay on the GPU", name)
-        sides = (model.input.width, model.input.height)
-        return LookingDetector(views, self._selection.labels, sides, suppression, look, gate)
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Runs the model on the whole batch together."""
@@ -267,7 +266,7 @@ class Detector(Plugin[DetectorConfig]):
             ]
         else:
             found = [
-                self._reported(frame, self._selection.of_frame(shaped, frame.width, frame.height), activity)
+                self._reported(frame, shaped, activity)
                 for frame, (shaped, activity) in zip(frames, self._looking.find(frames), strict=True)
             ]
         for frame, result, session in zip(frames, found, sessions, strict=True):

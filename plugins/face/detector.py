@@ -6,25 +6,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import cv2
 import numpy as np
 
-from sightd.engines.cuda.image import DeviceImage
+from sightd.engines.cuda.image import DeviceImage, DeviceSheet
 from sightd.engines.cuda.launch.detect import BoxSelection
 from sightd.engines.cuda.pipelines.detection import HeadParameters
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines
 from sightd.engines.geometry import clip
 from sightd.engines.preprocess import prepare
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import BoolArray, FloatArray, Frame, Image, PluginError, check_lengths
+from sightd.plugins.api import BoolArray, FloatArray, Frame, Image, IntArray, PluginError, check_lengths
 from sightd.plugins.face.yunet import decode
 from sightd.plugins.geometry.nms import nms
-from sightd.plugins.geometry.packing import Placed, View
+from sightd.plugins.look.sheets import FrameSheet, Part, Sheet, rows_of, to_frame
+from sightd.plugins.look.views import View, cut_off, even
 
 _STEP = 32
 """Both sides of the model's input are multiples of its coarsest stride."""
 _MOST = 256
 """Most faces of one frame."""
+_PAD = 0
+"""Level of all channels between the parts of a sheet: that of the model's own padding."""
 _ANY_SCORE = 0.3
 """Minimum score when the area of a detected face is searched again."""
 
@@ -53,10 +55,10 @@ class Search:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The parts of a frame that are searched: each of `views` fills an input of its own, scaled down if it is larger;
-    the crops of one of `sheets` share an input, at the frame's own resolution or enlarged."""
+    the parts of one of `sheets` share an input, at the frame's own resolution or enlarged."""
 
     views: Sequence[View]
-    sheets: Sequence[Sequence[Placed]] = ()
+    sheets: Sequence[Sheet] = ()
 
     @classmethod
     def whole(cls, frame: Frame) -> Plan:
@@ -81,8 +83,8 @@ class DetectedFaces:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def select(self, keep: BoolArray) -> DetectedFaces:
-        """Returns the faces selected by `keep`, bool [n]."""
+    def select(self, keep: BoolArray | IntArray) -> DetectedFaces:
+        """Returns the faces selected by `keep`: a boolean mask [n] or indices."""
         return DetectedFaces(self.boxes[keep], self.scores[keep], self.landmarks[keep])
 
     @classmethod
@@ -131,9 +133,10 @@ class HostFaceDetector:
 
     def _on_frame(self, frame: Frame, plan: Plan) -> DetectedFaces:
         least = self._search.min_score
-        parts = [in_frame(self._in_view(_part(frame.host(), view), least), view, frame) for view in plan.views]
+        parts = [in_frame(self._in_view(_part(frame.host(), view), least), Part(view), frame) for view in plan.views]
         for sheet in plan.sheets:
-            parts += unpacked(self._in_view(pasted(frame.host(), sheet, self._search.size), least), sheet, frame)
+            image = FrameSheet(frame, sheet, _PAD).host()[: sheet.bottom]
+            parts += unpacked(self._in_view(image, least), sheet, frame)
         return merged(parts, self._search)
 
     def _in_view(self, image: Image, least: float) -> DetectedFaces:
@@ -150,22 +153,24 @@ class HostFaceDetector:
 
 
 class DeviceFaceDetector:
-    """Searches frames that were decoded on the GPU there, whole and in parts; uploads others. Crops that share an input
-    are put together on the CPU, which downloads the frame first. Only faces are downloaded."""
+    """Searches frames that were decoded on the GPU there, whole and in parts; uploads others. Only faces are
+    downloaded."""
 
-    def __init__(self, pipelines: DetectionPipelines, search: Search, ordinal: int) -> None:
-        """`ordinal` is the GPU of `pipelines`, which must return faces with scores down to `_ANY_SCORE` or lower."""
+    def __init__(self, pipelines: DetectionPipelines, search: Search, ordinal: int, *, draws_sheets: bool) -> None:
+        """`ordinal` is the GPU of `pipelines`, which must return faces with scores down to `_ANY_SCORE` or lower.
+        `draws_sheets`: the model's input has the size of sheets, so they can be drawn into it there."""
         self._pipelines, self._search, self._ordinal = pipelines, search, ordinal
+        self._draws_sheets = draws_sheets
 
     def find(self, frames: Sequence[Frame], plans: Sequence[Plan]) -> list[DetectedFaces]:
-        views = [(i, _even(view)) for i, plan in enumerate(plans) for view in plan.views]
+        views = [(i, even(view)) for i, plan in enumerate(plans) for view in plan.views]
         sheets = [(i, sheet) for i, plan in enumerate(plans) for sheet in plan.sheets]
-        images: list[Image | DeviceImage] = [self._image(frames[i], view) for i, view in views]
-        images += [pasted(frames[i].host(), sheet, self._search.size) for i, sheet in sheets]
+        images: list[Image | DeviceImage | DeviceSheet] = [self._image(frames[i], view) for i, view in views]
+        images += [self._sheet(FrameSheet(frames[i], sheet, _PAD)) for i, sheet in sheets]
         found = list(self._found(images, self._search.min_score))
         parts: list[list[DetectedFaces]] = [[] for _ in frames]
         for (i, view), faces in zip(views, found, strict=False):
-            parts[i].append(in_frame(faces, view, frames[i]))
+            parts[i].append(in_frame(faces, Part(view), frames[i]))
         for (i, sheet), faces in zip(sheets, found[len(views) :], strict=True):
             parts[i] += unpacked(faces, sheet, frames[i])
         return [merged(of_frame, self._search) for of_frame in parts]
@@ -173,7 +178,7 @@ class DeviceFaceDetector:
     def find_within(self, images: Sequence[Image]) -> list[DetectedFaces]:
         return list(self._found(images, _ANY_SCORE))
 
-    def _found(self, images: Sequence[Image | DeviceImage], least: float) -> Iterator[DetectedFaces]:
+    def _found(self, images: Sequence[Image | DeviceImage | DeviceSheet], least: float) -> Iterator[DetectedFaces]:
         """Yields the faces of each image, from the score `least` on."""
         for in_view in self._pipelines.find(images) if images else ():
             found = in_view.found
@@ -188,6 +193,10 @@ class DeviceFaceDetector:
         on_device = frame.device(self._ordinal)
         return _part(frame.host(), view) if on_device is None else on_device.part(*view)
 
+    def _sheet(self, sheet: FrameSheet) -> Image | DeviceSheet:
+        on_device = sheet.device(self._ordinal) if self._draws_sheets else None
+        return sheet.host() if on_device is None else on_device
+
 
 def face_detector_for(engine: Engine, search: Search) -> FaceDetector:
     """Returns a face detector that uses the GPU if the engine supports the whole path there. Raises PluginError if the
@@ -198,53 +207,25 @@ def face_detector_for(engine: Engine, search: Search) -> FaceDetector:
     pipelines = engine.detection_pipelines(HeadParameters(np.array([least], np.float32), choice))
     if pipelines is None or engine.gpu is None:
         return host
-    return DeviceFaceDetector(pipelines, search, engine.gpu.device.ordinal)
+    sides = (engine.model.input.width, engine.model.input.height)
+    return DeviceFaceDetector(
+        pipelines, search, engine.gpu.device.ordinal, draws_sheets=sides == (search.size, search.size)
+    )
 
 
-def in_frame(found: DetectedFaces, view: View, frame: Frame) -> DetectedFaces:
-    """Converts faces of a view to pixels of the frame; drops those cut off by the view."""
-    corner = np.array(view[:2], np.float32)
-    boxes = found.boxes + np.tile(corner, 2)
-    whole = ~cut_off(boxes, view, frame.width, frame.height)
-    shown = clip(boxes[whole], frame.width, frame.height)
-    return DetectedFaces(shown, found.scores[whole], found.landmarks[whole] + corner)
+def in_frame(found: DetectedFaces, part: Part, frame: Frame) -> DetectedFaces:
+    """Converts faces from pixels of a sheet to those of the frame, of which they lie in `part`; drops those cut off by
+    it."""
+    scale, offset = to_frame(part)
+    boxes = (found.boxes * np.tile(scale, 2) + np.tile(offset, 2)).astype(np.float32)
+    landmarks = (found.landmarks * scale + offset).astype(np.float32)
+    whole = ~cut_off(boxes, part.view, frame.width, frame.height)
+    return DetectedFaces(clip(boxes[whole], frame.width, frame.height), found.scores[whole], landmarks[whole])
 
 
-def cut_off(boxes: FloatArray, view: View, width: int, height: int) -> BoolArray:
-    """Returns which boxes [n, 4] (pixels of the frame) touch an edge of the view inside the frame, so that another view
-    shows them completely."""
-    left, top, right, bottom = view
-    at_edge = np.zeros(len(boxes), np.bool_)
-    for column, edge, inner in ((0, left, left > 0), (1, top, top > 0)):
-        at_edge |= inner & (boxes[:, column] <= edge + 1)
-    for column, edge, inner in ((2, right, right < width), (3, bottom, bottom < height)):
-        at_edge |= inner & (boxes[:, column] >= edge - 1)
-    return at_edge
-
-
-def pasted(image: Image, sheet: Sequence[Placed], side: int) -> Image:
-    """Returns the crops of a sheet in one image of `side` pixels width, black between them."""
-    canvas = np.zeros((max(one.top + one.crop.size[1] for one in sheet), side, 3), np.uint8)
-    for one in sheet:
-        width, height = one.crop.size
-        crop = _part(image, one.crop.view)
-        if crop.shape[:2] != (height, width):
-            crop = np.asarray(cv2.resize(crop, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-        canvas[one.top : one.top + height, one.left : one.left + width] = crop
-    return canvas
-
-
-def unpacked(found: DetectedFaces, sheet: Sequence[Placed], frame: Frame) -> list[DetectedFaces]:
-    """Returns the faces of each crop of a sheet in pixels of the frame; drops those that reach beyond their crop."""
-    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
-    parts = []
-    for one in sheet:
-        corner = np.array((one.left, one.top), np.float32)
-        inside = np.logical_and(centres >= corner, centres < corner + one.crop.size)
-        mine, scale = found.select(inside[:, 0] & inside[:, 1]), np.float32(one.crop.scale)
-        own = DetectedFaces((mine.boxes - np.tile(corner, 2)) / scale, mine.scores, (mine.landmarks - corner) / scale)
-        parts.append(in_frame(own, one.crop.view, frame))
-    return parts
+def unpacked(found: DetectedFaces, sheet: Sheet, frame: Frame) -> list[DetectedFaces]:
+    """Returns the faces of each part of a sheet in pixels of the frame."""
+    return [in_frame(found.select(rows_of(part, found.boxes)), part, frame) for part in sheet.parts]
 
 
 def sure(faces: DetectedFaces, search: Search) -> BoolArray:
@@ -269,11 +250,6 @@ def merged(parts: Sequence[DetectedFaces], search: Search) -> DetectedFaces:
 def _part(image: Image, view: View) -> Image:
     left, top, right, bottom = view
     return image[top:bottom, left:right]
-
-
-def _even(view: View) -> View:
-    """Moves the corner to even pixels, as parts of an NV12 image require."""
-    return view[0] & ~1, view[1] & ~1, view[2], view[3]
 
 
 def _sides(image: Image, size: int) -> tuple[int, int]:

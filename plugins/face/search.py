@@ -15,11 +15,12 @@ import numpy as np
 from sightd.engines.geometry import clip
 from sightd.plugins.api import BoolArray, FloatArray, Frame
 from sightd.plugins.face.detector import DetectedFaces, FaceDetector, Plan, Search, merged
-from sightd.plugins.geometry.packing import Crop, Placed, View, grid_of, packed, spans, tiles_of
+from sightd.plugins.look.sheets import Sheet, packed
+from sightd.plugins.look.views import ScaledView, View, contains, even, grid, largest_grid, tiles
 
 _TILE_OVERLAP = 0.25
 """Overlap of neighbouring tiles, as a share of their sides: a face of that size is complete in at least one of them."""
-_GRID_OVERLAP = 0.125
+_GRID_OVERLAP = 0.22
 """The same for photographs: a face larger than that is large enough in the whole frame."""
 _HEAD = 0.45
 """Share of a person's height, from the top, that is searched for the head; at least as much as their width, because a
@@ -71,24 +72,23 @@ class SearchPlanner:
         are; `tracked`: boxes float32 [m, 4] of faces expected in it."""
         search = self._search
         width, height = frame.width, frame.height
-        views = [] if search.only_people else tile_views(width, height, search.tiles)
+        size, views = (search.size, search.size), [] if search.only_people else tile_views(width, height, search.tiles)
         turn = self._turn(frame)
         most = search.close_ups + search.only_people
         crops = self._crops(frame, people, np.concatenate((tracked, turn.doubtful)))
         large = [crop for crop in crops if max(crop.size) > search.size][:most]
         small = [crop for crop in crops if max(crop.size) <= search.size]
         first = turn.crop % max(len(small), 1)
-        waiting = [*small[first:], *small[:first]]
-        sheets, kept = packed(waiting[:_MOST_CROPS], search.size, most - len(large))
-        left_out = next((n for n, row in enumerate([*kept, -1]) if row != n), 0)
-        turn.crop = 0 if left_out == len(small) else first + left_out
+        packer, shown = packed([*small[first:], *small[:first]][:_MOST_CROPS], *size, most - len(large))
+        turn.crop = 0 if shown == len(small) else first + shown
+        sheets = packer.sheets()
         left = most - len(large) - len(sheets)
         views += [crop.view for crop in large]
         if search.only_people or search.tiles > 1 or not left:
             return Plan(views, sheets)
         if frame.still:  # one input is left for the doubtful
-            grid = grid_of(width, height, search.size, max(left - 1, 1), _GRID_OVERLAP, _ENLARGED)
-            return Plan(views, [*sheets, *([Placed(tile, 0, 0)] for tile in grid if len(grid) > 1)])
+            parts = largest_grid(width, height, size, max(left - 1, 1), _GRID_OVERLAP, _ENLARGED)
+            return Plan(views, [*sheets, *(Sheet.of(part, *size) for part in parts if len(parts) > 1)])
         return Plan(views + self._tile(frame, turn, known=people is not None and not search.everywhere), sheets)
 
     def again(self, frame: Frame, plan: Plan, found: DetectedFaces) -> Plan:
@@ -101,10 +101,9 @@ class SearchPlanner:
                 turn.doubtful = doubtful
             return Plan(())
         used = len(plan.views) + len(plan.sheets) - (not self._search.only_people)
-        sheets, _ = packed(
-            self._crops(frame, None, doubtful)[:_MOST_CROPS], self._search.size, max(self._search.close_ups - used, 0)
-        )
-        return Plan((), sheets)
+        size, most = self._search.size, max(self._search.close_ups - used, 0)
+        packer, _ = packed(self._crops(frame, None, doubtful)[:_MOST_CROPS], size, size, most)
+        return Plan((), packer.sheets())
 
     def forget(self, camera: str) -> None:
         self._turns.pop(camera, None)
@@ -118,25 +117,25 @@ class SearchPlanner:
             turn = self._turns[frame.camera] = _Turn(size)
         return turn
 
-    def _crops(self, frame: Frame, people: FloatArray | None, faces: FloatArray) -> list[Crop]:
+    def _crops(self, frame: Frame, people: FloatArray | None, faces: FloatArray) -> list[ScaledView]:
         """Returns the close-ups of heads and faces, unless they are large enough in the whole frame."""
         width, height = frame.width, frame.height
         people = np.zeros((0, 4), np.float32) if people is None else people
         expected = (people[:, 3] - people[:, 1]) * _FACE
         if self._search.only_people:
-            return [Crop(view) for view in head_views(people, width, height)]
+            return [ScaledView(even(view)) for view in head_views(people, width, height)]
         whole = min(1.0, self._search.size / max(width, height))
         heads = [
-            Crop(view, _scale(expected[row]))
+            ScaledView(even(view), _scale(expected[row]))
             for row in np.flatnonzero(_gains(expected, whole))
             for view in head_views(people[[row]], width, height)
         ]
         sides = (faces[:, 2:] - faces[:, :2]).max(axis=1, initial=0)
         views = [head.view for head in heads]
         return heads + [
-            Crop(face_view(faces[row], width, height), _scale(sides[row]))
+            ScaledView(even(face_view(faces[row], width, height)), _scale(sides[row]))
             for row in np.flatnonzero(_gains(sides, whole))
-            if not _within(faces[row], views)
+            if not any(contains(view, faces[[row]])[0] for view in views)
         ]
 
     def _tile(self, frame: Frame, turn: _Turn, *, known: bool) -> list[View]:
@@ -144,9 +143,9 @@ class SearchPlanner:
         size, longest = self._search.size, max(frame.width, frame.height)
         if known or longest <= size or 0 <= frame.captured_at - turn.tile_at < _TILE_EVERY:
             return []
-        tiles = tiles_of(frame.width, frame.height, size, min(int(_COMPLETE * longest / size), size // 2))
-        turn.tile, turn.tile_at = (turn.tile + 1) % len(tiles), frame.captured_at
-        return [tiles[turn.tile]]
+        parts = tiles(frame.width, frame.height, (size, size), min(_COMPLETE * longest / size**2, 0.5))
+        turn.tile, turn.tile_at = (turn.tile + 1) % len(parts), frame.captured_at
+        return [parts[turn.tile]]
 
 
 class FaceSearch:
@@ -175,10 +174,7 @@ class FaceSearch:
 def tile_views(width: int, height: int, count: int) -> list[View]:
     """Returns the whole frame and, if `count` is above 1, count x count overlapping tiles, row by row."""
     views = [(0, 0, width, height)]
-    if count > 1:
-        columns, rows = spans(width, count, _TILE_OVERLAP), spans(height, count, _TILE_OVERLAP)
-        views += [(left, top, right, bottom) for top, bottom in rows for left, right in columns]
-    return views
+    return [*views, *grid(width, height, (count, count), _TILE_OVERLAP)] if count > 1 else views
 
 
 def face_view(face: FloatArray, width: int, height: int) -> View:
@@ -212,8 +208,3 @@ def _gains(faces: FloatArray, whole: float) -> BoolArray:
 def _scale(face: float) -> float:
     """Returns how much a close-up is enlarged that shows a face of that length in pixels."""
     return _ENLARGED if face < _TINY else 1.0
-
-
-def _within(face: FloatArray, views: Sequence[View]) -> bool:
-    left, top, right, bottom = face.tolist()
-    return any(left > x1 and top > y1 and right < x2 and bottom < y2 for x1, y1, x2, y2 in views)

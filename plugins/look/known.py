@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from sightd.engines.geometry import clip, iou
 from sightd.plugins.api import FloatArray, IntArray
-from sightd.plugins.look.merging import Found, covered
-from sightd.plugins.look.sheets import Look
-from sightd.plugins.look.views import Mask, contains, cut_off
+from sightd.plugins.look.merging import ViewDetections, covered
+from sightd.plugins.look.views import Mask, ScaledView, contains, cut_off
 
 Times = NDArray[np.float64]
 
@@ -69,7 +68,7 @@ class Known:
 
     @classmethod
     def nothing(cls) -> Known:
-        return _begun(Found.none(), np.zeros(0, np.float32), 0.0)
+        return _begun(ViewDetections.none(), np.zeros(0, np.float32), 0.0)
 
     def select(self, keep: Mask | IntArray) -> Known:
         return Known(*(getattr(self, name)[keep] for name in self.__slots__))
@@ -95,15 +94,15 @@ class Known:
 
 def after_look(
     before: Known,
-    found: Found,
-    looks: Sequence[Look],
+    found: ViewDetections,
+    views: Sequence[ScaledView],
     at: float,
     size: tuple[int, int],
     changed: Callable[[FloatArray], Mask],
-) -> tuple[Known, Found]:
+) -> tuple[Known, ViewDetections]:
     """Returns the objects known after a frame, and all that are on it: what was `found`, and what is carried.
 
-    `found` (merged; its `views` index `looks`) is what the views `looks` showed at `at` on a frame of `size` (width,
+    `found` (merged; its `views` index `views`) is what the views showed at `at` on a frame of `size` (width,
     height). `changed(boxes)` returns for boxes xyxy [n, 4] whether something has changed there.
 
     An object that no look could have shown is carried. One that a look should have shown is gone from this frame if its
@@ -111,39 +110,43 @@ def after_look(
     remove it. Carried objects have the view -1.
     """
     predicted = before.predicted(at)
-    if not looks:
-        return _missed(before, predicted, looks, at, size, changed)
-    found = found.select(~_parts(found, looks, size, before.class_ids, predicted))
+    if not views:
+        return _missed(before, predicted, views, at, size, changed)
+    found = found.select(~_parts(found, views, size, before.class_ids, predicted))
     rows, columns = _pairs(before, predicted, found, at)
-    sides = _sides(found, looks)
+    sides = _sides(found, views)
     missed = np.ones(len(before), np.bool_)
     missed[rows] = False
     new = np.ones(len(found), np.bool_)
     new[columns] = False
-    kept, carried = _missed(before.select(missed), predicted[missed], looks, at, size, changed)
-    known = _joined(
+    kept, carried = _missed(before.select(missed), predicted[missed], views, at, size, changed)
+    known = _concatenated(
         _seen_again(before.select(rows), found.select(columns), sides[columns], at),
         kept,
         _begun(found.select(new), sides[new], at),
     )
-    return known, Found.joined([found, carried])
+    return known, ViewDetections.concatenated([found, carried])
 
 
 def _parts(
-    found: Found, looks: Sequence[Look], size: tuple[int, int], class_ids: IntArray, predicted: FloatArray
+    found: ViewDetections,
+    views: Sequence[ScaledView],
+    size: tuple[int, int],
+    class_ids: IntArray,
+    predicted: FloatArray,
 ) -> Mask:
     """Returns which of the found boxes are cut off by their view and part of an object that is known."""
     is_cut = np.zeros(len(found), np.bool_)
     for index in np.unique(found.views).tolist():
         rows = found.views == index
-        is_cut[rows] = cut_off(found.boxes[rows], looks[index].view, *size)
+        is_cut[rows] = cut_off(found.boxes[rows], views[index].view, *size)
     if is_cut.any():
         rows = np.flatnonzero(is_cut)
         is_cut[rows] = covered(found.boxes[rows], found.class_ids[rows], predicted, class_ids)
     return is_cut
 
 
-def _pairs(before: Known, predicted: FloatArray, found: Found, at: float) -> tuple[IntArray, IntArray]:
+def _pairs(before: Known, predicted: FloatArray, found: ViewDetections, at: float) -> tuple[IntArray, IntArray]:
     """Returns the rows of known objects and of found boxes that are the same, best overlap first (greedy)."""
     shares = np.minimum(_WIDENED + _WIDENING * np.maximum(at - before.seen_at, 0), _WIDEST).astype(np.float32)
     overlap = np.zeros((len(before), len(found)), np.float32)
@@ -167,9 +170,9 @@ def _widened(boxes: FloatArray, share: float) -> FloatArray:
     return np.concatenate((boxes[:, :2] - margin, boxes[:, 2:] + margin), axis=1)
 
 
-def _sides(found: Found, looks: Sequence[Look]) -> FloatArray:
-    scales = np.array([look.scale for look in looks], np.float32)
-    of = scales[found.views] if len(looks) else np.ones(len(found), np.float32)
+def _sides(found: ViewDetections, views: Sequence[ScaledView]) -> FloatArray:
+    scales = np.array([view.scale for view in views], np.float32)
+    of = scales[found.views] if len(views) else np.ones(len(found), np.float32)
     sides: FloatArray = _longer(found.boxes) * of
     return sides
 
@@ -182,15 +185,15 @@ def _longer(boxes: FloatArray) -> FloatArray:
 def _missed(
     known: Known,
     predicted: FloatArray,
-    looks: Sequence[Look],
+    views: Sequence[ScaledView],
     at: float,
     size: tuple[int, int],
     changed: Callable[[FloatArray], Mask],
-) -> tuple[Known, Found]:
+) -> tuple[Known, ViewDetections]:
     """Returns those of the objects that were not found but are kept, and those that are carried to this frame."""
     visible = clip(predicted, *size)
     inside = ((visible[:, 2:] - visible[:, :2]) > 0.3 * (predicted[:, 2:] - predicted[:, :2])).all(axis=1)
-    should = _shown(visible, known.sides, looks)
+    should = _shown(visible, known.sides, views)
     gone = should & (changed(visible) | known.moving)
     misses = np.where(gone, np.maximum(known.misses + 1, _ABSENT), known.misses + should)
     is_sure = (known.hits > 1) | ((known.scores >= _SURE) & ~should)
@@ -207,20 +210,20 @@ def _missed(
         misses,
         known.sides,
     )
-    views = np.full(len(known), -1, np.int64)  # and sources
-    return after.select(kept), Found(visible, known.scores, known.class_ids, views, views).select(carried)
+    none = np.full(len(known), -1, np.int64)  # view, and source
+    return after.select(kept), ViewDetections(visible, known.scores, known.class_ids, none, none).select(carried)
 
 
-def _shown(boxes: FloatArray, sides: FloatArray, looks: Sequence[Look]) -> Mask:
+def _shown(boxes: FloatArray, sides: FloatArray, views: Sequence[ScaledView]) -> Mask:
     """Returns which boxes some look shows whole and large enough to be found."""
     shown = np.zeros(len(boxes), np.bool_)
     enough = np.minimum(np.float32(_RESOLVED), _AS_BEFORE * sides)
-    for look in looks:
-        shown |= contains(look.view, boxes) & (_longer(boxes) * look.scale >= enough)
+    for view in views:
+        shown |= contains(view.view, boxes) & (_longer(boxes) * view.scale >= enough)
     return shown
 
 
-def _seen_again(known: Known, found: Found, sides: FloatArray, at: float) -> Known:
+def _seen_again(known: Known, found: ViewDetections, sides: FloatArray, at: float) -> Known:
     elapsed = np.maximum(at - known.seen_at, 1e-3)[:, None]
     displaced = (found.boxes[:, :2] + found.boxes[:, 2:] - known.boxes[:, :2] - known.boxes[:, 2:]) / 2
     newest = (displaced / elapsed).astype(np.float32)
@@ -238,7 +241,7 @@ def _seen_again(known: Known, found: Found, sides: FloatArray, at: float) -> Kno
     )
 
 
-def _begun(found: Found, sides: FloatArray, at: float) -> Known:
+def _begun(found: ViewDetections, sides: FloatArray, at: float) -> Known:
     count = len(found)
     return Known(
         found.boxes,
@@ -253,7 +256,7 @@ def _begun(found: Found, sides: FloatArray, at: float) -> Known:
     )
 
 
-def _joined(*parts: Known) -> Known:
+def _concatenated(*parts: Known) -> Known:
     all_rows = Known(*(np.concatenate([getattr(part, name) for part in parts]) for name in Known.__slots__))
     if len(all_rows) <= _MOST:
         return all_rows

@@ -21,7 +21,7 @@ _MOST_CUT = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class ViewDetections:
     """What was found in views: boxes xyxy float32 [n, 4] in pixels of the frame, scores float32 [n], class_ids int64
     [n], views int64 [n]: the index of the view each was found in, and sources int64 [n]: which of all that was found
     it is, counted over all views in order, or -1 if none."""
@@ -35,16 +35,18 @@ class Found:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def select(self, keep: IntArray | Mask) -> Found:
-        return Found(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.views[keep], self.sources[keep])
+    def select(self, keep: IntArray | Mask) -> ViewDetections:
+        return ViewDetections(
+            self.boxes[keep], self.scores[keep], self.class_ids[keep], self.views[keep], self.sources[keep]
+        )
 
     @classmethod
-    def none(cls) -> Found:
+    def none(cls) -> ViewDetections:
         rows, whole = np.zeros(0, np.float32), np.zeros(0, np.int64)
         return cls(np.zeros((0, 4), np.float32), rows, whole, whole, whole)
 
     @classmethod
-    def joined(cls, parts: Sequence[Found]) -> Found:
+    def concatenated(cls, parts: Sequence[ViewDetections]) -> ViewDetections:
         if not parts:
             return cls.none()
         return cls(
@@ -69,10 +71,12 @@ class Suppression:
     within_views: bool = True
 
 
-def merged(found: Found, views: Sequence[View], size: tuple[int, int], suppression: Suppression) -> Found:
+def merged(
+    found: ViewDetections, views: Sequence[View], size: tuple[int, int], suppression: Suppression
+) -> ViewDetections:
     """Returns one box per object, best score first; what was found in a single view, unchanged.
 
-    `views` are those that `Found.views` refers to, `size` is the frame's (width, height). Boxes that are whole compete
+    `views` are those that `found.views` refers to, `size` is the frame's (width, height). Boxes that are whole compete
     by score (NMS). A box that its view cuts off loses to a whole box that covers it, whatever its score. Cut boxes that
     show parts of one object, and of which no view shows the whole, are united; of more than `_MOST_CUT` of them, those
     with the best scores are kept.
@@ -90,10 +94,10 @@ def merged(found: Found, views: Sequence[View], size: tuple[int, int], suppressi
     agnostic = suppression.agnostic
     cut = _united(cut.select(~_covered(cut, whole, agnostic=agnostic)), views)
     cut = cut.select(~_covered(cut, whole, agnostic=agnostic))
-    return _suppressed(Found.joined([whole, cut]), suppression)
+    return _suppressed(ViewDetections.concatenated([whole, cut]), suppression)
 
 
-def duplicates(of: Found, among: Found, suppression: Suppression) -> Mask:
+def duplicates(of: ViewDetections, among: ViewDetections, suppression: Suppression) -> Mask:
     """Returns which boxes of `of` show an object that is in `among`."""
     overlap = iou(of.boxes, among.boxes)
     if not suppression.agnostic:
@@ -102,13 +106,13 @@ def duplicates(of: Found, among: Found, suppression: Suppression) -> Mask:
     return found
 
 
-def _suppressed(found: Found, suppression: Suppression) -> Found:
+def _suppressed(found: ViewDetections, suppression: Suppression) -> ViewDetections:
     class_ids = None if suppression.agnostic else found.class_ids
     views = None if suppression.within_views else found.views
     return found.select(nms(found.boxes, found.scores, class_ids, suppression.max_iou, views=views))
 
 
-def _covered(cut: Found, whole: Found, *, agnostic: bool) -> Mask:
+def _covered(cut: ViewDetections, whole: ViewDetections, *, agnostic: bool) -> Mask:
     return covered(cut.boxes, None if agnostic else cut.class_ids, whole.boxes, whole.class_ids)
 
 
@@ -122,7 +126,7 @@ def covered(cut: FloatArray, cut_classes: IntArray | None, whole: FloatArray, wh
     return found
 
 
-def _united(cut: Found, views: Sequence[View]) -> Found:
+def _united(cut: ViewDetections, views: Sequence[View]) -> ViewDetections:
     """Replaces cut boxes that continue each other across views by the box around them, with the best of their scores.
 
     An object across three tiles becomes one box, although the outer ones have nothing in common.
@@ -133,10 +137,10 @@ def _united(cut: Found, views: Sequence[View]) -> Found:
     boxes = cut.boxes[first]
     np.minimum.at(boxes[:, :2], group_of, cut.boxes[:, :2])
     np.maximum.at(boxes[:, 2:], group_of, cut.boxes[:, 2:])
-    return Found(boxes, cut.scores[first], cut.class_ids[first], cut.views[first], cut.sources[first])
+    return ViewDetections(boxes, cut.scores[first], cut.class_ids[first], cut.views[first], cut.sources[first])
 
 
-def _continuing(cut: Found, views: Sequence[View]) -> Mask:
+def _continuing(cut: ViewDetections, views: Sequence[View]) -> Mask:
     """Returns a mask [n, n]: pairs of one class and two views that agree where both views see them."""
     of = np.array(views, np.float32).reshape(-1, 4)[cut.views]
     low = np.maximum(of[:, None, :2], of[None, :, :2])

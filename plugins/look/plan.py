@@ -16,8 +16,8 @@ from sightd.plugins.activity.cells import CellGrid
 from sightd.plugins.activity.model import ActiveCells
 from sightd.plugins.api import FloatArray
 from sightd.plugins.look.known import Known
-from sightd.plugins.look.sheets import Look, Sheet, packed
-from sightd.plugins.look.views import Mask, View, around, contains, joined, tiles
+from sightd.plugins.look.sheets import Sheet, packed
+from sightd.plugins.look.views import Mask, ScaledView, View, around, contains, tiles, united
 
 _LARGE = 48.0
 """An object of so many pixels in the model's input when the whole frame is looked at is confirmed by that, if the pace
@@ -25,7 +25,7 @@ is patient."""
 _SHOWN = 160.0
 """An object is shown to the model with at most so many pixels on its longer side: more does not help to find it."""
 _MOST_GROUPS = 48
-"""If there are more groups of active cells, they are joined more widely, as often as needed."""
+"""If there are more groups of active cells, they are united more widely, as often as needed."""
 _TILES_PER_SHEET = 4
 _BURST = 0.5
 """Unused runs are saved for this long (s), but at least two of them."""
@@ -115,12 +115,12 @@ class RegionPlanner:
         due = self._due(known, at, is_time=is_time, active=bool(groups))
         wanted = self._wanted(groups, due, known, at, whole=whole)
         affordable = self._affordable(state, active, whole=whole)
-        packer = packed(wanted, *self.input_size, affordable)
+        packer, _ = packed(wanted, *self.input_size, affordable)
         packer.most += self._own_sheets(state, packer.most, affordable, is_time=is_time, everything=active.everything)
-        for look in self._rest(state, at):
-            packer.add(look)
+        for view in self._rest(state, at):
+            packer.add(view)
         sheets = tuple(packer.sheets())
-        shown = [part.look.view for sheet in sheets for part in sheet.parts]
+        shown = [part.view for sheet in sheets for part in sheet.parts]
         plan = Plan(whole, sheets)
         return self._after(state, plan, shown, at, swept=is_time and bool(sheets)), plan
 
@@ -144,12 +144,12 @@ class RegionPlanner:
         apart = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2 - self._centres
         return np.asarray(np.square(apart).sum(axis=2).argmin(axis=1), np.intp)
 
-    def _rest(self, state: PlanState, at: float) -> list[Look]:
+    def _rest(self, state: PlanState, at: float) -> list[ScaledView]:
         """Returns the tiles that are due, those first that were not looked at for longest."""
         ages = at - state.tile_at
         order = np.argsort(-ages, kind="stable")
         order = order[ages[order] >= self._pace.sweep][: _TILES_PER_SHEET * (int(self._most_saved) + 1)]
-        return [Look(self.tiles[index]) for index in order.tolist()]
+        return [ScaledView(self.tiles[index]) for index in order.tolist()]
 
     def _is_idle(self, state: PlanState, groups: Sequence[View], *, whole: bool, is_time: bool) -> bool:
         """Whether there is nothing to do, as on most frames of a still picture with a patient pace."""
@@ -191,37 +191,34 @@ class RegionPlanner:
             reach *= 2
             boxes = self._grid.groups(cells, reach)
         margins = [around(box, self._width, self._height) for box in boxes.tolist()]
-        views = joined(margins, self.input_size)
+        views = united(margins, self.input_size)
         order = np.argsort(state.centred_at[self._holding(views)], kind="stable")
         return [views[index] for index in order.tolist()]
 
-    def _wanted(self, groups: Sequence[View], due: Mask, known: Known, at: float, *, whole: bool) -> list[Look]:
+    def _wanted(self, groups: Sequence[View], due: Mask, known: Known, at: float, *, whole: bool) -> list[ScaledView]:
         """Returns the views of activity and of known objects that are due, most important first."""
         predicted = known.predicted(at)
         longer = (predicted[:, 2:] - predicted[:, :2]).max(axis=1, initial=0)
-        looks = [self._look(group, longer[contains(group, predicted)]) for group in groups]
+        views = [self._scaled(group, longer[contains(group, predicted)]) for group in groups]
         for group in groups:
             due &= ~contains(group, predicted)
         if whole:
             due &= longer * self._whole_scale < np.minimum(known.sides, _SHOWN) * 0.75
         urgent = np.flatnonzero(due)[np.argsort(known.looked_at[due], kind="stable")]
         singles = [
-            self._look(around(predicted[row], self._width, self._height), longer[row : row + 1])
+            self._scaled(around(predicted[row], self._width, self._height), longer[row : row + 1])
             for row in urgent.tolist()
         ]
-        return self._ordered(looks, singles)
+        return self._ordered(views, singles)
 
-    def _ordered(self, groups: list[Look], singles: list[Look]) -> list[Look]:
+    def _ordered(self, groups: list[ScaledView], singles: list[ScaledView]) -> list[ScaledView]:
         """Activity and known objects in turn, so that neither starves the other."""
-        mixed: list[Look] = []
+        mixed: list[ScaledView] = []
         for index in range(max(len(groups), len(singles))):
             mixed += groups[index : index + 1] + singles[index : index + 1]
         return mixed
 
-    def _look(self, view: View, sides: FloatArray) -> Look:
-        """Returns a look at a view that holds objects with these longer sides (none: unknown): at full resolution, or
-        smaller if the view does not fit a sheet, or if even the smallest object remains large enough."""
-        scale = 1.0
-        if len(sides):
-            scale = min(1.0, _SHOWN / max(float(sides.min()), 1.0))
-        return Look(view, scale)
+    def _scaled(self, view: View, sides: FloatArray) -> ScaledView:
+        """Returns a view that holds objects with these longer sides (none: unknown) at full resolution, or smaller if
+        even the smallest object remains large enough."""
+        return ScaledView(view, _SHOWN / max(float(sides.min()), _SHOWN) if len(sides) else 1.0)

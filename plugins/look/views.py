@@ -1,8 +1,9 @@
-"""Views of a frame: rectangles that a model looks at separately."""
+"""Views of a frame: rectangles that a model looks at separately, and tiles and grids of them that cover the frame."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,26 +18,81 @@ _EDGE = 2.0
 """A box that ends within this many pixels of a view's edge is taken to be cut off there."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScaledView:
+    """A view, and the scale at which a model is shown it: 1 is the camera's own resolution, less is smaller."""
+
+    view: View
+    scale: float = 1.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of the model's input."""
+        left, top, right, bottom = self.view
+        return max(round((right - left) * self.scale), 1), max(round((bottom - top) * self.scale), 1)
+
+
 def whole(width: int, height: int) -> View:
     """Returns the view of the whole frame."""
     return (0, 0, width, height)
 
 
+def even(view: View) -> View:
+    """Returns the view with its corner moved left and up to even pixels, where parts of an NV12 image start."""
+    return view[0] & ~1, view[1] & ~1, view[2], view[3]
+
+
 def tiles(width: int, height: int, side: tuple[int, int], overlap: float = 0.2) -> list[View]:
-    """Returns equal views of at most `side` (width, height) px that cover the frame, row by row.
+    """Returns the fewest equal views of at most `side` (width, height) px that cover the frame, row by row.
 
     Neighbours overlap by at least `overlap` of their sides, so an object of that size is complete in one of them.
     """
-    columns, rows = _spans(width, side[0], overlap), _spans(height, side[1], overlap)
+    return _crossed(_tiled(width, side[0], overlap), _tiled(height, side[1], overlap))
+
+
+def grid(width: int, height: int, count: tuple[int, int], overlap: float) -> list[View]:
+    """Returns `count` (columns, rows) equal views that cover the frame and overlap by `overlap` of their sides, row by
+    row."""
+    return _crossed(
+        _spread(width, _side(width, count[0], overlap), count[0]),
+        _spread(height, _side(height, count[1], overlap), count[1]),
+    )
+
+
+def largest_grid(
+    width: int, height: int, input_size: tuple[int, int], most: int, overlap: float, enlarged: float = 1.0
+) -> list[ScaledView]:
+    """Returns at most `most` equal views that cover the frame and overlap by at least `overlap` of their sides: those
+    that show it largest in model inputs of `input_size` (width, height) px, at most `enlarged` times, and of these the
+    fewest."""
+    counts = [(columns, rows) for columns in range(1, most + 1) for rows in range(1, most // columns + 1)]
+
+    def scale(count: tuple[int, int]) -> float:
+        across, down = _side(width, count[0], overlap), _side(height, count[1], overlap)
+        return min(enlarged, input_size[0] / across, input_size[1] / down)
+
+    best = max(counts, key=lambda count: (scale(count), -count[0] * count[1]))
+    return [ScaledView(view, scale(best)) for view in grid(width, height, best, overlap)]
+
+
+def _crossed(columns: Sequence[tuple[int, int]], rows: Sequence[tuple[int, int]]) -> list[View]:
     return [(left, top, right, bottom) for top, bottom in rows for left, right in columns]
 
 
-def _spans(length: int, side: int, overlap: float) -> list[tuple[int, int]]:
+def _tiled(length: int, side: int, overlap: float) -> list[tuple[int, int]]:
     if side >= length:
         return [(0, length)]
-    count = 1 + int(np.ceil((length - side) / (side * (1 - overlap))))
-    starts = np.linspace(0, length - side, count).astype(int).tolist()
+    return _spread(length, side, 1 + int(np.ceil((length - side) / (side * (1 - overlap)))))
+
+
+def _spread(length: int, side: int, count: int) -> list[tuple[int, int]]:
+    starts: list[int] = np.linspace(0, length - side, count).astype(int).tolist()
     return [(start, start + side) for start in starts]
+
+
+def _side(length: int, count: int, overlap: float) -> int:
+    """Returns the length of `count` spans with this overlap that cover `length`."""
+    return min(length, int(np.ceil(length / (count - (count - 1) * overlap))))
 
 
 _MARGIN, _WIDEST_MARGIN = 0.5, 64.0
@@ -61,7 +117,7 @@ def _span(centre: float, length: float, limit: int) -> tuple[int, int]:
     return start, start + whole_length
 
 
-def joined(views: Sequence[View], side: tuple[int, int]) -> list[View]:
+def united(views: Sequence[View], side: tuple[int, int]) -> list[View]:
     """Returns the views with those united of which the union is hardly larger than both together, unless that makes it
     larger than `side` (width, height) px."""
     left = list(views)
@@ -69,7 +125,7 @@ def joined(views: Sequence[View], side: tuple[int, int]) -> list[View]:
     while left:
         view = left.pop()
         for other in left:
-            both = united(view, other)
+            both = union(view, other)
             fits = both[2] - both[0] <= side[0] and both[3] - both[1] <= side[1]
             if both in (other, view) or (fits and area(both) <= area(view) + area(other)):
                 left.remove(other)
@@ -80,7 +136,7 @@ def joined(views: Sequence[View], side: tuple[int, int]) -> list[View]:
     return found
 
 
-def united(a: View, b: View) -> View:
+def union(a: View, b: View) -> View:
     """Returns the smallest view that contains both."""
     return (min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
 

@@ -109,9 +109,10 @@ class GrowingStaging:
     The stream must be synchronised between two calls of `send`. Use from one thread. `close` is idempotent.
     """
 
-    def __init__(self, device: Device, dtype: np.dtype[Any]) -> None:
+    def __init__(self, device: Device, dtype: np.dtype[Any], first: int = 1) -> None:
+        """`first` is how many rows there is memory for before it grows."""
         self._device, self._dtype = device, dtype
-        self._staging = Staging(device, dtype, 1)
+        self._staging = Staging(device, dtype, first)
 
     def send(self, parts: Sequence[NDArray[Any]], stream: Any) -> Buffer:
         """Uploads the rows of all parts, one after the other. The returned buffer remains owned by this object and is

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -49,6 +50,17 @@ class DevicePicture:
     def nv12(self) -> bool:
         return self.chroma is not None
 
+    def part(self, left: int, top: int, right: int, bottom: int) -> DevicePicture:
+        """Returns a part of the image; right and bottom are exclusive. Chroma is shared by two pixels each way, so the
+        corner of an NV12 image's part must be even: raises ValueError for another."""
+        sized = replace(self, width=right - left, height=bottom - top)
+        if self.chroma is None:
+            return replace(sized, plane=self.plane + top * self.pitch + 3 * left)
+        if left % 2 or top % 2:
+            raise ValueError(f"a part of an NV12 image starts at even pixels, not at ({left}, {top})")
+        chroma = self.chroma + top // 2 * self.chroma_pitch + left
+        return replace(sized, plane=self.plane + top * self.pitch + left, chroma=chroma)
+
     def record(self) -> NDArray[Any]:
         """Returns the struct `Picture`."""
         return record(
@@ -62,6 +74,21 @@ class DevicePicture:
             nv12=self.nv12,
             yuv=yuv_to_bgr(self.matrix, self.full_range),
         )
+
+
+Rectangle = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSheet:
+    """Parts of an image in device memory, next to each other on an image of `width` x `height` px, with padding between
+    them. `parts`: for each its left, top, right and bottom (exclusive) in `picture`, and its left, top, width and
+    height on the sheet, to which it is resized."""
+
+    picture: DevicePicture
+    width: int
+    height: int
+    parts: Sequence[tuple[Rectangle, Rectangle]]
 
 
 def _luma_weights(matrix: Matrix) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sightd.engines.cuda.driver import CudaDevice
 from sightd.engines.cuda.gpus import Gpu
-from sightd.engines.cuda.image import DeviceImage, Image, PictureUpload, batches
+from sightd.engines.cuda.image import DeviceImage, DeviceSheet, Image, PictureUpload, batches
 from sightd.engines.cuda.launch.detect import BoxSelection, Detect, RawBoxes
 from sightd.engines.cuda.launch.heads import DeviceTensor, Outputs
 from sightd.engines.cuda.launch.preprocess import Preprocess
@@ -137,12 +137,13 @@ class DetectionPipeline:
                 undo.callback(download.close)
             self._owned = undo.pop_all()
 
-    def find(self, images: Sequence[Image | DeviceImage]) -> list[RawDetections]:
-        """Detects objects in BGR uint8 [h, w, 3] images of any sizes and number; images that already are on this GPU
-        are accepted too. The images may be modified or freed once this returns.
+    def find(self, images: Sequence[Image | DeviceImage | DeviceSheet]) -> list[RawDetections]:
+        """Detects objects in BGR uint8 [h, w, 3] images of any sizes and number; images that already are on this GPU,
+        and sheets of them that have the size of the model's input, are accepted too. The images may be modified or
+        freed once this returns.
 
         Raises HeadMismatchError if the model's outputs do not match its head, another EngineError if a run fails, and
-        ValueError if an image has another form.
+        ValueError if an image has another form, or a sheet another size.
         """
         found: list[RawDetections] = []
         try:
@@ -156,8 +157,11 @@ class DetectionPipeline:
     def close(self) -> None:
         self._owned.close()
 
-    def _find(self, images: Sequence[Image | DeviceImage]) -> list[RawDetections]:
-        pictures = self._upload.send(images, self._stream)
+    def _find(self, images: Sequence[Image | DeviceImage | DeviceSheet]) -> list[RawDetections]:
+        sent = self._upload.send([one.image if isinstance(one, DeviceSheet) else one for one in images], self._stream)
+        pictures = [
+            one.picture if isinstance(one, DeviceSheet) else there for one, there in zip(images, sent, strict=True)
+        ]
         geometries = self._preprocess.launch(pictures, self._tensor, self._stream)
         with self._session.run_device(self._inputs, len(images), self._stream) as run:
             outputs = {

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.image import DeviceImage, Image
+from sightd.engines.cuda.image import DeviceImage, DeviceSheet, Image
 from sightd.engines.cuda.pipelines.detection import DetectionPipeline, RawDetections
 from sightd.engines.cuda.pipelines.faces import Embedded, FacePipeline
 from sightd.engines.cuda.pipelines.style import Steady, StylePipeline
@@ -79,7 +79,7 @@ class GpuPipelines(Generic[L]):
 class DetectionPipelines(GpuPipelines[DetectionPipeline]):
     """The GPU pipelines of one detector."""
 
-    def find(self, images: Sequence[Image | DeviceImage]) -> list[RawDetections]:
+    def find(self, images: Sequence[Image | DeviceImage | DeviceSheet]) -> list[RawDetections]:
         """See `DetectionPipeline.find`."""
         with self.lent() as pipeline:
             return pipeline.find(images)

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.launch.picture import DevicePicture, Matrix
+from sightd.engines.cuda.launch.picture import DevicePicture, Matrix, PictureSheet
 from sightd.engines.cuda.launch.preprocess import Preprocess
 from sightd.engines.model import ColourOrder, InputSpec, Resize
 from sightd.engines.preprocess import Geometry, prepare
+from sightd.plugins.look.sheets import Part, Sheet, drawn
 from tests.engines.cuda.pictures import bgr_of, noise, nv12_noise, nv12_of, nv12_on_device, on_device, smooth
 from tests.engines.test_preprocess import SIDES, SPECS
 from tests.support.host_kernels.device import HostDevice, HostStream
@@ -34,7 +35,10 @@ SIZES = [
 
 
 def fed(
-    device: HostDevice, pictures: Sequence[DevicePicture], spec: InputSpec, dtype: type[np.number[Any]] = np.float32
+    device: HostDevice,
+    pictures: Sequence[DevicePicture | PictureSheet],
+    spec: InputSpec,
+    dtype: type[np.number[Any]] = np.float32,
 ) -> tuple[NDArray[Any], list[Geometry]]:
     """Returns the tensor that the kernel computes from the images, and their geometries."""
     tensor = np.empty(spec.shape(len(pictures)), dtype)
@@ -121,6 +125,47 @@ def test_frames_of_all_sizes_and_kinds_go_into_one_launch() -> None:
     assert geometries == expected
     assert_near(ours, theirs)
     assert [name for name, _, _ in device.launches] == ["preprocess_f32"]
+
+
+PARTS = Sheet(
+    96,
+    64,
+    (
+        Part((20, 30, 60, 60), x=0, y=0),
+        Part((101, 31, 161, 75), 0.5, 48, 0),
+        Part((10, 10, 190, 90), 0.2, 48, 31),
+        Part((120, 40, 130, 48), 2.0, 4, 40),
+    ),
+)
+"""As large as in the frame, shrunk, with an odd corner, to less than half, and enlarged."""
+
+
+def on_sheet(picture: DevicePicture, sheet: Sheet) -> PictureSheet:
+    parts = [(part.view, (part.x, part.y, *part.size)) for part in sheet.parts]
+    return PictureSheet(picture, sheet.width, sheet.height, parts)
+
+
+@pytest.mark.parametrize("resize", Resize)
+@pytest.mark.parametrize("nv12", [False, True])
+def test_a_sheet_of_parts_of_a_frame_is_the_one_of_the_cpu(resize: Resize, *, nv12: bool) -> None:
+    device, spec = HostDevice(), replace(PLAIN, width=96, height=64, resize=resize)
+    luma, chroma = nv12_noise(200, 100)
+    image = np.asarray(cv2.cvtColorTwoPlane(luma, chroma, cv2.COLOR_YUV2BGR_NV12), np.uint8)
+    picture = nv12_on_device(device, luma, chroma, spare=32) if nv12 else on_device(device, image, spare=5)
+    whole = noise(31, 57)
+    ours, geometries = fed(device, [on_sheet(picture, PARTS), on_device(device, whole)], spec)
+    theirs, expected = prepare([drawn(PARTS, image), whole], spec)
+    assert geometries == expected
+    assert_near(ours, theirs, most=1, mean=0.001)
+    assert [name for name, _, _ in device.launches] == ["preprocess_f32"]
+    assert (ours[0, :, 32:40, :40] == spec.pad).all(), "padding between the parts"
+
+
+def test_a_sheet_of_another_size_than_the_input_is_refused() -> None:
+    device = HostDevice()
+    sheet = on_sheet(on_device(device, noise(200, 100)), PARTS)
+    with pytest.raises(ValueError, match="a sheet of 96x64 px has not the size of the model's input"):
+        fed(device, [sheet], replace(PLAIN, width=96, height=96))
 
 
 @pytest.mark.parametrize("width", [64, 63])

@@ -16,10 +16,12 @@ import pytest
 from sightd.plugins.activity.config import GateOptions
 from sightd.plugins.activity.result import Activity
 from sightd.plugins.api import Detections, FloatArray, Frame, Image
+from sightd.plugins.detector import looking
 from sightd.plugins.detector.looking import LookingDetector
 from sightd.plugins.detector.shaped import Shaped
 from sightd.plugins.look.config import LookOptions
-from sightd.plugins.look.merging import Found, Suppression
+from sightd.plugins.look.merging import Suppression, ViewDetections
+from sightd.plugins.look.sheets import ImageSource
 
 WIDTH, HEIGHT = 960, 540
 INPUT = (208, 208)
@@ -38,9 +40,9 @@ class RedBoxes:
         self.seen: list[tuple[int, int]] = []
         self.batches: list[int] = []
 
-    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
-        self.batches.append(len(frames))
-        return [Shaped(self._in(frame.host())) for frame in frames]
+    def shaped(self, images: Sequence[ImageSource]) -> list[Shaped]:
+        self.batches.append(len(images))
+        return [Shaped(self._in(image.host())) for image in images]
 
     def _in(self, image: Image) -> Detections:
         height, width = image.shape[:2]
@@ -79,6 +81,7 @@ class Watch:
             Suppression(0.5, agnostic=False),
             LookOptions.model_validate(look),
             GateOptions.model_validate({"mode": "off"} if gate is None else gate),
+            lambda found, width, height: found,
         )
         self.activity: Activity | None = None
 
@@ -205,6 +208,18 @@ def test_without_activity_no_look_and_known_objects_are_reported(mode: str) -> N
     assert len(kept) == len(last) > 0
 
 
+def test_in_a_still_picture_nothing_is_computed_again_until_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    gated = Watch({"mode": "regions"}, {})
+    gated.settle(SMALL, LARGE, seconds=8)
+    kept = gated.look(SMALL, LARGE)
+    with monkeypatch.context() as patched:
+        patched.setattr(looking, "after_look", None)
+        again = gated.look(SMALL, LARGE)
+    assert again is kept
+    assert again.carried.all()
+    assert close(gated.settle(SMALL), SMALL), "and something that changes is seen"
+
+
 def test_a_switch_to_infrared_has_everything_looked_at_again() -> None:
     gated = Watch({"mode": "tiles"}, {})
     gated.settle(LARGE)
@@ -293,11 +308,11 @@ def test_objects_that_no_look_has_shown_on_this_frame_are_marked_as_carried(mode
 def test_a_carried_object_gives_way_to_a_found_one_whatever_their_scores() -> None:
     """A second box of the same place, of another size than matching tolerates, as coarse models give it."""
     old, new = (
-        Found(np.array([box], np.float32), scores, class_ids, views, np.array([-1]))
+        ViewDetections(np.array([box], np.float32), scores, class_ids, views, np.array([-1]))
         for box, scores, class_ids, views in PAIR
     )
     watch = Watch({"mode": "tiles"})
-    shown = watch.detector._without_duplicates(Found.joined([old, new]))
+    shown = watch.detector._without_duplicates(ViewDetections.concatenated([old, new]))
     assert shown.scores == pytest.approx([0.3])
 
 
@@ -306,8 +321,8 @@ class Interrupted(RedBoxes):
 
     watch: Watch | None = None
 
-    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
-        found = super().shaped(frames)
+    def shaped(self, images: Sequence[ImageSource]) -> list[Shaped]:
+        found = super().shaped(images)
         if self.watch is not None:
             self.watch.detector.forget(self.watch.name)
         return found

@@ -4,6 +4,7 @@ ONNX Runtime in device memory. Each test must leave nothing alive on the device.
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +34,7 @@ from sightd.plugins.detector.plugin import (
     object_detector_for,
 )
 from sightd.plugins.detector.selection import Selection
+from sightd.plugins.look.sheets import FrameSheet, Part, Sheet
 from tests.support.device_engine import (
     LABELS,
     DeviceOnnxSession,
@@ -42,6 +44,7 @@ from tests.support.device_engine import (
     open_stand_in_gpu,
     pixel_network,
 )
+from tests.support.device_pictures import device_frame, device_image, nv12_round_trip
 from tests.support.fake_cuda import StandIn, on_stand_in
 from tests.support.fake_cuda.control import alive, fail, fail_no_more
 
@@ -192,6 +195,35 @@ def test_pictures_that_are_on_the_device_are_not_copied_and_may_be_mixed_with_ot
         assert_same([mixed[0], mixed[3]], [of_device[0], of_device[3]])
         assert_same(mixed[1:3], of_host[1:3])
         frames.clear()
+        by_device.close()
+        gpu.device.close()
+
+
+@on_stand_in()
+def test_a_sheet_of_a_frame_that_is_on_the_device_is_drawn_there(kernels: bytes) -> None:
+    """Into the model's input: no pixel is copied from or to the device, and the boxes are those of the host's sheet."""
+    sheet = Sheet(64, 32, (Part((20, 10, 60, 34), 1.0, 0, 0), Part((31, 5, 71, 45), 0.5, 44, 0)))
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        on_device, on_cpu = engines(gpu, pixel_network(Path(folder) / "pixels.onnx"))
+        by_device, by_host = object_detector(on_device), object_detector(on_cpu)
+        (image,) = pictures((96, 64))
+        seen = nv12_round_trip(np.asarray(cv2.GaussianBlur(image, (0, 0), 3), np.uint8))
+        downloads = Downloads(gpu.device)
+        frame = device_frame(device_image(gpu.device, seen, downloads), nv12_round_trip(seen))
+        by_device.shaped([FrameSheet(frame, sheet)])
+        before = gpu.device.transfers.bytes_to_device
+        (there,) = by_device.shaped([FrameSheet(frame, sheet)])
+        assert gpu.device.transfers.bytes_to_device - before < 1024, "only descriptors"
+        (here,) = by_host.shaped([FrameSheet(Frame.of(frame.host()), sheet)])
+        assert len(there) == len(here) > 5
+        np.testing.assert_allclose(there.detections.scores, here.detections.scores, atol=0.01)
+        uploaded = np.zeros((40, 30, 3), np.uint8)
+        mixed = by_device.shaped([Frame.of(uploaded), FrameSheet(frame, sheet), frame])
+        assert_same([mixed[1].detections], [there.detections])
+        del frame
+        gc.collect()
+        downloads.close()
         by_device.close()
         gpu.device.close()
 

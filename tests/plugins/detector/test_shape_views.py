@@ -18,6 +18,7 @@ from sightd.plugins.detector.looking import LookingDetector
 from sightd.plugins.detector.shaped import Shaped, resampled
 from sightd.plugins.look.config import LookOptions
 from sightd.plugins.look.merging import Suppression
+from sightd.plugins.look.sheets import ImageSource
 
 WIDTH, HEIGHT = 960, 540
 INPUT = (208, 208)
@@ -32,8 +33,8 @@ WIDE: Ellipse = (480, 480, 190, 25)
 class RedEllipses:
     """Finds red areas in images of any size, as a model with an input of 208 x 208 px does."""
 
-    def shaped(self, frames: Sequence[Frame]) -> list[Shaped]:
-        return [self._in(frame.host()) for frame in frames]
+    def shaped(self, images: Sequence[ImageSource]) -> list[Shaped]:
+        return [self._in(image.host()) for image in images]
 
     def _in(self, image: Image) -> Shaped:
         height, width = image.shape[:2]
@@ -65,7 +66,8 @@ def picture(*ellipses: Ellipse) -> Image:
 def looking(look: str, gate: str = "off") -> LookingDetector:
     options = LookOptions.model_validate({"mode": look})
     gated = GateOptions.model_validate({"mode": gate})
-    return LookingDetector(RedEllipses(), ("ellipse",), INPUT, Suppression(0.5, agnostic=False), options, gated)
+    once = Suppression(0.5, agnostic=False)
+    return LookingDetector(RedEllipses(), ("ellipse",), INPUT, once, options, gated, lambda found, width, height: found)
 
 
 def seen(detector: LookingDetector, number: int, *ellipses: Ellipse) -> Shaped:

@@ -94,7 +94,7 @@ def test_a_close_up_that_would_show_nothing_more_is_not_made() -> None:
     for side, sheets in ((20, 1), (35, 0)):
         face = np.array([[100, 100, 100 + side, 100 + side]], np.float32)
         assert len(planner.plan(frame_of(size), None, face).sheets) == sheets
-        assert all(one.crop.scale == 2 for sheet in planner.plan(frame_of(size), None, face).sheets for one in sheet)
+        assert all(part.scale == 2 for sheet in planner.plan(frame_of(size), None, face).sheets for part in sheet.parts)
     far = np.array([[100, 100, 135, 135]], np.float32)
     assert len(planner.plan(frame_of(), NOBODY, far).sheets) == 1, "a larger frame is scaled down"
 
@@ -156,7 +156,7 @@ def test_if_there_are_more_people_than_fit_each_has_a_turn() -> None:
     planner, seen = SearchPlanner(replace(SEARCH, close_ups=1)), set[tuple[int, ...]]()
     for n in range(16):
         plan = planner.plan(frame_of(at=n / 10), people, NOBODY)
-        seen |= {one.crop.view for sheet in plan.sheets for one in sheet}
+        seen |= {part.view for sheet in plan.sheets for part in sheet.parts}
     assert len(seen) == len(people)
 
 
@@ -168,7 +168,7 @@ def test_a_doubtful_face_is_searched_again_on_the_next_frame_of_a_video_and_at_o
     first = planner.plan(frame_of(), NOBODY, NOBODY)
     assert not planner.again(frame_of(), first, doubtful).sheets
     (sheet,) = planner.plan(frame_of(at=0.1), NOBODY, NOBODY).sheets
-    left, top, right, bottom = sheet[0].crop.view
+    left, top, right, bottom = sheet.parts[0].view
     assert left < 300 < 320 < right
     assert top < 300 < 324 < bottom
     photograph = frame_of(still=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.plugins.face.detector import cut_off
 from sightd.plugins.face.search import head_views, tile_views
 
 
@@ -50,9 +49,3 @@ def test_the_margin_of_each_edge_is_a_share_of_that_side(box: tuple[int, int, in
     across, down = 0.15 * (x2 - x1), 0.15 * (y2 - y1)
     assert (left, top, right) == (int(x1 - across), int(y1 - down), int(x2 + across))
     assert bottom <= y2 + down, "a wide box is not searched further below than above"
-
-
-def test_a_box_at_an_inner_edge_is_cut_and_one_at_the_frames_edge_is_not() -> None:
-    boxes = np.array([[0, 10, 30, 40], [70, 10, 100, 40], [30, 30, 60, 60]], np.float32)
-    assert cut_off(boxes, (0, 0, 100, 100), 300, 100).tolist() == [False, True, False]
-    assert cut_off(boxes, (0, 0, 100, 100), 100, 100).tolist() == [False] * 3

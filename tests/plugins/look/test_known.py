@@ -9,22 +9,21 @@ import pytest
 
 from sightd.plugins.api import FloatArray
 from sightd.plugins.look.known import Known, after_look
-from sightd.plugins.look.merging import Found
-from sightd.plugins.look.sheets import Look
-from sightd.plugins.look.views import Mask
+from sightd.plugins.look.merging import ViewDetections
+from sightd.plugins.look.views import Mask, ScaledView
 
 SIZE = (1920, 1080)
-HERE = Look((400, 400, 800, 800))
-ELSEWHERE = Look((1200, 400, 1600, 800))
-FRAME = Look((0, 0, 1920, 1080), 0.2)
+HERE = ScaledView((400, 400, 800, 800))
+ELSEWHERE = ScaledView((1200, 400, 1600, 800))
+FRAME = ScaledView((0, 0, 1920, 1080), 0.2)
 BOX = (500.0, 500.0, 520.0, 560.0)
 Box = tuple[float, float, float, float]
 
 
-def found(*boxes: Box, score: float = 0.6, view: int = 0) -> Found:
+def found(*boxes: Box, score: float = 0.6, view: int = 0) -> ViewDetections:
     count = len(boxes)
     rows = np.array(boxes, np.float32).reshape(-1, 4)
-    return Found(
+    return ViewDetections(
         rows, np.full(count, score, np.float32), np.zeros(count, np.int64), np.full(count, view), np.arange(count)
     )
 
@@ -43,7 +42,9 @@ class Watch:
     def __init__(self) -> None:
         self.known, self.at = Known.nothing(), 10.0
 
-    def see(self, what: Found, *looks: Look, quiet: bool = True, after: float = 0.2) -> list[list[float]]:
+    def see(
+        self, what: ViewDetections, *looks: ScaledView, quiet: bool = True, after: float = 0.2
+    ) -> list[list[float]]:
         self.at += after
         self.known, shown = after_look(self.known, what, looks, self.at, SIZE, unchanged if quiet else changed)
         boxes: list[list[float]] = shown.boxes.tolist()
@@ -94,7 +95,7 @@ def test_a_look_that_shows_an_object_too_small_says_nothing_about_it(resting: Wa
 
 
 def test_a_look_that_cuts_an_object_says_nothing_about_it(resting: Watch) -> None:
-    half = Look((510, 400, 900, 800))
+    half = ScaledView((510, 400, 900, 800))
     assert resting.see(NOTHING, half, quiet=False) == [list(BOX)]
 
 
@@ -159,7 +160,7 @@ def test_two_objects_side_by_side_are_matched_each_with_its_own() -> None:
 
 def test_an_object_that_has_left_the_frame_is_forgotten() -> None:
     watch = Watch()
-    edge = Look((1500, 400, 1920, 800))
+    edge = ScaledView((1500, 400, 1920, 800))
     for step in range(6):
         watch.see(found((1850 + 10 * step, 500, 1870 + 10 * step, 560)), edge)
     for _ in range(4):
@@ -168,8 +169,8 @@ def test_an_object_that_has_left_the_frame_is_forgotten() -> None:
     assert len(watch.known) == 0
 
 
-def looks_of(sizes: Sequence[int]) -> list[Look]:
-    return [Look((0, 0, size, size)) for size in sizes]
+def looks_of(sizes: Sequence[int]) -> list[ScaledView]:
+    return [ScaledView((0, 0, size, size)) for size in sizes]
 
 
 def test_no_more_than_five_hundred_objects_are_kept() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from sightd.plugins.look.merging import Found, Suppression, merged
+from sightd.plugins.look.merging import Suppression, ViewDetections, merged
 from sightd.plugins.look.views import View, tiles
 
 FRAME = (1000, 600)
@@ -18,10 +18,10 @@ Row = tuple[tuple[float, float, float, float], float, int, int]
 """Box, score, class, view."""
 
 
-def found(*rows: Row) -> Found:
+def found(*rows: Row) -> ViewDetections:
     boxes, scores, classes, views = zip(*rows, strict=True)
     arrays = np.array(classes), np.array(views), np.arange(len(views))
-    return Found(np.array(boxes, np.float32), np.array(scores, np.float32), *arrays)
+    return ViewDetections(np.array(boxes, np.float32), np.array(scores, np.float32), *arrays)
 
 
 def boxes_of(rows: Sequence[Row], views: Sequence[View], *, agnostic: bool = False) -> list[list[float]]:
@@ -112,7 +112,7 @@ def test_of_very_many_cut_boxes_the_two_hundred_best_are_kept() -> None:
 
 
 def test_nothing_found_is_nothing() -> None:
-    assert len(merged(Found.none(), [LEFT, RIGHT], FRAME, BY_CLASS)) == 0
+    assert len(merged(ViewDetections.none(), [LEFT, RIGHT], FRAME, BY_CLASS)) == 0
 
 
 def test_random_objects_seen_through_tiles_come_out_once_each() -> None:

@@ -11,10 +11,9 @@ from sightd.plugins.activity.cells import CellGrid, Mask
 from sightd.plugins.activity.model import ActiveCells
 from sightd.plugins.api import FloatArray
 from sightd.plugins.look.known import Known, after_look
-from sightd.plugins.look.merging import Found
+from sightd.plugins.look.merging import ViewDetections
 from sightd.plugins.look.plan import Pace, Plan, PlanState, RegionPlanner
-from sightd.plugins.look.sheets import Look
-from sightd.plugins.look.views import View, contains
+from sightd.plugins.look.views import ScaledView, View, contains
 
 GRID = CellGrid(1920, 1080)
 NOWHERE = np.zeros(GRID.shape, np.bool_)
@@ -30,8 +29,8 @@ def known(*boxes: tuple[float, float, float, float], at: float, side: float = 60
     """Objects that rest, seen twice, last at `at`."""
     rows = np.array(boxes, np.float32)
     count = len(rows)
-    found = Found(rows, np.full(count, 0.7, np.float32), *(np.zeros(count, np.int64) for _ in range(3)))
-    looks = [Look((0, 0, 1920, 1080), side / 60)]
+    found = ViewDetections(rows, np.full(count, 0.7, np.float32), *(np.zeros(count, np.int64) for _ in range(3)))
+    looks = [ScaledView((0, 0, 1920, 1080), side / 60)]
 
     def still(boxes: FloatArray) -> Mask:
         return np.zeros(len(boxes), np.bool_)
@@ -67,12 +66,12 @@ class Watch:
         raise AssertionError("some tile was never looked at")
 
 
-def views(plan: Plan) -> list[View]:
-    return [part.look.view for sheet in plan.sheets for part in sheet.parts]
+def views_of(plan: Plan) -> list[View]:
+    return [part.view for sheet in plan.sheets for part in sheet.parts]
 
 
 def shows(plan: Plan, box: tuple[float, float, float, float]) -> bool:
-    return any(contains(view, np.array([box], np.float32))[0] for view in views(plan))
+    return any(contains(view, np.array([box], np.float32))[0] for view in views_of(plan))
 
 
 def test_the_first_frame_is_looked_at_as_a_whole() -> None:
@@ -144,7 +143,7 @@ def test_a_resting_object_is_confirmed_again_and_again_at_its_pace() -> None:
     looked = []
     for _ in range(50):
         plan = watch.plan(objects=objects)
-        if shows(plan, box) and len(views(plan)):
+        if shows(plan, box) and len(views_of(plan)):
             looked.append(watch.at)
             objects = known(box, at=watch.at)
     assert len(looked) >= 4
@@ -154,10 +153,9 @@ def test_an_object_seen_only_once_is_looked_at_on_the_next_frame() -> None:
     watch = Watch()
     watch.settle()
     box = (1000.0, 500.0, 1030.0, 560.0)
-    found = Found(np.array([box], np.float32), np.array([0.4], np.float32), *[np.array([0])] * 3)
-    objects, _ = after_look(
-        Known.nothing(), found, [Look((0, 0, 1920, 1080))], watch.at, (1920, 1080), lambda boxes: np.zeros(1, np.bool_)
-    )
+    found = ViewDetections(np.array([box], np.float32), np.array([0.4], np.float32), *[np.array([0])] * 3)
+    views = [ScaledView((0, 0, 1920, 1080))]
+    objects, _ = after_look(Known.nothing(), found, views, watch.at, (1920, 1080), lambda boxes: np.zeros(1, np.bool_))
     watch.at += 0.2
     assert shows(watch.plan(objects=objects), box)
 
@@ -165,9 +163,9 @@ def test_an_object_seen_only_once_is_looked_at_on_the_next_frame() -> None:
 def test_in_a_still_picture_doubtful_objects_wait_for_the_confirmation_of_all() -> None:
     watch = Watch(Pace(6.0, whole=10.0, confirm=5.0, sweep=30.0, patient=True))
     watch.settle()
-    found = Found(np.array([BOX], np.float32), np.array([0.3], np.float32), *[np.array([0])] * 3)
-    looks = [Look((0, 0, 1920, 1080))]
-    objects, _ = after_look(Known.nothing(), found, looks, watch.at, (1920, 1080), lambda boxes: np.zeros(1, np.bool_))
+    found = ViewDetections(np.array([BOX], np.float32), np.array([0.3], np.float32), *[np.array([0])] * 3)
+    views = [ScaledView((0, 0, 1920, 1080))]
+    objects, _ = after_look(Known.nothing(), found, views, watch.at, (1920, 1080), lambda boxes: np.zeros(1, np.bool_))
     shown = [shows(watch.plan(objects=objects), BOX) for _ in range(round(7 * FPS))]
     assert 1 <= sum(shown) <= 2
 
@@ -176,8 +174,8 @@ def test_a_large_object_is_shown_reduced() -> None:
     watch = Watch(Pace(6.0, confirm=0.1, whole=1e9))
     watch.settle()
     objects = known((600.0, 200.0, 900.0, 1000.0), at=watch.at - 5)
-    (part,) = [part for sheet in watch.plan(objects=objects).sheets for part in sheet.parts if part.look.scale < 0.99]
-    assert max(part.look.size) <= 0.25 * 1600
+    (part,) = [part for sheet in watch.plan(objects=objects).sheets for part in sheet.parts if part.scale < 0.99]
+    assert max(part.size) <= 0.25 * 1600
 
 
 def test_a_still_picture_costs_one_sheet_and_one_whole_frame_per_confirmation() -> None:
@@ -203,4 +201,4 @@ def test_however_many_places_are_active_the_plan_stays_small(count: int) -> None
     random = np.random.default_rng(count)
     boxes = [(x, y, x + 14, y + 14) for x, y in random.uniform((0, 0), (1900, 1060), (count, 2)).tolist()]
     plan = watch.plan(active(*boxes))
-    assert len(views(plan)) <= 80
+    assert len(views_of(plan)) <= 80

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightd.plugins.look.views import around, contains, cut_off, joined, tiles, united
+from sightd.plugins.look.views import (
+    View,
+    around,
+    contains,
+    cut_off,
+    even,
+    grid,
+    largest_grid,
+    tiles,
+    union,
+    united,
+)
 
 
 @given(
@@ -38,6 +49,54 @@ def test_a_frame_smaller_than_a_tile_is_one_tile() -> None:
     assert tiles(320, 240, (416, 416)) == [(0, 0, 320, 240)]
 
 
+def covered(views: list[View], width: int, height: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Returns how many of the views cover each pixel."""
+    counts = np.zeros((height, width), np.int64)
+    for left, top, right, bottom in views:
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+        counts[top:bottom, left:right] += 1
+    return counts
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (3840, 2160), (641, 641), (640, 360), (101, 67)])
+def test_the_fewest_tiles_cover_every_pixel(size: tuple[int, int]) -> None:
+    views = tiles(*size, (640, 640), overlap=72 / 640)
+    assert covered(views, *size).min() >= 1
+    assert len(tiles(1920, 1080, (640, 640), overlap=72 / 640)) == 8
+
+
+@pytest.mark.parametrize("count", [(1, 1), (2, 3), (10, 8)])
+@pytest.mark.parametrize("size", [(1920, 1080), (101, 67)])
+def test_a_grid_has_the_columns_and_rows_that_were_asked_for(size: tuple[int, int], count: tuple[int, int]) -> None:
+    views = grid(*size, count, overlap=0.25)
+    assert covered(views, *size).min() >= 1
+    assert (len({view[0] for view in views}), len({view[1] for view in views})) == count
+    for first, second in pairwise(views[: count[0]]):
+        assert first[2] - second[0] >= 0.25 * (first[2] - first[0]) - 2
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 9])
+@pytest.mark.parametrize("size", [(1024, 768), (768, 1400), (4000, 3000), (320, 240)])
+def test_the_largest_grid_keeps_to_its_number_and_to_the_input(size: tuple[int, int], most: int) -> None:
+    views = largest_grid(*size, (640, 480), most, 0.125, 2.0)
+    assert len(views) <= most
+    assert covered([tile.view for tile in views], *size).min() >= 1
+    assert all(tile.size[0] <= 640 and tile.size[1] <= 480 for tile in views)
+    assert all(tile.scale <= 2 for tile in views)
+
+
+def test_the_largest_grid_shows_the_frame_as_large_as_possible_with_the_fewest_tiles() -> None:
+    views = largest_grid(1024, 768, (640, 640), 4, 0.125, 2.0)
+    assert [tile.scale for tile in views] == [pytest.approx(640 / 547)] * 4
+    assert {tile.size for tile in views} == {(640, 480)}
+    assert len(largest_grid(300, 300, (640, 640), 9, 0.125, 2.0)) == 1, "enlarged no further than asked"
+
+
+def test_a_view_is_moved_to_even_pixels() -> None:
+    assert even((101, 40, 161, 83)) == (100, 40, 161, 83)
+
+
 @pytest.mark.parametrize(
     ("box", "expected"),
     [
@@ -58,19 +117,19 @@ def test_boxes_at_the_edge_of_a_view_are_cut_off_but_not_at_the_edge_of_the_fram
     assert cut_off(boxes, (0, 0, 200, 100), 400, 100).tolist() == [False, True, False, False]
 
 
-def test_united_views_contain_both() -> None:
-    assert united((0, 10, 20, 30), (15, 5, 40, 20)) == (0, 5, 40, 30)
+def test_a_union_contains_both() -> None:
+    assert union((0, 10, 20, 30), (15, 5, 40, 20)) == (0, 5, 40, 30)
 
 
 def test_views_that_overlap_much_become_one() -> None:
     views = [(0, 0, 100, 100), (50, 0, 150, 100), (500, 500, 600, 600)]
-    assert sorted(joined(views, (416, 416))) == [(0, 0, 150, 100), (500, 500, 600, 600)]
+    assert sorted(united(views, (416, 416))) == [(0, 0, 150, 100), (500, 500, 600, 600)]
 
 
-def test_views_are_not_joined_to_one_that_is_too_large() -> None:
+def test_views_are_not_united_to_one_that_is_too_large() -> None:
     views = [(0, 0, 300, 300), (200, 0, 500, 300)]
-    assert sorted(joined(views, (416, 416))) == views
+    assert sorted(united(views, (416, 416))) == views
 
 
 def test_a_view_inside_another_is_part_of_it() -> None:
-    assert joined([(0, 0, 900, 900), (10, 10, 60, 60)], (416, 416)) == [(0, 0, 900, 900)]
+    assert united([(0, 0, 900, 900), (10, 10, 60, 60)], (416, 416)) == [(0, 0, 900, 900)]

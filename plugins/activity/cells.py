@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -51,12 +51,19 @@ class CellGrid:
 
     def covered(self, boxes: FloatArray, margin: float = 0.0) -> Mask:
         """Returns the cells that boxes xyxy [n, 4] px, widened by `margin` px, touch."""
-        mask, cell = np.zeros(self.shape, np.bool_), self.cell
+        mask = np.zeros(self.shape, np.bool_)
+        for part in self.parts(boxes, margin):
+            mask[part] = True
+        return mask
+
+    def parts(self, boxes: FloatArray, margin: float = 0.0) -> Iterator[tuple[slice, slice]]:
+        """Yields for each box xyxy [n, 4] px, widened by `margin` px, the rows and columns of the cells that it
+        touches."""
+        cell = self.cell
         for x1, y1, x2, y2 in boxes.tolist():
             left, top = int(max(x1 - margin, 0) // cell), int(max(y1 - margin, 0) // cell)
             right, bottom = -int(-(x2 + margin) // cell), -int(-(y2 + margin) // cell)
-            mask[top : max(bottom, 0), left : max(right, 0)] = True
-        return mask
+            yield slice(top, max(bottom, 0)), slice(left, max(right, 0))
 
     def outside(self, polygons: Sequence[Corners]) -> Mask:
         """Returns the cells whose centre lies in none of the polygons, given in fractions of the frame."""

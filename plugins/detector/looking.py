@@ -295,10 +295,7 @@ def _changed(task: _Task) -> Callable[[FloatArray], Mask]:
     def changed(boxes: FloatArray) -> Mask:
         if task.active.everything:
             return np.ones(len(boxes), np.bool_)
-        found = np.zeros(len(boxes), np.bool_)
-        for row in range(len(boxes)):
-            of_box = cells[grid.covered(boxes[row : row + 1])]
-            found[row] = np.count_nonzero(of_box) > _PASSING * of_box.size
-        return found
+        parts = [cells[part] for part in grid.parts(boxes)]
+        return np.array([np.count_nonzero(part) > _PASSING * part.size for part in parts], np.bool_)
 
     return changed

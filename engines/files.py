@@ -180,6 +180,19 @@ class Digest:
     size: int
 
 
+Version = tuple[str, int, int, int, int]
+
+
+def version_of(path: Path) -> Version:
+    """Returns a value that changes if the file is written to, replaced or removed, without reading it: its path, inode,
+    size in bytes, and times of modification and change in ns."""
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0, 0
+    return str(path), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def digest_of(path: Path) -> Digest:
     """Reads the file once and returns its digest."""
     with path.open("rb") as file:

@@ -65,6 +65,9 @@ HEAD_FORMATS: Mapping[str, HeadFormat] = {
     "detr-labelled": HeadFormat(
         "labels [b, n]; boxes [b, n, 4] x1, y1, x2, y2 in pixels; scores [b, n]", _DETR, suppressed=True
     ),
+    "ultralytics-detr": HeadFormat(
+        "[b, n, 4 + c]: x, y, w, h from 0 to 1, class scores; each object once", _DETR, suppressed=True
+    ),
     "tf-ssd": HeadFormat(
         "detection_boxes [b, n, 4] y1, x1, y2, x2 from 0 to 1; detection_classes [b, n] from 1; detection_scores "
         "[b, n]; num_detections [b]",

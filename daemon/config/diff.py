@@ -47,7 +47,11 @@ def diff(old: LoadedConfig, new: LoadedConfig) -> ConfigDiff:
     """Compares two configurations."""
     cameras_before, cameras = enabled(old.config), enabled(new.config)
     plugins_before, plugins = plugins_in_use(old), plugins_in_use(new)
-    replaced = {name for name in plugins.keys() & plugins_before.keys() if plugins[name] != plugins_before[name]}
+    replaced = {
+        name
+        for name in plugins.keys() & plugins_before.keys()
+        if plugins[name] != plugins_before[name] or old.plugin_files.get(name) != new.plugin_files.get(name)
+    }
 
     def is_changed(name: str) -> bool:
         chain = chain_of(new.config, cameras[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from sightd.daemon.config.problems import START, ConfigError, LocatedProblem, Pa
 from sightd.daemon.config.renamed_options import RenamedOptions
 from sightd.daemon.config.validate import SalvagedConfig, salvage_config, validate
 from sightd.daemon.config.yaml import MAX_BYTES, Document, YamlSyntaxError, parse
-from sightd.engines.files import open_regular
+from sightd.engines.files import Version, open_regular
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_models import with_custom_models
 from sightd.engines.models.store import default_directory
@@ -83,13 +83,15 @@ _LEAST_SECRET = 4
 class LoadedConfig:
     """A valid configuration. `plugin_configs` has an entry for each plug-in instance, including those that only a chain
     names; `config.plugins` keeps only their names, because raw options may be secrets. Paths are absolute. `warnings`
-    are problems that do not keep it from running."""
+    are problems that do not keep it from running. `plugin_files` are the versions of the files that each plug-in reads
+    when it is opened, as they were before."""
 
     path: Path
     config: Config
     plugin_configs: dict[str, PluginConfig]
     positions: Positions
     warnings: tuple[LocatedProblem, ...]
+    plugin_files: Mapping[str, tuple[Version, ...]] = field(default_factory=dict)
 
 
 def load(
@@ -146,8 +148,11 @@ def load_text(
     )
     config = with_sources(absolute(readable.config, folder, environ), folder, environ)
     report.add(validated.problems, entries.problems)
+    versions: Mapping[str, tuple[Version, ...]] = {}
     if not any(path[:1] == ("models",) for path in readable.lost):
-        problems = reader.problems(configs | partial, known_networks(config.models, environ))
+        networks = known_networks(config.models, environ)
+        versions = reader.files(configs, networks)
+        problems = reader.problems(configs | partial, networks)
         report.add(problem for problem in problems if not report.tells_of(problem.path))
     if cameras:
         checks = Checks(config, document.positions, readable.config, readable.lost)
@@ -156,7 +161,7 @@ def load_text(
     if report.problems:
         raise report.error()
     names_only = config.model_copy(update={"plugins": {name: {} for name in config.plugins}})
-    return LoadedConfig(path, names_only, configs, document.positions, tuple(report.warnings))
+    return LoadedConfig(path, names_only, configs, document.positions, tuple(report.warnings), versions)
 
 
 class _Report:

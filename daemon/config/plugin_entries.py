@@ -4,6 +4,7 @@ with that class's `Config`.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from sightd.daemon.config.interpolation import Resolved
 from sightd.daemon.config.problems import ConfigError, LocatedProblem, PathKey, Positions, dotted, shown
 from sightd.daemon.config.validate import salvage, validate
+from sightd.engines.files import Version, version_of
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import AnyPlugin, ConfigProblem, PluginConfig, PluginError
@@ -108,6 +110,15 @@ class EntryReader:
                 if at not in self._resolved.failed:
                     yield self._positions.located(at, problem.message, problem.hint)
 
+    def files(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> dict[str, tuple[Version, ...]]:
+        """Returns the versions of the files that each plug-in reads when it is opened; none if its options have
+        problems, which are reported elsewhere."""
+        found: dict[str, tuple[Version, ...]] = {}
+        for name, config in configs.items():
+            with contextlib.suppress(Exception):  # a third party's code, or a file that is not readable
+                found[name] = tuple(version_of(path) for path in config.files(networks))
+        return found
+
     def _chain(self, names: object, path: PathKey) -> None:
         """Requires that every name of a chain be an entry or an installed plug-in, which then gets default options."""
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -124,6 +135,41 @@ class EntryReader:
                 self._source.check_chain(names, self.entries.classes)
             except PluginError as error:
                 self._add_problem(path, "; ".join(str(error).splitlines()))
+            else:
+                self._require_redaction_of_all(names)
+
+    def _require_redaction_of_all(self, names: Sequence[str]) -> None:
+        """Requires that plug-ins look at all of each frame if another one redacts what they find."""
+        for place, name in enumerate(names):
+            if not self._redacts(name):
+                continue
+            for source in self._sources(name, names[:place]):
+                for option in self.entries.configs[source].overlooks() if source in self.entries.configs else ():
+                    path: PathKey = ("plugins", source, option)
+                    message = f"cannot be combined with {name}, which redacts what {source} finds: anyone who was not "
+                    hint = f"remove {option}, or give the chain with {name} a plug-in of its own that looks at all of "
+                    if all(problem.path != path for problem in self.entries.problems):
+                        use = "each frame (another entry under plugins: with `use`)"
+                        self._add_problem(path, f"{message}looked for would be shown", hint + use)
+
+    def _redacts(self, name: str) -> bool:
+        """Whether an instance redacts, which only an instance knows; creating one loads nothing."""
+        if name not in self.entries.configs:
+            return False
+        try:
+            return bool(self.entries.classes[name](self.entries.configs[name]).redacts)
+        except Exception:  # noqa: BLE001 - a third party's class; opening it will report what is wrong
+            return False
+
+    def _sources(self, name: str, earlier: Sequence[str]) -> Iterator[str]:
+        """Yields the plug-ins among `earlier` whose results a plug-in takes into account, directly or through
+        others."""
+        wanted = self.entries.classes[name].requires | self.entries.classes[name].uses
+        for source in reversed(earlier):
+            plugin = self.entries.classes[source]
+            if wanted & plugin.produces:
+                yield source
+                wanted |= plugin.requires | plugin.uses
 
     def _defaults(self, name: str, path: PathKey) -> None:
         try:

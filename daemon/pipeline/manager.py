@@ -267,5 +267,5 @@ class PluginManager:
 
 def _forget(pipeline: CameraPipeline, camera: str) -> None:
     for worker in pipeline.chain:
-        worker.rate_limit.forget(camera)
+        worker.forget(camera)
         worker.supervisor.forget(camera)

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from sightd.daemon.common.process import lower_thread_priority
 from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
 from sightd.daemon.pipeline.supervisor import Answer, PluginSupervisor
-from sightd.plugins.api import Frame, FrameOverride, PluginConfig, PrivacyMask, Results
+from sightd.plugins.activity.scene import is_other_scene
+from sightd.plugins.api import FloatArray, Frame, FrameOverride, PluginConfig, PrivacyMask, Results
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,8 @@ class Worker:
         self._on_batch = on_batch
         self._pass_on = pass_on
         self._calls = threads
+        self._thumbs: dict[str, FloatArray | None] = {}
+        """`Frame.thumb` of each camera's last frame that the plug-in analysed."""
         self._permits = threading.Semaphore(threads)  # one is held during each call, on whichever thread
         self._inline = inline
         self._inline_seconds = 0.0
@@ -192,6 +195,11 @@ class Worker:
         with self._lock:
             if not self._inline:
                 self._start_threads()
+
+    def forget(self, camera: str) -> None:
+        """Drops what is kept of a camera; the plug-in itself is not asked."""
+        self.rate_limit.forget(camera)
+        self._thumbs.pop(camera, None)
 
     def request_stop(self) -> None:
         """Asks the threads to end after the current batch; does not wait."""
@@ -302,6 +310,7 @@ class Worker:
         if found is None:
             self.predict(task)
         else:
+            self._thumbs[task.frame.camera] = task.frame.thumb()
             task.results = self._added(task.results, found.results, task.frame)
             task.processed.update(self.supervisor.plugin.produces)
             task.counts.update(found.counts)
@@ -312,9 +321,10 @@ class Worker:
         task.results = self.predicted(task.frame, task.results)
 
     def predicted(self, frame: Frame, results: Results) -> Results:
-        """Returns `results` with the plug-in's prediction. If it redacts, the whole frame is redacted: it has not seen
-        who is new."""
-        predicted = self.supervisor.predict(frame, results)
+        """Returns `results` with the plug-in's prediction, which is none if the frame shows another scene than the last
+        one that the plug-in analysed. If it redacts, the whole frame is redacted: it has not seen who is new."""
+        is_cut = is_other_scene(self._thumbs.get(frame.camera), frame.thumb())
+        predicted = Results() if is_cut else self.supervisor.predict(frame, results)
         if self.supervisor.redacts:
             predicted = predicted.merged(Results(PrivacyMask.all_of(frame)))
         return self._added(results, predicted, frame)

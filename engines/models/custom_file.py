@@ -95,7 +95,9 @@ def _only_head(found: Recognised, stated: Stated) -> FoundHead:
         raise ModelFileError(f"{outputs}, which fits several heads: write head: {heads}")
     if found.near and given:
         told = " or ".join(f"{one.classes} classes (head {one.head})" for one in found.near)
-        raise ModelFileError(f"{outputs}: {told}, but {len(given)} labels are given")
+        count = len(given)
+        who = f"{count} labels are given" if stated.names else f"its metadata has {count} names: write labels:"
+        raise ModelFileError(f"{outputs}: {told}, but {who}")
     if found.near:
         told = " or ".join(f"head {one.head} with {one.classes} labels" for one in found.near)
         raise ModelFileError(f"{outputs} and does not name its classes: write labels: for {told}")

@@ -16,7 +16,8 @@ _MOST_TEXT = 512 * 1024
 """Characters of one value. The names of 20,000 classes take less."""
 MOST_CLASSES = 20_000
 _MOST_NAME = 200
-_MOST_SIDE = 1 << 14
+MOST_SIDE = 1 << 14
+"""Pixels of an image's side."""
 _MOST_KEYPOINTS = 512
 
 
@@ -86,8 +87,8 @@ def _number(values: Mapping[str, str], key: str, otherwise: int) -> int:
     value = _literal(values, key, otherwise)
     if isinstance(value, (list, tuple)) and value:
         value = max((one for one in value if isinstance(one, (int, float))), default=None)
-    if not isinstance(value, (int, float)) or not 0 < value <= _MOST_SIDE:
-        raise ModelFileError(f"the metadata {key!r} is no number from 1 to {_MOST_SIDE}: {str(value)[:60]}")
+    if not isinstance(value, (int, float)) or not 0 < value <= MOST_SIDE:
+        raise ModelFileError(f"the metadata {key!r} is no number from 1 to {MOST_SIDE}: {str(value)[:60]}")
     return int(value)
 
 
@@ -102,7 +103,7 @@ def _size(value: object) -> tuple[int, int] | None:
 
 
 def _is_side(value: object) -> bool:
-    return isinstance(value, int) and 0 < value <= _MOST_SIDE
+    return isinstance(value, int) and 0 < value <= MOST_SIDE
 
 
 def _keypoints(value: object) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import onnx
@@ -75,7 +76,7 @@ def digest_with_weights(path: Path) -> str:
     """Returns the SHA-256 of the file, or, if other files hold its weights, one that depends on those as well. Raises
     as `read_io_spec` does."""
     digest = digest_of(path).sha256
-    others = sorted(_files(path) - {path})
+    others = sorted(files_of(path) - {path})
     if not others:
         return digest
     return hashlib.sha256("".join([digest, *(digest_of(other).sha256 for other in others)]).encode()).hexdigest()
@@ -166,11 +167,11 @@ def require_readable(path: Path) -> None:
 
 def size_with_weights(path: Path) -> int:
     """Returns the bytes of the file and of the external files that hold its weights. Raises as `read_io_spec` does."""
-    return sum(file.stat().st_size for file in _files(path))
+    return sum(file.stat().st_size for file in files_of(path))
 
 
-def _files(path: Path) -> set[Path]:
-    """Returns the file and those that hold its weights."""
+def files_of(path: Path) -> set[Path]:
+    """Returns the file and those that hold its weights. Raises as `read_io_spec` does."""
     files = {path}
     for tensor in _tensors(_load_model(path)):
         if tensor.data_location == TensorProto.EXTERNAL:
@@ -207,16 +208,69 @@ def _load_model(path: Path) -> onnx.ModelProto:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > _MOST_BYTES:
                 raise ModelFileError(f"{path} is larger than 2 GiB: export it with the weights in a separate file")
+            _require_model(file, path)
             model = onnx.load(file, load_external_data=False)
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
     except DecodeError as error:
-        raise ModelFileError(f"{path} is not a complete ONNX file: {error}") from error
+        raise ModelFileError(f"{path} is not a complete ONNX file: {error}. {_AGAIN}") from error
     for graph in (model.graph, *_subgraphs(_nodes(model))):
         _require_acyclic(graph, path)
     _require_bounded_functions(model, path)
     _require_data_beside(model, path)
     return model
+
+
+_AGAIN = "Export or download it again"
+_MOST_FIELD = 100
+"""Highest number of a field of the message ModelProto; in use are 1 to 26."""
+_MOST_FIELDS = 100_000
+"""A model has about ten, and one for each entry of its metadata and each function."""
+_BEGINNINGS = (
+    (b"version https://git-lfs", "is only a pointer of Git LFS: run `git lfs pull` where it comes from"),
+    (b"PK\x03\x04", "is a zip archive, as PyTorch writes it (.pt): export the model to ONNX"),
+    (b"\x89HDF", "is an HDF5 file, as Keras writes it: export the model to ONNX"),
+    (b"<", "is a web page or XML, not a model: download the file itself"),
+)
+"""What people have instead of an ONNX file, by its first bytes."""
+
+
+def _require_model(file: BinaryIO, path: Path) -> None:
+    """Raises ModelFileError unless the file is a sequence of fields as in the message ModelProto. Reads only a few
+    bytes of each field, so that a large file of something else is not read into memory. Rewinds the file."""
+    size = os.fstat(file.fileno()).st_size
+    beginning = file.read(64).lstrip()
+    for first, told in _BEGINNINGS:
+        if beginning.startswith(first):
+            raise ModelFileError(f"{path} {told}")
+    if not size:
+        raise ModelFileError(f"{path} is empty. {_AGAIN}")
+    end = 0
+    for _ in range(_MOST_FIELDS):
+        if end == size:
+            break
+        file.seek(end)
+        field, kind = divmod(_varint(file), 8)
+        value = _varint(file) if kind in (0, 2) else -1
+        end = file.tell() + (value if kind == 2 else 0)
+        if not 0 < field <= _MOST_FIELD or value < 0:
+            raise ModelFileError(f"{path} is not an ONNX file, or damaged. {_AGAIN}")
+        if end > size:
+            raise ModelFileError(f"{path} is not a complete ONNX file: it has {size} bytes of {end}. {_AGAIN}")
+    else:
+        raise ModelFileError(f"{path} has more than {_MOST_FIELDS} fields, so it is no ONNX file. {_AGAIN}")
+    file.seek(0)
+
+
+def _varint(file: BinaryIO) -> int:
+    """Reads a number of protobuf's variable length. Returns -1 if there is none."""
+    begin, value = file.tell(), 0
+    for place, byte in enumerate(file.read(10)):
+        value |= (byte & 127) << 7 * place
+        if byte < 128:
+            file.seek(begin + place + 1)
+            return value
+    return -1
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -300,7 +354,9 @@ def _require_data_beside(model: onnx.ModelProto, path: Path) -> None:
                 f"{path} reads its weights from {file}, outside its folder: move them next to the model"
             )
         if not file.is_file():
-            raise ModelFileError(f"{path} stores its weights in {file}, which is missing or not a regular file")
+            raise ModelFileError(
+                f"{path} stores its weights in {file}, which is missing or not a regular file: put it there"
+            )
         end, size = _number(data.get("offset", "0")) + _number(data.get("length", "0")), file.stat().st_size
         if end > size:
             raise ModelFileError(f"{path} needs {end} bytes of {file}, which has only {size}: the file is truncated")

@@ -82,7 +82,7 @@ def _depthwise(node: onnx.NodeProto, shapes: Mapping[str, Iterable[int]]) -> boo
     return groups > 1 and list(shapes.get(node.input[1], ()))[1:2] == [1]
 
 
-_TRANSFORMERS = frozenset({"detr", "rf-detr", "detr-labelled"})
+_TRANSFORMERS = frozenset({"detr", "rf-detr", "detr-labelled", "ultralytics-detr"})
 """Heads of models that are not quantised. Of DEIMv2-Femto, whose convolutions only were int8, 24 of 31 objects of a
 street were found again, at 1.4 times the CPU time (ONNX Runtime)."""
 _OPSET = 13

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sightd.engines.errors import ModelFileError
 from sightd.engines.labels import COCO_IDENTIFIER_LABELS, COCO_LABELS
-from sightd.engines.models.export_metadata import ExportMetadata, read_metadata
+from sightd.engines.models.export_metadata import MOST_SIDE, ExportMetadata, read_metadata
 from sightd.engines.models.onnx_file import OnnxContent, Shape, read_content, text
 
 COCO_FORMS: Mapping[int, tuple[str, ...]] = {
@@ -20,7 +20,7 @@ COCO_FORMS: Mapping[int, tuple[str, ...]] = {
 }
 """Numbers of classes that are taken for COCO's if nothing names the classes."""
 
-_ULTRALYTICS = ("yolo", "yolov5", "yolo-end-to-end")
+_ULTRALYTICS = ("yolo", "yolov5", "yolo-end-to-end", "ultralytics-detr")
 _ONE_OUTPUT = ("yolox", "yolox-decoded", "nanodet", *_ULTRALYTICS)
 _TWO_OUTPUTS = ("ssd", "yolo-nas", "detr", "rf-detr")
 _UNSUPPORTED = {
@@ -97,6 +97,7 @@ def recognise(path: Path, *, head: str | None = None, classes: int | None = None
         one
         for name in possible
         for one in _FITS[name](_Outputs(outputs, image, extra, metadata, head is None), classes)
+        if one.classes is None or one.classes > 0
     )
     if not near and (head is not None or metadata is not None) and _is_open(outputs):
         near = tuple(FoundHead(name, classes, extra) for name in possible)
@@ -115,7 +116,7 @@ def recognise(path: Path, *, head: str | None = None, classes: int | None = None
 
 def _is_open(outputs: Mapping[str, Shape]) -> bool:
     """Whether the file does not say what its outputs look like."""
-    return all(len(shape) in (0, 3) and None in (shape[-2:] or (None,)) for shape in outputs.values())
+    return bool(outputs) and all(len(shape) in (0, 3) and None in (shape[-2:] or (None,)) for shape in outputs.values())
 
 
 def _wanted(head: str, classes: int | None) -> set[int]:
@@ -133,11 +134,10 @@ def _require_supported(path: Path, metadata: ExportMetadata | None) -> None:
         raise ModelFileError(f"{path} is a model of the task {metadata.task}: {_UNSUPPORTED[metadata.task]}")
     if metadata.channels != 3:
         raise ModelFileError(f"{path} takes images of {metadata.channels} channels: export it for three")
-    if "rtdetr" in metadata.description.casefold().replace("-", ""):
-        raise ModelFileError(
-            f"{path} is Ultralytics' own form of RT-DETR, which is not supported: export the model with the code of "
-            "RT-DETR, D-FINE or DEIM, or with Hugging Face's"
-        )
+
+
+def _is_rtdetr(metadata: ExportMetadata) -> bool:
+    return "rtdetr" in metadata.description.casefold().replace("-", "")
 
 
 def _told(metadata: ExportMetadata) -> str:
@@ -147,6 +147,8 @@ def _told(metadata: ExportMetadata) -> str:
         parts.append(f"size {metadata.size[0]}x{metadata.size[1]}")
     if metadata.end_to_end:
         parts.append("boxes are suppressed in the file")
+    if _is_rtdetr(metadata):
+        parts.append("RT-DETR")
     return f"the metadata says: {', '.join(parts)}"
 
 
@@ -158,6 +160,8 @@ def _why(found: FoundHead, outputs: Mapping[str, Shape]) -> str:
 def _possible(content: OnnxContent, metadata: ExportMetadata | None) -> tuple[Sequence[str], str]:
     """Returns the heads that metadata and names leave, and which of both decided."""
     if metadata is not None:
+        if _is_rtdetr(metadata):
+            return ("ultralytics-detr",), ""
         return (_ULTRALYTICS if metadata.task else ("yolov5",)), ""
     outputs = {name.removesuffix(":0"): shape for name, shape in content.ends.outputs.items()}
     for names, heads in _NAMES:
@@ -220,6 +224,8 @@ class _Outputs:
 
 
 _GRID = ((8, 16, 32), (8, 16, 32, 64))
+_LEAST_QUERIES, _MOST_QUERIES = 100, 1000
+"""Rows of transformers; usually 300."""
 _MOST_KEPT = 3000
 """Rows of an output whose boxes are suppressed already; the exporters' default is 300."""
 
@@ -230,9 +236,30 @@ def _yolo(outputs: _Outputs, classes: int | None) -> Iterator[FoundHead]:
     _, first, last = shape
     columns = None if classes is None else 4 + classes + outputs.extra
     if last is not None and last == columns != first and outputs.metadata is None:
-        yield FoundHead("yolo", classes, outputs.extra)
+        if not outputs.counts_rows or not _are_queries(outputs, first):
+            yield FoundHead("yolo", classes, outputs.extra)
     elif first is not None and (last is None or first == columns or first < last):
         yield FoundHead("yolo", first - 4 - outputs.extra, outputs.extra)
+
+
+def _ultralytics_detr(outputs: _Outputs, classes: int | None) -> Iterator[FoundHead]:
+    """Unless the metadata says so: a raw YOLO has rows and columns exchanged, or as many rows as there are cells, and
+    six columns are those of boxes that are suppressed already."""
+    shape = outputs.only()
+    if shape is None or shape[2] is None or outputs.extra:
+        return
+    is_told = not outputs.counts_rows or (outputs.metadata is not None and _is_rtdetr(outputs.metadata))
+    is_other = shape[2] == 6 or shape[1] == 4 + (80 if classes is None else classes)
+    if is_told or (not is_other and _are_queries(outputs, shape[1])):
+        yield FoundHead("ultralytics-detr", shape[2] - 4)
+
+
+def _are_queries(outputs: _Outputs, rows: int | None) -> bool:
+    """Whether so many rows can be the queries of a transformer, and not the cells of a grid."""
+    if rows is None or not _LEAST_QUERIES <= rows <= _MOST_QUERIES:
+        return False
+    is_sized = outputs.image.width is not None and outputs.image.height is not None
+    return not (is_sized and outputs.is_grid(rows, (*_GRID, (4, 8, 16, 32)), 1))
 
 
 def _with_objectness(head: str, per_cell: int) -> Callable[[_Outputs, int | None], Iterator[FoundHead]]:
@@ -298,6 +325,7 @@ _FITS: Mapping[str, Callable[[_Outputs, int | None], Iterator[FoundHead]]] = {
     "yolov5": _with_objectness("yolov5", 3),
     "yolo": _yolo,
     "yolo-end-to-end": _end_to_end,
+    "ultralytics-detr": _ultralytics_detr,
     "nanodet": _nanodet,
     "detr-labelled": _ranked("detr-labelled", "labels", 2),
     "tf-ssd": _ranked("tf-ssd", "detection_scores", 2),
@@ -322,6 +350,10 @@ def _image_input(path: Path, content: OnnxContent) -> ImageInput:
             "height, width, 3] as input"
         )
     height, width = (first, middle) if nhwc else (middle, last)
+    if max(height or 0, width or 0) > MOST_SIDE:
+        raise ModelFileError(
+            f"{path} has the input {text(ends.inputs)}: export it for images of up to {MOST_SIDE} pixels each way"
+        )
     if ends.dtypes[name] not in ("float32", "float16", "uint8"):
         raise ModelFileError(f"{path}: the input {name} is {ends.dtypes[name]}: export it as float32, float16 or uint8")
     if rest and ends.dtypes[SIZE_INPUT] not in ("int64", "int32"):

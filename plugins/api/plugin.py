@@ -10,7 +10,8 @@ but not on TensorRT, which needs a box reader for roles that sightd does not kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -93,6 +94,20 @@ class PluginConfig(BaseModel):
         is reported at once and with its line in the file rather than by `open`. Must be quick and offline: load no
         model.
         """
+        return ()
+
+    def files(self, networks: Catalog) -> Iterable[Path]:
+        """Returns the files that the plug-in reads only when it is opened, such as models and labels. If one of them
+        has changed, a reload opens the plug-in again, although no option has changed.
+
+        Called if there are no `problems`, with all paths absolute. Must be quick and offline. None by default.
+        """
+        return ()
+
+    def overlooks(self) -> Sequence[str]:
+        """Returns the options because of which `process` may not look at all of a frame. A chain in which a plug-in
+        that redacts `requires` or `uses` what this one produces is refused then, because objects that were not looked
+        for would be shown. None by default."""
         return ()
 
     def for_embeddings(self) -> Self:
@@ -181,8 +196,9 @@ class Plugin(Generic[C]):
     def predict(self, frame: Frame, results: Results) -> Results:
         """Returns this plug-in's result for a frame that `process` has not seen: a prediction or the last result.
 
-        Called for frames that are shown before being analysed, or without it. It must be cheap (well under 1 ms) and
-        have no lasting effect: a frame analysed later may be older than this one. Returns nothing by default.
+        Called for frames that are shown before being analysed, or without it, but not across a scene cut: a frame that
+        shows another scene than the last one that `process` has seen gets no result. It must be cheap (well under
+        1 ms) and have no lasting effect: a frame analysed later may be older than this one. Returns nothing by default.
         """
         return Results()
 

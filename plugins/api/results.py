@@ -24,7 +24,7 @@ class Detections:
 
     `labels[class_id]` is the class name; all results of one detector share the tuple. `carried` bool [n] marks objects
     that were not found on this frame but are expected there, because they were found before and their place was not
-    looked at since; box and score are then no observation. Empty, the default, means none.
+    looked at since; box and score are then no observation, and they are not counted. Empty, the default, means none.
     """
 
     boxes: FloatArray
@@ -33,7 +33,9 @@ class Detections:
     labels: tuple[str, ...]
     carried: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
 
-    metrics: ClassVar[tuple[CounterSpec, ...]] = (CounterSpec("detections", "Detected objects by class.", "class"),)
+    metrics: ClassVar[tuple[CounterSpec, ...]] = (
+        CounterSpec("detections", "Objects found on analysed frames, by class; without carried ones.", "class"),
+    )
 
     def __post_init__(self) -> None:
         if not len(self.carried):
@@ -53,15 +55,16 @@ class Detections:
         return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.labels, self.carried[keep])
 
     def counts(self) -> Iterator[Count]:
-        for class_id, number in Counter(self.class_ids.tolist()).items():
+        for class_id, number in Counter(self.class_ids[~self.carried].tolist()).items():
             yield Count("detections", label_of(self.labels, class_id), number)
 
     def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
         """Returns "detections", one object per row with the row's track, classification, mask and keypoints, if
-        `results` has them. Carried ones have `"carried": true`. A mask is COCO's: the frame's size and compressed run
-        lengths. Keypoints are lists of x, y and score; their names are in "keypoint_names"."""
+        `results` has them. Carried ones have `"carried": true`, and the track that they keep alive. A mask is COCO's:
+        the frame's size and compressed run lengths. Keypoints are lists of x, y and score; their names are in
+        "keypoint_names"."""
         tracks, classified = results.get(Tracks), results.get(Classification)
-        track_of = {} if tracks is None else dict(zip(tracks.detection.tolist(), tracks.ids.tolist(), strict=True))
+        track_of = {} if tracks is None else tracks.ids_by_row()
         class_of = {} if classified is None else {row: n for n, row in enumerate(classified.detection.tolist())}
         found: list[dict[str, JsonValue]] = [
             {
@@ -112,7 +115,8 @@ class Tracks:
     unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s (centre) ·
     detection int64 [m]: row of the matched detection in this frame's `Detections`, -1 if the track is predicted,
     also where `Detections` has a carried row · masks, keypoints: those of the last detection that had some, moved with
-    the box; None if the detector finds none.
+    the box; None if the detector finds none · carried int64 [m]: row of the carried detection that keeps the track
+    alive, -1 if there is none. Empty, the default, means none.
     """
 
     boxes: FloatArray
@@ -125,9 +129,12 @@ class Tracks:
     labels: tuple[str, ...]
     masks: Masks | None = None
     keypoints: Keypoints | None = None
+    carried: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
-        check_lengths(self, "boxes", "scores", "class_ids", "ids", "ages", "velocities", "detection")
+        if not len(self.carried):
+            object.__setattr__(self, "carried", np.full(len(self.ids), -1, np.int64))
+        check_lengths(self, "boxes", "scores", "class_ids", "ids", "ages", "velocities", "detection", "carried")
         _check_columns(self, boxes=4, velocities=2)
         for name in ("masks", "keypoints"):
             if getattr(self, name) is not None:
@@ -135,6 +142,11 @@ class Tracks:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def ids_by_row(self) -> dict[int, int]:
+        """Returns the track id of each row of the frame's `Detections` that has one: observed and carried rows."""
+        rows = np.where(self.detection >= 0, self.detection, self.carried)
+        return {row: number for row, number in zip(rows.tolist(), self.ids.tolist(), strict=True) if row >= 0}
 
     @classmethod
     def none(cls, labels: tuple[str, ...] = ()) -> Tracks:

@@ -12,10 +12,11 @@ from sightd.engines.errors import ModelFileError
 from sightd.engines.model import ColourOrder, Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import classifier_from_file
+from sightd.engines.models.onnx_file import files_of
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, Duration, PluginConfig, PluginError
-from sightd.plugins.configuration.model_choice import labels_in
+from sightd.plugins.configuration.model_choice import files_of_named, labels_in
 
 Three = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0)]
@@ -61,6 +62,12 @@ class OwnClassifier(BaseModel):
             mean=self.mean,
             std=self.std,
         )
+
+    def files(self) -> Iterator[Path]:
+        """Yields the file, those that hold its weights, and that of the labels. Raises ModelFileError."""
+        yield from sorted(files_of(self.file))
+        if isinstance(self.labels, Path):
+            yield self.labels
 
     def problems(self) -> Iterator[ConfigProblem]:
         """Yields a problem if a file is unusable or the model exceeds the memory or time limit."""
@@ -122,6 +129,10 @@ class ClassifierConfig(PluginConfig):
         if self.classes is not None and self.target == "frame":
             raise ValueError("classes applies only to objects: add `target: objects`, or remove classes")
         return self
+
+    def files(self, networks: Catalog) -> Iterator[Path]:
+        """Yields the files of the user's own model, or of one that was trained on this machine."""
+        return self.model.files() if isinstance(self.model, OwnClassifier) else files_of_named(self.model, networks)
 
     def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns models that do not exist or are not classifiers."""

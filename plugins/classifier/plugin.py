@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from sightd.engines.classification import Part, cut_out, part_of_object, part_of_picture, softmax
 from sightd.engines.geometry import clip
 from sightd.engines.sessions.engine import Engine
+from sightd.plugins.activity.scene import is_other_scene
 from sightd.plugins.api import (
     Canvas,
     Classification,
@@ -58,7 +60,8 @@ _STALE_AFTER = 1.0
 class Classifier(Plugin[ClassifierConfig]):
     """Classifies the whole frame, or each detected object.
 
-    Answers are averaged over time, for each camera's frames or for each track; a photograph is classified by itself.
+    Answers are averaged over time, for each camera's frames or for each track, until a scene cut; a photograph is
+    classified by itself.
 
     Threads: memories are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget`
     exclude each other.
@@ -125,8 +128,9 @@ class Classifier(Plugin[ClassifierConfig]):
     def _memory_of(self, frame: Frame) -> CameraScores:
         size = (frame.width, frame.height)
         known = self._memories.get(frame.camera)
-        fits = known is not None and not frame.still and known.fits(size, frame.captured_at)
-        return known if known is not None and fits else CameraScores.new(size)
+        if known is None or frame.still or not known.fits(size, frame.captured_at):
+            return CameraScores.new(size)
+        return CameraScores.new(size) if is_other_scene(known.thumb, frame.thumb()) else known
 
     def _chosen(self, frame: Frame, results: Results) -> list[tuple[ClassifiedSubject, Part]]:
         """Selects what is classified on this frame: the whole frame, or the objects whose turn it is."""
@@ -160,7 +164,7 @@ class Classifier(Plugin[ClassifierConfig]):
             return Results(self._view(frame, objects, memory))
         memory = self._memory_of(frame).with_answers(new, frame.captured_at, self.config.smoothing_time)
         if not frame.still:
-            self._memories[frame.camera] = memory
+            self._memories[frame.camera] = replace(memory, thumb=frame.thumb())
         return Results(self._view(frame, objects, memory))
 
     def _view(self, frame: Frame, objects: Iterable[ClassifiedSubject], memory: CameraScores) -> Classification:

@@ -42,12 +42,13 @@ class SubjectScores:
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraScores:
     """The answers of one camera with frames of `size` (width, height), last updated at `at` (s), `pause` s after the
-    previous update. Immutable; replaced as a whole."""
+    previous update, with a frame of that `thumb` (`Frame.thumb`). Immutable; replaced as a whole."""
 
     size: tuple[int, int]
     at: float
     answers: Mapping[int, SubjectScores]
     pause: float = 0.0
+    thumb: FloatArray | None = None
 
     @classmethod
     def new(cls, size: tuple[int, int]) -> CameraScores:

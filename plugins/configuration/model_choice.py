@@ -14,6 +14,7 @@ from sightd.engines.model import ColourOrder, Model, Resize
 from sightd.engines.models.catalog import AUTO, GPU_DETECTORS, Catalog
 from sightd.engines.models.custom_file import Stated, is_file_name, model_from_file
 from sightd.engines.models.label_files import ClassNames, LabelsError, read_class_names
+from sightd.engines.models.onnx_file import files_of
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, PluginError
@@ -44,6 +45,7 @@ HeadName: TypeAlias = Literal[
     "detr",
     "rf-detr",
     "detr-labelled",
+    "ultralytics-detr",
     "tf-ssd",
     "mmdeploy",
 ]
@@ -127,6 +129,12 @@ class OwnFile(BaseModel):
         except ModelFileError as error:
             yield ConfigProblem(("file",), str(error))
 
+    def files(self) -> Iterator[Path]:
+        """Yields the file, those that hold its weights, and that of the labels. Raises ModelFileError."""
+        yield from sorted(files_of(expanded(self.file)))
+        if isinstance(self.labels, Path):
+            yield expanded(self.labels)
+
     def model(self) -> Model:
         """Reads the labels and the file. Raises PluginError or EngineError, which say what to do."""
         return model_from_file(expanded(self.file), self.stated())
@@ -192,6 +200,15 @@ class ModelChoice(
                 found.append(ConfigProblem(path, message, _known(networks)))
         return found
 
+    def files(self, networks: Catalog) -> Iterator[Path]:
+        """Yields the files of the user's own models, including those that were made on this machine. The choice must
+        have no `problems`."""
+        for _, preference in self._preferences():
+            if isinstance(preference, OwnFile):
+                yield from preference.files()
+            else:
+                yield from files_of_named(preference, networks)
+
     def own_models(self) -> Iterator[tuple[tuple[int, ...], Model]]:
         """Yields the models of the user's own files with their paths relative to `model`. The choice must have no
         `problems`."""
@@ -216,6 +233,13 @@ class ModelChoice(
             yield from (((index,), preference) for index, preference in enumerate(self.root))
         else:
             yield (), self.root
+
+
+def files_of_named(name: str, networks: Catalog) -> Iterator[Path]:
+    """Yields the file of a model that was made on this machine. Those of the catalogue never change."""
+    model = networks.models.get(name)
+    if model is not None and model.path is not None:
+        yield model.path
 
 
 def _known(networks: Catalog) -> str:

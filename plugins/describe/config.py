@@ -124,6 +124,10 @@ class DescribeConfig(PluginConfig):
         `ca_file` cannot be used."""
         return ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
 
+    def files(self, networks: Catalog) -> list[Path]:
+        """Returns the certificates."""
+        return [] if self.ca_file is None else [self.ca_file]
+
     def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns a problem if images would leave the private network without permission, or `ca_file` is unusable."""
         return list(self._problems())

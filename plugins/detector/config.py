@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -153,6 +154,15 @@ class DetectorConfig(PluginConfig):
         if of_model:
             return [problem.within("model") for problem in of_model]
         return [*self._shown_before_redaction(), *self._unknown_classes(self.model.labels(networks))]
+
+    def files(self, networks: Catalog) -> Iterator[Path]:
+        """Yields the files of the user's own models and their labels."""
+        return self.model.files(networks)
+
+    def overlooks(self) -> list[str]:
+        """Returns the options that choose where to look: `look` if it is regions, and `gate`."""
+        chosen = {"look": look_options(self.look).mode == "regions", "gate": gate_options(self.gate).mode != "off"}
+        return [option for option, is_set in chosen.items() if is_set]
 
     def _shown_before_redaction(self) -> Iterator[ConfigProblem]:
         """Yields options with which an object would be shown that `redact` names."""

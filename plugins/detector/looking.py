@@ -20,6 +20,7 @@ from sightd.plugins.activity.cells import CellGrid, Mask
 from sightd.plugins.activity.config import GateOptions
 from sightd.plugins.activity.model import ActiveCells, ActivityState
 from sightd.plugins.activity.result import Activity
+from sightd.plugins.activity.scene import is_other_scene
 from sightd.plugins.api import Detections, FloatArray, Frame
 from sightd.plugins.detector.shape_views import ShapeSource, with_shapes
 from sightd.plugins.detector.shaped import Shaped
@@ -56,10 +57,11 @@ class _Camera:
 
     `shown` are all objects on that frame, `reported` those that the configuration selects. `rests`: they stay the same
     until something is looked at. `session` stays the same until the camera is forgotten or its frames have another
-    size.
+    size. `thumb` is that frame's `Frame.thumb`.
     """
 
     at: float
+    thumb: FloatArray | None
     grid: CellGrid
     watched: Mask
     planner: RegionPlanner
@@ -151,7 +153,7 @@ class LookingDetector:
         before = self._before(frame)
         elapsed = max(frame.captured_at - before.at, 0.0)
         state, active = self._activity(before, frame)
-        camera = replace(before, at=frame.captured_at, activity=state)
+        camera = replace(before, at=frame.captured_at, thumb=frame.thumb(), activity=state)
         if self._look.mode == "regions":
             plan_state, plan = camera.planner.plan(camera.plan, frame.captured_at, active, camera.known)
             return _Task(frame, replace(camera, plan=plan_state), active, elapsed, plan.whole, plan.sheets)
@@ -181,11 +183,16 @@ class LookingDetector:
         return activity.step(before.activity, cells, frame.captured_at, before.watched)
 
     def _before(self, frame: Frame) -> _Camera:
+        """Returns what is known about the frame's camera: no objects and no activity if it shows another scene."""
+        thumb = frame.thumb()
         with self._lock:
             camera = self._cameras.get(frame.camera)
             if camera is None or (camera.grid.width, camera.grid.height) != (frame.width, frame.height):
                 camera = self._cameras[frame.camera] = self._new(frame)
-            return camera
+        if is_other_scene(camera.thumb, thumb):  # the budget stays
+            nothing = Shaped(Detections.none(self._labels))
+            return replace(camera, activity=None, known=Known.nothing(), shown=nothing, reported=nothing, rests=False)
+        return camera
 
     def _new(self, frame: Frame) -> _Camera:
         grid = CellGrid(frame.width, frame.height)
@@ -196,7 +203,8 @@ class LookingDetector:
             pace = replace(pace, whole=2 * every, confirm=every, sweep=_SWEEPS * every, patient=True)
         planner = RegionPlanner(grid, self._input, pace)
         plan, nothing = planner.begin(frame.captured_at), Shaped(Detections.none(self._labels))
-        return _Camera(frame.captured_at, grid, watched, planner, None, plan, Known.nothing(), nothing, nothing)
+        thumb = frame.thumb()
+        return _Camera(frame.captured_at, thumb, grid, watched, planner, None, plan, Known.nothing(), nothing, nothing)
 
     def _tile_sheets(self, grid: CellGrid, cells: Mask | None) -> tuple[Sheet, ...]:
         """Returns a sheet for each tile, or only for those with active `cells`; none if only the frame is looked at."""

@@ -280,7 +280,8 @@ class Detector(Plugin[DetectorConfig]):
         return results.merged(Results(privacy_mask(found, self._redacted, frame, self.config.max_detections)))
 
     def predict(self, frame: Frame, results: Results) -> Results:
-        """Returns the camera's last detections, unmoved, for half a second: no flicker without a tracker."""
+        """Returns the camera's last detections, unmoved, for half a second: no flicker without a tracker. It is not
+        asked for frames of another scene."""
         last = self._last.get(frame.camera)
         if last is None or last.size != (frame.width, frame.height):
             return Results()

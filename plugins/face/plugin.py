@@ -15,6 +15,7 @@ import numpy as np
 from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.sessions.engine import Engine
+from sightd.plugins.activity.scene import is_cut, view_of
 from sightd.plugins.api import (
     BoolArray,
     Canvas,
@@ -250,15 +251,17 @@ class FaceRecogniser(Plugin[FaceConfig]):
         return upright(self._face_detector, frame, faces, wanted)
 
     def _followed(self, frame: Frame, faces: DetectedFaces) -> tuple[CameraFaces, FaceTracks, IntArray]:
-        """Returns the state before this frame, the tracks after it, and the track id of each face."""
+        """Returns the state before this frame, the tracks after it, and the track id of each face. A scene cut ends all
+        tracks: a face at the place of another one is somebody else."""
         size = (frame.width, frame.height)
         state = self._cameras.get(frame.camera) or CameraFaces(FaceTracks.new(size, self._first_id))
         if frame.still:
             return state, state.followed, np.full(len(faces), -1, np.int64)
-        if not state.followed.fits(size, frame.captured_at):
+        view = view_of(frame)
+        if not state.followed.fits(size, frame.captured_at) or is_cut(state.view, view):
             self._note_ended(frame.camera, list(state.known.values()))
             state = CameraFaces(state.followed.without_tracks(size))
-        return state, *state.followed.seen(faces, frame.captured_at)
+        return replace(state, view=view), *state.followed.seen(faces, frame.captured_at)
 
     def _read(
         self, frames: Sequence[Frame], found: Sequence[UprightFaces], wanted: Sequence[Sequence[bool]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sightd.plugins.activity.scene import View
 from sightd.plugins.api import Detections, FloatArray, IntArray
 from sightd.plugins.face.detector import DetectedFaces
 from sightd.plugins.face.gallery.sightings import Best
@@ -67,7 +68,7 @@ class FaceTracks:
     def seen(self, found: DetectedFaces, at: float) -> tuple[FaceTracks, IntArray]:
         """Returns the tracks after a frame at `at` (s), and the track id of each found face, int64 [n]."""
         detections = Detections(found.boxes, found.scores, np.zeros(len(found), np.int64), LABELS)
-        after, rows = step(self.tracks, detections, max(at, self.tracks.at), _RULES)
+        after, rows, _ = step(self.tracks, detections, max(at, self.tracks.at), _RULES)
         numbers = np.zeros(len(found), np.int64)
         matched = rows >= 0
         numbers[rows[matched]] = after.rows[matched, ID].astype(np.int64)
@@ -111,10 +112,12 @@ class TrackIdentity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraFaces:
-    """The face state of one camera. Immutable; replaced as a whole, so that drawing can read it during analysis."""
+    """The face state of one camera. Immutable; replaced as a whole, so that drawing can read it during analysis.
+    `view` is what the last frame looked like; None if it was on a GPU."""
 
     followed: FaceTracks
     known: Mapping[int, TrackIdentity] = field(default_factory=dict)
+    view: View | None = None
 
     def with_known(
         self, followed: FaceTracks, changed: Mapping[int, TrackIdentity]
@@ -122,7 +125,7 @@ class CameraFaces:
         """Returns the state after a frame, and the identities of tracks that ended."""
         known = {**self.known, **changed}
         gone = [one for number, one in known.items() if number not in followed.ids]
-        return CameraFaces(followed, {n: one for n, one in known.items() if n in followed.ids}), gone
+        return replace(self, followed=followed, known={n: one for n, one in known.items() if n in followed.ids}), gone
 
     def kept(self, still_there: Callable[[TrackIdentity], bool]) -> CameraFaces:
         """Resets the identity of faces that may not be kept; only their position remains."""
@@ -130,7 +133,7 @@ class CameraFaces:
             number: one if still_there(one) else TrackIdentity(one.quality, one.landmarks, one.last_seen, one.last_seen)
             for number, one in self.known.items()
         }
-        return CameraFaces(self.followed, known)
+        return replace(self, known=known)
 
     def due(self, tracks: Sequence[int], usable: Sequence[bool], at: float, recheck: float, most: int) -> list[bool]:
         """Returns which of the `usable` faces of a frame are sampled now, at most `most`: those waiting longest

@@ -13,8 +13,10 @@ from sightd.engines.labels import STYLES, WITH_OWN
 from sightd.engines.model import ColourOrder, Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import style_from_file
+from sightd.engines.models.onnx_file import files_of
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.plugins.api import ConfigProblem, Duration, PluginConfig
+from sightd.plugins.configuration.model_choice import files_of_named
 from sightd.plugins.geometry.regions import Polygon
 from sightd.plugins.style.mixture import index_of
 
@@ -125,6 +127,13 @@ class StyleConfig(PluginConfig):
         if "model" not in self.model_fields_set and not {name for look in self.looks for name in look} <= set(STYLES):
             return WITH_OWN
         return self.model
+
+    def files(self, networks: Catalog) -> Iterator[Path]:
+        """Yields the files of the user's own model, or of that with the styles trained on this machine."""
+        network = self.network
+        if isinstance(network, str):
+            return files_of_named(network, networks)
+        return iter(sorted(files_of(network.file)))
 
     def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns pairs of options in the wrong order, and unknown models and styles."""

@@ -196,3 +196,6 @@ def _verify_tracks(tracks: Tracks, detections: Detections | None) -> None:
         raise BrokenRuleError(f"Tracks.detection exceeds the {rows} rows of the frame's Detections")
     if detections is not None and detections.carried[tracks.detection[tracks.detection >= 0]].any():
         raise BrokenRuleError("Tracks.detection names a carried row of the frame's Detections, which is no observation")
+    expected = tracks.carried[tracks.carried >= 0]
+    if len(expected) and (detections is None or expected.max() >= rows or not detections.carried[expected].all()):
+        raise BrokenRuleError("Tracks.carried names a row that is not carried in the frame's Detections")

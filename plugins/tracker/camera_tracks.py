@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.geometry import clip, from_centre_size
-from sightd.plugins.api import Tracks
+from sightd.plugins.activity.scene import Transform, View
+from sightd.plugins.api import IntArray, Tracks
 from sightd.plugins.tracker import motion
 from sightd.plugins.tracker.motion import Rows
-from sightd.plugins.tracker.scene import Transform, View
 from sightd.plugins.tracker.shapes import TrackShapes, with_shapes
 
 MOTION = slice(0, motion.WIDTH)
@@ -149,10 +149,11 @@ class Reach:
     max_prediction: float
 
 
-def seen(tracks: CameraTracks, detection: NDArray[np.int64], reach: Reach) -> Tracks:
-    """Returns the tracks on the frame that `tracks` was updated with; `detection` comes from `lifecycle.step`."""
+def seen(tracks: CameraTracks, detection: IntArray, carried: IntArray, reach: Reach) -> Tracks:
+    """Returns the tracks on the frame that `tracks` was updated with; `detection` and `carried` come from
+    `lifecycle.step`."""
     lost_for = tracks.at - tracks.rows[:, SEEN_AT]
-    return _shown(tracks, tracks.at, (detection >= 0) | (lost_for <= reach.show_lost), detection)
+    return _shown(tracks, tracks.at, (detection >= 0) | (lost_for <= reach.show_lost), detection, carried)
 
 
 def predicted(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
@@ -160,18 +161,20 @@ def predicted(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
     if abs(now - tracks.at) > reach.max_prediction:
         return None
     seen_at = tracks.rows[:, SEEN_AT]
-    return _shown(tracks, now, (seen_at >= tracks.at) | (now - seen_at <= reach.show_lost), None)
+    none = np.full(len(seen_at), -1, np.int64)
+    return _shown(tracks, now, (seen_at >= tracks.at) | (now - seen_at <= reach.show_lost), none, none)
 
 
-def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detection: NDArray[np.int64] | None) -> Tracks:
+def _shown(
+    tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detection: IntArray, carried: IntArray
+) -> Tracks:
     rows = tracks.rows
     centred = motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])
     centred[:, :2] += _carried_along(centred[:, :2], tracks.drift) * (now - tracks.at)
     boxes = clip(from_centre_size(centred).astype(np.float32), *tracks.size)
     shown = wanted & (rows[:, VISIBLE] > 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if not shown.all():
-        rows, boxes = rows[shown], boxes[shown]
-        detection = None if detection is None else detection[shown]
+        rows, boxes, detection, carried = rows[shown], boxes[shown], detection[shown], carried[shown]
     shown_tracks = Tracks(
         boxes,
         rows[:, SCORE].astype(np.float32),
@@ -179,8 +182,9 @@ def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detectio
         rows[:, ID].astype(np.int64),
         np.maximum(now - rows[:, BORN_AT], 0).astype(np.float32),
         (rows[:, 4:6] + _carried_along(rows[:, :2], tracks.drift)).astype(np.float32),
-        np.full(len(rows), -1, np.int64) if detection is None else detection,
+        detection,
         tracks.labels,
+        carried=carried,
     )
     return with_shapes(shown_tracks, tracks.shapes)
 

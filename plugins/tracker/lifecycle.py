@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.geometry import from_centre_size, iou, to_centre_size
-from sightd.plugins.api import Detections
+from sightd.plugins.api import Detections, IntArray
 from sightd.plugins.tracker.association import Indices
 from sightd.plugins.tracker.camera_tracks import (
     BESIDE,
@@ -71,8 +71,9 @@ class LifecycleRules:
 
 def step(
     before: CameraTracks, found: Detections, now: float, rules: LifecycleRules
-) -> tuple[CameraTracks, NDArray[np.int64]]:
-    """Returns the tracks after a frame at `now` ≥ `before.at`, and each one's row in `found`, or -1."""
+) -> tuple[CameraTracks, IntArray, IntArray]:
+    """Returns the tracks after a frame at `now` ≥ `before.at`, each one's row in `found`, or -1, and the row of the
+    carried detection that stands for it, or -1."""
     seen = _usable(found, ~found.carried, rules.low_score)
     tracks, columns = match(before, seen, now, rules)
     rows = _aged(before, now)
@@ -80,31 +81,33 @@ def step(
         rows[tracks] = seen_again(rows[tracks], seen.boxes[columns], seen.scores[columns], seen.class_ids[columns], now)
     detection = np.full(len(rows), -1, np.int64)
     detection[tracks] = seen.row[columns]
+    expected = np.full(len(rows), -1, np.int64)
 
     missed = detection < 0
     if missed.any():
-        carried = _carried(before, found, missed, now, rules)
+        carried, at_rows = _carried(before, found, missed, now, rules)
         rows[carried] = kept(rows[carried], now)
-        missed[carried] = False
+        expected[carried], missed[carried] = at_rows, False
         lives = ~missed | ((rows[:, ID] > 0) & (now - rows[:, SEEN_AT] <= rules.max_lost))
-        rows, detection = rows[lives], detection[lives]
+        rows, detection, expected = rows[lives], detection[lives], expected[lives]
     starting = _starting(seen, columns, rules.max_tracks - len(rows), rules.high_score)
     if len(starting):
         rows = np.concatenate((rows, _begun(seen, starting, columns, now)))
         detection = np.concatenate((detection, seen.row[starting]))
+        expected = np.concatenate((expected, np.full(len(starting), -1, np.int64)))
     next_id = _confirm(rows, detection >= 0, before, now, rules)
     after = replace(before, at=now, interval=now - before.at, rows=rows, labels=found.labels, next_id=next_id)
-    return after, detection
+    return after, detection, expected
 
 
 def _carried(
     before: CameraTracks, found: Detections, missed: NDArray[np.bool_], now: float, rules: LifecycleRules
-) -> Indices:
-    """Returns which of the tracks that were not observed (`missed`) match a carried detection."""
+) -> tuple[Indices, IntArray]:
+    """Returns which of the tracks that were not observed (`missed`) match a carried detection, and its row."""
     rows = np.flatnonzero(missed)
     carried = _usable(found, found.carried, rules.low_score)
-    tracks, _ = match(replace(before, rows=before.rows[rows]), carried, now, rules)
-    return rows[tracks]
+    tracks, columns = match(replace(before, rows=before.rows[rows]), carried, now, rules)
+    return rows[tracks], carried.row[columns]
 
 
 def _usable(found: Detections, wanted: NDArray[np.bool_], low_score: float) -> Seen:

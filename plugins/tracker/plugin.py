@@ -12,6 +12,7 @@ from pydantic import Field
 
 from sightd.engines.geometry import from_centre_size
 from sightd.engines.models.catalog import Catalog
+from sightd.plugins.activity.scene import View, change, is_other_scene, view_of
 from sightd.plugins.api import (
     ConfigProblem,
     Detections,
@@ -27,7 +28,6 @@ from sightd.plugins.api import (
 from sightd.plugins.tracker import camera_tracks
 from sightd.plugins.tracker.camera_tracks import ID, OBSERVED, WIDTH, CameraTracks, Reach, ended, moved
 from sightd.plugins.tracker.lifecycle import LifecycleRules, step
-from sightd.plugins.tracker.scene import View, change, is_other_scene, view_of
 from sightd.plugins.tracker.shapes import updated
 
 _OUTAGE = 5.0
@@ -156,20 +156,17 @@ class Tracker(Plugin[TrackerConfig]):
         found = results.get(Detections)
         if found is None:
             return self.predict(frame, results)
-        view = view_of(frame.host()) if self._examines(frame) else None
+        view = view_of(frame) if self.config.use_image else None
         with self._turn:
             before = self._state_for(frame)
             now = max(frame.captured_at, before.at)
             before = _in_view(before, view, now)
-            after, detection = step(before, found, now, self._rules)
+            after, detection, carried = step(before, found, now, self._rules)
             ids = after.rows[:, ID].astype(np.int64)
             rows = np.where(ids > 0, detection, -1)  # those that are not confirmed have no id by which to be found
             shapes = updated(before.shapes, ids, rows, found, results.get(Masks), results.get(Keypoints))
             self._cameras[frame.camera] = after = replace(after, shapes=shapes)
-        return Results(camera_tracks.seen(after, detection, self._reach))
-
-    def _examines(self, frame: Frame) -> bool:
-        return self.config.use_image and frame.on_device is None
+        return Results(camera_tracks.seen(after, detection, carried, self._reach))
 
     def _state_for(self, frame: Frame) -> CameraTracks:
         """Returns the camera's tracks; none if it is new, its frame size changed, or time jumped too far either way."""
@@ -189,7 +186,7 @@ class Tracker(Plugin[TrackerConfig]):
         known = self._cameras.get(frame.camera)
         if known is None or known.size != (frame.width, frame.height):
             return Results()
-        if known.view is not None and self._examines(frame) and is_other_scene(known.view, frame.host()):
+        if known.view is not None and is_other_scene(known.view.thumb, frame.thumb()):
             return Results(Tracks.none())  # without a result, the last scene's detections would be drawn
         tracks = camera_tracks.predicted(known, frame.captured_at, self._reach)
         return Results() if tracks is None else Results(tracks)

@@ -192,6 +192,14 @@ def _rf_detr(reader: _Reader) -> _Parts:
     return _queries(_with_class_scores(reader, boxes, logits, spare=1))
 
 
+def _ultralytics_detr(reader: _Reader) -> _Parts:
+    tensor = reader.only()
+    batch, rows, width = tensor.shape
+    reader.require_classes(width - 4)
+    boxes, scores = reader.rows(tensor), reader.rows(tensor, 4)
+    return _Parts(batch, rows, reader.classes, boxes, scores, form=BoxForm.CENTRE_SIZE, pixels=False)
+
+
 def _detr_labelled(reader: _Reader) -> _Parts:
     return _with_labels(reader, *reader.named("boxes", "scores", "labels"))
 
@@ -245,6 +253,7 @@ BOX_HEADS: Mapping[str, Callable[[_Reader], _Parts]] = {
     "detr": _detr,
     "rf-detr": _rf_detr,
     "detr-labelled": _detr_labelled,
+    "ultralytics-detr": _ultralytics_detr,
     "tf-ssd": _tf_ssd,
     "mmdeploy": _mmdeploy,
 }

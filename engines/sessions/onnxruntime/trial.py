@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from sightd.engines.errors import EngineError, ModelFileError
+from sightd.engines.files import Version, version_of
 from sightd.engines.model import Model
-from sightd.engines.models.onnx_file import size_with_weights
+from sightd.engines.models.onnx_file import files_of, size_with_weights
 from sightd.engines.session import zeros
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.subprocess_path import with_package_path
@@ -45,18 +46,19 @@ def require_bounded(model: Model) -> None:
     """Raises ModelFileError if loading or running the file of `model` needs more than `MEMORY` plus a multiple of the
     weights, takes more than 30 s of CPU time, or crashes the process that does it.
 
-    Blocks for up to 120 s. A file is not tried again until it changes. Thread-safe. A file that fails to load for other
-    reasons passes; the code that opens it reports why.
+    Blocks for up to 120 s. A file is not tried again until it or its weights change. Thread-safe. A file that fails to
+    load for other reasons passes; the code that opens it reports why.
     """
     assert model.path is not None
-    found, spec = model.path.stat(), model.input
-    fault = _fault(model.path, (found.st_mtime_ns, found.st_size, found.st_ino), spec.tensor, spec.shape(1))
+    spec = model.input
+    versions = tuple(version_of(file) for file in sorted(files_of(model.path)))
+    fault = _fault(model.path, versions, spec.tensor, spec.shape(1))
     if fault:
         raise ModelFileError(f"{model.path} {fault}")
 
 
 @functools.lru_cache(maxsize=64)
-def _fault(path: Path, _version: tuple[int, int, int], tensor: str, shape: tuple[int, ...]) -> str:
+def _fault(path: Path, _versions: tuple[Version, ...], tensor: str, shape: tuple[int, ...]) -> str:
     """Returns what is wrong, as part of a sentence, or "" if nothing is."""
     memory = MEMORY + _COPIES * size_with_weights(path)
     arguments = [str(path.resolve()), tensor, "x".join(map(str, shape)), str(memory), str(_CPU_S)]

@@ -5,10 +5,11 @@
   gaps included; one's own trainings have a last column for the background, which may have no label.
 - "detr-labelled" (RT-DETR, D-FINE and DEIM by their own exporters): `labels` [b, n], `boxes` [b, n, 4] as x1, y1, x2,
   y2 in pixels of the size that the model was given, and `scores` [b, n].
+- "ultralytics-detr" (RT-DETR by Ultralytics): one output [b, n, 4 + c], boxes and then class scores after the sigmoid.
 
-The first two give logits, score = 1 / (1 + e^-x), and boxes as centre x, y, width, height from 0 to 1. A query that
-reaches the least score in several classes appears once for each, as in the authors' own code (Zhu et al. 2021,
-"Deformable DETR", arXiv 2010.04159).
+All but "detr-labelled" give boxes as centre x, y, width, height from 0 to 1; the first two give logits, score =
+1 / (1 + e^-x). A query that reaches the least score in several classes appears once for each, as in the authors' own
+code (Zhu et al. 2021, "Deformable DETR", arXiv 2010.04159).
 """
 
 from __future__ import annotations
@@ -62,9 +63,26 @@ def decode_labelled(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: F
     ]
 
 
+def decode_joined(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:
+    """See `decoding.Head`."""
+    tensors = [tensor for tensor in outputs.values() if tensor.ndim == 3]
+    if len(tensors) != 1:
+        raise mismatch("ultralytics-detr", outputs)
+    (rows,) = tensors
+    if rows.shape[2] - 4 != len(min_score):
+        raise wrong_classes("ultralytics-detr", rows.shape[2] - 4, len(min_score))
+    require_probabilities(rows[..., 4:], "ultralytics-detr")
+    return [_placed(one[:, 4:].astype(np.float32, copy=False), one[:, :4], spec, min_score) for one in rows]
+
+
 def _picture(logits: Tensor, boxes: Tensor, spec: InputSpec, min_score: FloatArray, head: str) -> Candidates:
     scores = _sigmoid(logits.astype(np.float32, copy=False))
     require_probabilities(scores[None], head)
+    return _placed(scores, boxes, spec, min_score)
+
+
+def _placed(scores: FloatArray, boxes: Tensor, spec: InputSpec, min_score: FloatArray) -> Candidates:
+    """Returns the candidates of queries with scores [n, c] and boxes [n, 4] as fractions of the input."""
     chosen, class_ids = reaching(scores, min_score)
     size = np.array([spec.width, spec.height] * 2, np.float32)
     placed = from_centre_size(boxes[chosen].astype(np.float32, copy=False)) * size

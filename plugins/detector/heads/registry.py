@@ -8,8 +8,10 @@ from functools import lru_cache, partial
 import numpy as np
 
 from sightd.engines.errors import EngineError
+from sightd.engines.files import Version, version_of
 from sightd.engines.labels import is_unnamed
 from sightd.engines.model import InputSpec, Model
+from sightd.engines.models.onnx_file import files_of
 from sightd.engines.session import Tensor
 from sightd.engines.sessions.engine import Engine
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
@@ -30,6 +32,7 @@ HEADS: dict[str, Head] = {
     "detr": detr.decode,
     "rf-detr": detr.decode_rf,
     "detr-labelled": detr.decode_labelled,
+    "ultralytics-detr": detr.decode_joined,
     "tf-ssd": labelled.decode_tensorflow,
     "mmdeploy": labelled.decode_mmdeploy,
 }
@@ -93,14 +96,13 @@ _FAINT = 0.01
 
 def wrong_head(model: Model) -> str:
     """Returns what is wrong with the outputs of a user's own file, which is run once on the CPU, or "". A file is not
-    run again until it or its description changes."""
+    run again until it, its weights or its description change."""
     assert model.path is not None
-    found = model.path.stat()
-    return _wrong_head(model, (found.st_mtime_ns, found.st_size, found.st_ino))
+    return _wrong_head(model, tuple(version_of(file) for file in sorted(files_of(model.path))))
 
 
 @lru_cache(maxsize=64)
-def _wrong_head(model: Model, _version: tuple[int, int, int]) -> str:
+def _wrong_head(model: Model, _versions: tuple[Version, ...]) -> str:
     assert model.path is not None
     try:
         session = OnnxRuntimeSession(model.path, 1)

@@ -202,6 +202,16 @@ def test_a_reload_follows_to_a_file_that_shows_what_it_is(daemon: DaemonProcess,
     assert 'model="best"' in told
 
 
+def test_a_model_that_was_replaced_under_the_same_name_is_opened_anew(daemon: DaemonProcess, tmp_path: Path) -> None:
+    best = write_exported(tmp_path / "best.onnx")
+    rewrite(daemon, lambda s: s["plugins"]["detector"].update(model=str(best)))
+    assert reload(daemon).json()["replaced"] == ["detector"]
+    assert reload(daemon).json()["replaced"] == []
+    newer = write_exported(tmp_path / "newer.onnx")
+    newer.replace(best)
+    assert reload(daemon).json()["replaced"] == ["detector"]
+
+
 def test_a_plugin_that_a_refused_file_would_have_had_leaves_no_series(daemon: DaemonProcess, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no network")

@@ -69,7 +69,9 @@ def test_a_file_that_is_none_is_an_error(tmp_path: Path, capsys: pytest.CaptureF
     wrong.write_bytes(b"<html>")
     assert main(["models", "inspect", str(wrong), *(["--json"] if as_json else [])]) == 1
     told = capsys.readouterr()
-    assert "page.onnx is not a complete ONNX file" in (told.out if as_json else told.err)
+    assert "page.onnx is a web page or XML, not a model: download the file itself" in (
+        told.out if as_json else told.err
+    )
     assert main(["models", "inspect", str(tmp_path / "absent.onnx")]) == 1
     assert "No such file" in capsys.readouterr().err
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from sightd.daemon.config.diff import ConfigDiff, diff
 from sightd.daemon.config.load import LoadedConfig, load_text
+from sightd.daemon.config.plugin_entries import installed_plugins
+from tests.support.exports import write_export
 from tests.support.stub_plugins import STUBS
 
 BASE: dict[str, Any] = {
@@ -63,6 +67,29 @@ def test_only_what_is_different_is_named(sections: dict[str, Any], expected: Con
 def test_a_change_that_takes_a_restart_is_none_of_what_runs() -> None:
     assert not diff(loaded(), loaded(rtsp={"port": 9554}))
     assert diff(loaded(), loaded(output={"crf": 20}))
+
+
+def detector(folder: Path, **options: Any) -> LoadedConfig:
+    """Returns a configuration with a detector of one's own file, and a camera without it."""
+    cameras = {"a": {"source": "a.mp4", "chain": ["detector"]}, "b": {"source": "b.mp4", "chain": []}}
+    text = yaml.safe_dump({"cameras": cameras, "plugins": {"detector": options}})
+    return load_text(text, folder / "site.yaml", environ={}, plugins=installed_plugins())
+
+
+@pytest.mark.parametrize("changed", ["best.onnx", "weights.data", "names.txt"])
+def test_a_plug_in_whose_model_was_replaced_under_the_same_name_is_replaced(tmp_path: Path, changed: str) -> None:
+    outputs = {"output0": np.zeros((7, 126), np.float32)}
+    write_export(tmp_path / "best.onnx", outputs, outside="weights.data")
+    (tmp_path / "names.txt").write_text("one\ntwo\nsix\n")
+    options = {"model": {"file": "best.onnx", "labels": "names.txt", "head": "yolo"}}
+    before = detector(tmp_path, **options)
+    assert diff(before, detector(tmp_path, **options)) == ConfigDiff()
+    file = tmp_path / changed
+    content, times = file.read_bytes(), file.stat()
+    file.write_bytes(content.replace(b"six", b"ten"))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # as `cp --preserve` and `rsync --times` leave it
+    after = detector(tmp_path, **options)
+    assert diff(before, after) == ConfigDiff(changed=("a",), replaced=("detector",))
 
 
 def test_changes_are_reported_in_words() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 
 from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
@@ -476,3 +478,45 @@ def test_a_worker_that_takes_a_frame_the_moment_it_is_laid_in_knows_where_that_s
     pipeline.offer(frame(seq=1))
     pipeline.offer(frame(seq=2))
     assert stages == [1], "else it would be handed in, and analysed, a second time"
+
+
+def scene(seed: int, seq: int, camera: str = "a") -> Frame:
+    patches = np.random.default_rng(seed).integers(0, 255, (9, 16, 3), np.uint8)
+    image = np.asarray(cv2.resize(patches, (320, 180), interpolation=cv2.INTER_NEAREST), np.uint8)
+    return Frame.of(image, camera=camera, seq=seq, captured_at=seq * 0.04)
+
+
+def test_across_a_scene_cut_nothing_is_predicted_until_the_new_scene_was_analysed() -> None:
+    finder, follower = Finder(), Follower()
+    with pipeline_of(finder, follower, cameras=2) as [pipeline, other]:
+        assert len(pipeline.predicted(scene(1, 0))) == 2, "nothing was analysed yet, so there is no other scene"
+        analysed(pipeline, scene(1, 1))
+        assert len(pipeline.predicted(scene(1, 2))) == 2
+        assert len(pipeline.predicted(scene(2, 3))) == 0
+        assert len(other.predicted(scene(2, 3, "b"))) == 2, "another camera's scene does not count"
+        analysed(pipeline, scene(2, 4))
+        assert len(pipeline.predicted(scene(2, 5))) == 2
+    assert follower.predicted == [0, 2, 3, 5]
+
+
+def test_a_plug_in_that_rests_on_the_first_frame_of_a_scene_predicts_nothing_on_it() -> None:
+    rare = Follower(PluginConfig(every=3))
+    with pipeline_of(Finder(), rare) as [pipeline]:
+        analysed(pipeline, scene(1, 0))
+        assert Tracks in analysed(pipeline, scene(1, 1))
+        assert Tracks not in analysed(pipeline, scene(2, 2))
+        assert Tracks in analysed(pipeline, scene(2, 3))
+
+
+def test_a_camera_that_was_forgotten_has_no_earlier_scene() -> None:
+    with pipeline_of(Finder()) as [pipeline]:
+        analysed(pipeline, scene(1, 0))
+        pipeline.chain[0].forget("a")
+        assert len(pipeline.predicted(scene(2, 1))) == 1
+
+
+def analysed(pipeline: CameraPipeline, frame: Frame) -> Results:
+    task = pipeline.offer(frame)
+    assert task is not None
+    assert task.wait(5)
+    return task.results

@@ -10,7 +10,7 @@ import pytest
 
 from sightd.plugins.api import Detections, Frame, Plugin, PluginConfig, PrivacyMask, Results
 from tests.daemon.pipeline.plugins import Finder, frame
-from tests.daemon.pipeline.test_camera_pipeline import pipeline_of
+from tests.daemon.pipeline.test_camera_pipeline import analysed, pipeline_of, scene
 
 FACE = np.array([[1, 2, 3, 4]], np.float32)
 
@@ -87,3 +87,12 @@ def test_plug_ins_that_hide_nothing_add_nothing() -> None:
 def test_the_line_says_that_it_redacts() -> None:
     with pipeline_of(Finder(), Hider(PluginConfig())) as [pipeline]:
         assert pipeline.redacts
+
+
+def test_a_new_scene_is_hidden_until_it_was_seen() -> None:
+    with pipeline_of(Hider(PluginConfig())) as [pipeline]:
+        analysed(pipeline, scene(1, 0))
+        after = scene(2, 1)
+        hidden = pipeline.predicted(after).get(PrivacyMask)
+    assert hidden is not None
+    assert hidden.boxes.tolist() == [[0, 0, after.width, after.height]]

@@ -93,6 +93,10 @@ def detr_labelled(rng: np.random.Generator) -> Outputs:
     return {"labels": classes, "boxes": corners(rng), "scores": scores}
 
 
+def ultralytics_detr(rng: np.random.Generator) -> Outputs:
+    return {"output0": np.concatenate((centres(rng) / SIZE, class_scores(rng)), axis=2)}
+
+
 def tf_ssd(rng: np.random.Generator) -> Outputs:
     scores, classes = best(rng)
     return {
@@ -116,6 +120,7 @@ FAMILIES: Mapping[str, Callable[[np.random.Generator], Outputs]] = {
     "detr": detr,
     "rf-detr": rf_detr,
     "detr-labelled": detr_labelled,
+    "ultralytics-detr": ultralytics_detr,
     "tf-ssd": tf_ssd,
     "mmdeploy": mmdeploy,
 }
@@ -287,7 +292,7 @@ def test_outputs_of_another_form_are_refused_with_what_was_found(head: str) -> N
         head_of(model(head))(outputs, SPEC, np.full(CLASSES, 0.3, np.float32))
 
 
-@pytest.mark.parametrize("head", ["yolo", "yolov5", "yolo-nas", "detr", "rf-detr"])
+@pytest.mark.parametrize("head", ["yolo", "yolov5", "yolo-nas", "detr", "rf-detr", "ultralytics-detr"])
 def test_another_number_of_classes_is_refused(head: str) -> None:
     with pytest.raises(HeadMismatchError, match=rf"scores \d+ classes, but there are {CLASSES + 3} labels"):
         found(made(head), model(head, labels=CLASSES + 3), 0.3, choice_for(head))
@@ -345,6 +350,14 @@ def half_class(outputs: Outputs) -> None:
     outputs["output0"][1, 5, 4:6] = 0.1, 0.5
 
 
+def in_pixels(outputs: Outputs) -> None:
+    outputs["output0"][..., :4] *= SIZE
+
+
+def percent(outputs: Outputs) -> None:
+    outputs["output0"][..., 4:] *= 100
+
+
 def far_outside(outputs: Outputs) -> None:
     outputs["pred_boxes"] *= SIZE
 
@@ -364,6 +377,8 @@ WRONG: list[tuple[str, Callable[[Outputs], None], str]] = [
     ("detr-labelled", not_numbers, r"scores are not numbers"),
     ("detr-labelled", strange_class, r"1 of the model's classes are not among the 11 labels"),
     ("detr", far_outside, r"boxes are inverted, outside the image or not numbers"),
+    ("ultralytics-detr", in_pixels, r"boxes are inverted, outside the image or not numbers"),
+    ("ultralytics-detr", percent, r"not from 0 to 1"),
 ]
 
 

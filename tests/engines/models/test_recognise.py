@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,52 @@ def test_ultralytics_metadata_needs_nothing_else(
     spec = model.input
     assert (spec.width, spec.height, spec.colour, spec.resize) == (96, 64, ColourOrder.RGB, Resize.LETTERBOX_CENTRE)
     assert spec.scale == pytest.approx(1 / 255)
+
+
+RTDETR = "Ultralytics rtdetr-l model trained on coco.yaml"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "metadata"),
+    [
+        ({"output0": (300, 7)}, ultralytics(description=RTDETR)),
+        ({"output0": (300, 7)}, ultralytics(description="Ultralytics my-detr model")),
+        ({"output0": (7, 7)}, ultralytics(description=RTDETR)),
+        ({"output0": (300, 6)}, ultralytics(description=RTDETR, names={0: "a", 1: "b"})),
+        ({"output0": (CELLS, 7)}, ultralytics(description="Ultralytics RT-DETR-x model")),
+    ],
+)
+def test_the_rt_detr_of_ultralytics_is_recognised_by_its_metadata_or_by_rows_that_no_grid_has(
+    tmp_path: Path, outputs: dict[str, tuple[int, ...]], metadata: dict[str, str]
+) -> None:
+    model = model_from_file(export(tmp_path, outputs, metadata=metadata))
+    assert (model.head, model.labels) in [("ultralytics-detr", names) for names in (THREE, ("a", "b"))]
+    assert (model.input.resize, model.input.colour, model.input.scale) == (Resize.STRETCH, ColourOrder.RGB, 1 / 255)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows", "head"),
+    [
+        ((1, 3, 640, 640), 300, "ultralytics-detr"),
+        ((1, 3, 640, 640), 8400, "yolo"),
+        ((1, 3, 160, 160), 525, "yolo"),
+        ((1, 3, 64, 96), CELLS, "yolo"),
+        ((1, 3, 64, 96), CELLS + 16 * 24, "yolo"),
+        ((1, 3, "height", "width"), 300, "ultralytics-detr"),
+    ],
+)
+def test_without_metadata_the_number_of_rows_tells_rt_detr_from_a_yolo_whose_axes_are_exchanged(
+    tmp_path: Path, shape: Shape, rows: int, head: str
+) -> None:
+    path = export(tmp_path, {"output0": (rows, 84)}, shape=shape)
+    assert model_from_file(path, Stated(names=ClassNames.listed(COCO_LABELS))).head == head
+    for stated in ("yolo", "ultralytics-detr"):
+        assert model_from_file(path, Stated(stated, ClassNames.listed(COCO_LABELS))).head == stated
+
+
+def test_six_columns_are_those_of_suppressed_boxes_unless_the_metadata_says_rt_detr(tmp_path: Path) -> None:
+    path = export(tmp_path, {"output0": (300, 6)}, metadata=ultralytics(names={0: "a", 1: "b"}))
+    assert model_from_file(path).head == "yolo-end-to-end"
 
 
 def test_an_open_size_is_that_of_the_metadata(tmp_path: Path) -> None:
@@ -159,7 +206,6 @@ def test_what_is_stated_must_not_contradict_the_file(tmp_path: Path) -> None:
         (ultralytics("obb"), "oriented boxes are not supported"),
         (ultralytics("classify"), "use it with the classifier plug-in"),
         (ultralytics(channels="1"), "takes images of 1 channels"),
-        (ultralytics(description="Ultralytics rtdetr-l model"), "own form of RT-DETR"),
     ],
 )
 def test_what_no_detector_can_read_is_refused_with_the_reason(
@@ -281,4 +327,69 @@ def test_outputs_of_unknown_shape_are_what_the_user_says(tmp_path: Path) -> None
     helper.set_model_props(network, ultralytics())
     path.write_bytes(network.SerializeToString())
     with pytest.raises(ModelFileError, match="fits several heads: write head: yolo or yolov5 or yolo-end-to-end"):
+        model_from_file(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is empty. Export or download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is only a pointer of Git LFS: run `git lfs pull`"),
+        (b"PK\x03\x04" + bytes(99), "is a zip archive, as PyTorch writes it"),
+        (b"\n<!DOCTYPE html><html>", "is a web page or XML"),
+        (b"weights of a model", "is not an ONNX file, or damaged"),
+        (b"\x08\x08" * 200_000, "has more than 100000 fields"),
+        (b"\x3a\xff\xff\xff\x7f" + bytes(99), "is not a complete ONNX file: it has 104 bytes of 268435460"),
+        (b"\x3a" + b"\xff" * 30, "is not an ONNX file, or damaged"),
+    ],
+)
+def test_something_else_than_an_onnx_file_is_named_with_what_to_do(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    path = tmp_path / "best.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=f"best.onnx {re.escape(complaint)}"):
+        model_from_file(path)
+
+
+def test_a_large_file_of_something_else_is_not_read_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "best.onnx"
+    path.write_bytes(bytes(10))
+    monkeypatch.setattr(onnx, "load", lambda *_args, **_options: pytest.fail("it was read"))
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ModelFileError, match="is not an ONNX file"):
+        model_from_file(path)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "metadata", "shape", "complaint"),
+    [
+        ({"output0": (4, CELLS)}, ultralytics(names={}), (1, 3, 64, 96), "is not the format of any known head"),
+        (
+            {"output0": (7, CELLS)}, ultralytics(names={0: "a", 1: "b"}), (1, 3, 64, 96),
+            r"3 classes \(head yolo\), but its metadata has 2 names: write labels:",
+        ),
+        (
+            {"output0": (7, CELLS)}, ultralytics(), (1, 3, 1 << 15, 1 << 30),
+            "export it for images of up to 16384 pixels each way",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_nothing_can_be_found_with_is_refused_with_what_to_do(
+    tmp_path: Path, outputs: dict[str, tuple[int, ...]], metadata: dict[str, str], shape: Shape, complaint: str
+) -> None:
+    path = export(tmp_path, outputs, metadata=metadata, shape=shape)
+    with pytest.raises(ModelFileError, match=complaint):
+        model_from_file(path)
+
+
+def test_a_file_without_outputs_has_no_head(tmp_path: Path) -> None:
+    path = export(tmp_path, {"output0": (7, CELLS)}, metadata=ultralytics())
+    network = onnx.load(path)
+    del network.graph.output[:]
+    path.write_bytes(network.SerializeToString())
+    with pytest.raises(ModelFileError, match="has the output nothing, which is not the format of any known head"):
         model_from_file(path)

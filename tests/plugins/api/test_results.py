@@ -37,6 +37,22 @@ def test_carried_detections_stay_marked_when_they_are_selected_or_sent_to_anothe
     assert pickle.loads(pickle.dumps(both)).carried.tolist() == [True, False]
 
 
+def test_carried_detections_are_not_counted() -> None:
+    counts = [(count.value, count.number) for count in carried(True, False, True).counts()]
+    assert counts == [("thing", 1)]
+    assert list(carried(True).counts()) == []
+
+
+def test_the_json_form_of_a_carried_detection_has_the_track_that_it_keeps_alive() -> None:
+    still, zeros = np.zeros((2, 2), np.float32), np.zeros(2, np.float32)
+    tracks = Tracks(
+        np.array([[0, 0, 1, 1]] * 2, np.float32), zeros, np.zeros(2, np.int64), np.array([7, 9]), zeros, still,
+        np.array([-1, 1]), ("x",), carried=np.array([0, -1]),
+    )  # fmt: skip
+    form: Any = carried(True, False, True).to_json(Results(tracks), JsonOptions())
+    assert [(row.get("carried"), row["track"]) for row in form["detections"]] == [(True, 7), (None, 9), (True, None)]
+
+
 def test_the_json_form_marks_carried_detections() -> None:
     form: Any = carried(True, False).to_json(Results(), JsonOptions())
     assert [row.get("carried") for row in form["detections"]] == [True, None]

@@ -331,3 +331,18 @@ def test_a_network_of_another_form_is_refused_when_it_opens(opened: Opened, tmp_
     hidden = write_shaped(tmp_path / "hidden.onnx", {"image": ("n", 3, 8, 8)}, {"scores": ("n", "classes")})
     with pytest.raises((PluginError, ModelFileError), match="scores"):
         opened(model={"file": hidden, "labels": NAMES})
+
+
+def test_answers_are_not_averaged_across_a_scene_cut(opened: Opened, colours: dict[str, Any]) -> None:
+    plugin = opened(model=colours, smoothing_time="5s")
+    for n in range(10):
+        before = seen(plugin, patterned(RED, 1), at=n / 25)
+    same = seen(plugin, patterned(GREEN, 1), at=0.4)
+    assert (best(before), best(same)) == (["red"], ["red"]), "one frame changes little"
+    assert best(seen(plugin, patterned(GREEN, 2), at=0.44)) == ["green"]
+
+
+def patterned(colour: tuple[int, int, int], seed: int) -> Image:
+    """Returns an image of one colour, with a pattern of the scene `seed` in its brightness."""
+    light = np.random.default_rng(seed).uniform(0.6, 1, (12, 16, 1)).repeat(8, 0).repeat(8, 1)
+    return (light * colour).astype(np.uint8)

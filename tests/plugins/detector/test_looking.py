@@ -305,6 +305,20 @@ def test_objects_that_no_look_has_shown_on_this_frame_are_marked_as_carried(mode
     assert kept.carried.tolist() == [True]
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_is_carried_into_another_scene(mode: str) -> None:
+    watch = Watch(*MODES[mode])
+    assert close(watch.settle(SMALL), SMALL)
+    cut = cv2.resize(np.random.default_rng(9).integers(0, 255, (9, 16, 1), np.uint8), (WIDTH, HEIGHT))
+    grey = np.asarray(cv2.cvtColor(cut, cv2.COLOR_GRAY2BGR), np.uint8)
+    ((found, _),) = watch.detector.find([watch.frame(grey)])
+    assert len(found) == 0
+    watch.number += 1
+    assert watch.detector._cameras[watch.name].known.boxes.tolist() == []
+    watch.detector.forget(watch.name)
+    assert watch.detector._cameras == {}
+
+
 def test_a_carried_object_gives_way_to_a_found_one_whatever_their_scores() -> None:
     """A second box of the same place, of another size than matching tolerates, as coarse models give it."""
     old, new = (

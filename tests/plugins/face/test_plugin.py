@@ -118,6 +118,28 @@ def test_frames_between_carry_the_name_where_the_face_should_be(opened: Any, gal
     assert plugin.predict(next(video("single_face.mp4", 1, camera="other")), Results()).get(Faces) is None
 
 
+def test_a_face_at_the_same_place_in_another_scene_is_another_one(opened: Any, gallery: Path) -> None:
+    """A film that cuts from one close-up to the next: no name is carried over to the next person."""
+    plugin = opened(gallery=gallery)
+    *frames, last = video("single_face.mp4", 12)
+    before = seen(plugin, iter(frames))[-1]
+    cut = elsewhere(last, before)
+    (after,) = seen(plugin, iter([cut]))
+    np.testing.assert_allclose(after.boxes, before.boxes, atol=20)
+    assert after.tracks[0] > before.tracks[0]
+    assert plugin.predict(cut, Results()).get(Faces).tracks.tolist() == after.tracks.tolist()
+
+
+def elsewhere(frame: Frame, faces: Faces) -> Frame:
+    """Returns the frame with only the face left, in front of another background."""
+    x1, y1, x2, y2 = faces.boxes[0].round().astype(int).tolist()
+    face_only = (slice(max(y1, 0), y2), slice(max(x1, 0), x2))
+    patches = np.random.default_rng(4).integers(0, 255, (9, 16, 3), np.uint8)
+    image = np.asarray(cv2.resize(patches, (frame.width, frame.height), interpolation=cv2.INTER_NEAREST), np.uint8)
+    image[face_only] = frame.host()[face_only]
+    return Frame.of(image, camera=frame.camera, seq=frame.seq, captured_at=frame.captured_at, wall_time=frame.wall_time)
+
+
 def test_the_gallery_may_change_while_it_runs(opened: Any, gallery: Path) -> None:
     plugin = opened(gallery=gallery)
     assert seen(plugin, video("single_face.mp4", 5))[-1].identities == ("Tom",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,3 +35,16 @@ def test_without_its_own_detections_the_given_ones_count() -> None:
     verify(Results(track_of(1)), Results(detections(2)), FRAME, frozenset({Tracks}))
     with pytest.raises(BrokenRuleError, match="exceeds the 0 rows"):
         verify(Results(track_of(0)), Results(detections(0)), FRAME, frozenset({Tracks}))
+
+
+@pytest.mark.parametrize(
+    ("carried", "row", "is_right"), [([True, False], 0, True), ([True, False], 1, False), ([], 0, False)]
+)
+def test_only_a_carried_detection_can_stand_for_a_track(carried: list[bool], row: int, *, is_right: bool) -> None:
+    objects = replace(detections(len(carried)), carried=np.array(carried, np.bool_))
+    found = Results(objects, replace(track_of(-1), carried=np.array([row], np.int64)))
+    if is_right:
+        verify(found, Results(), FRAME, frozenset({Detections, Tracks}))
+        return
+    with pytest.raises(BrokenRuleError, match="names a row that is not carried"):
+        verify(found, Results(), FRAME, frozenset({Detections, Tracks}))

@@ -15,7 +15,7 @@ from sightd.engines.models.catalog import Catalog
 from sightd.plugins.api import Detections, Frame, Keypoints, Masks, Results, Tracks
 from sightd.plugins.testing import check_plugin
 from sightd.plugins.tracker import Tracker, TrackerConfig
-from tests.plugins.tracker.test_scene import picture
+from tests.plugins.activity.test_scene import picture
 from tests.support.moving_world import LABELS, SIZE, box, detections, frame
 
 
@@ -120,7 +120,7 @@ def test_a_carried_detection_keeps_a_track_alive_without_being_its_detection() -
     for n in range(1, 300):
         tracks = look(one, 0.2 * n, carried(HERE))
         assert tracks.ids.tolist() == [1]
-        assert tracks.detection.tolist() == [-1]
+        assert (tracks.detection.tolist(), tracks.carried.tolist()) == ([-1], [0])
         assert iou(tracks.boxes, HERE.boxes)[0, 0] > 0.9
     assert look(one, 60, HERE).ids.tolist() == [1]
     assert [len(look(one, at, detections([]))) for at in (60.2, 60.9)] == [1, 0]
@@ -140,7 +140,8 @@ def test_a_found_object_takes_its_track_from_a_carried_one() -> None:
     one = tracker()
     look(one, 0.0, HERE)
     both = detections([box(202, 300), box(200, 300)], [0.5, 0.95])
-    assert look(one, 0.2, replace(both, carried=np.array([False, True]))).detection.tolist() == [0]
+    tracks = look(one, 0.2, replace(both, carried=np.array([False, True])))
+    assert (tracks.detection.tolist(), tracks.carried.tolist()) == ([0], [-1])
 
 
 def test_a_walker_who_is_only_carried_comes_to_a_halt() -> None:

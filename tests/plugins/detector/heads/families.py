@@ -64,6 +64,7 @@ WRITERS: Mapping[str, Callable[[np.random.Generator], Outputs]] = {
     "detr-labelled": lambda random: {
         "labels": _classes(random, 0, np.int64), "boxes": _pixels(corners(random)), "scores": scores(random, 1)[:, 0],
     },
+    "ultralytics-detr": lambda random: {"output0": _stack(centres(random), scores(random))},
     "tf-ssd": lambda random: {
         "detection_boxes": corners(random)[:, [1, 0, 3, 2]], "detection_classes": _classes(random, 1, np.float32),
         "detection_scores": scores(random, 1)[:, 0], "num_detections": np.array(ROWS - 7, np.float32),
@@ -116,6 +117,9 @@ def read(head: str, outputs: Outputs) -> list[Found]:
             return list(_of_pairs(_scaled([_box(*box) for box in one[names[0]]]), table))
         case "detr-labelled":
             return list(zip(one["boxes"], one["scores"], map(int, one["labels"]), strict=True))
+        case "ultralytics-detr":
+            boxes = _scaled([_box(*row[:4]) for row in one["output0"]])
+            return list(_of_pairs(boxes, [row[4:] for row in one["output0"]]))
         case "tf-ssd":
             placed = _scaled([[x1, y1, x2, y2] for y1, x1, y2, x2 in one["detection_boxes"]])
             kinds = [int(kind) - 1 for kind in one["detection_classes"]]

@@ -224,6 +224,21 @@ def test_agnostic_lets_boxes_of_a_model_that_suppresses_itself_exclude_each_othe
     assert counts == [3, 1]
 
 
+@pytest.mark.parametrize(("written", "read_as"), [("ultralytics-detr", "yolo"), ("yolo", "ultralytics-detr")])
+def test_the_rt_detr_of_ultralytics_and_a_raw_yolo_are_not_read_as_each_other(
+    tmp_path: Path, written: str, read_as: str
+) -> None:
+    """Their outputs may have the same shape, and scores that are valid for both."""
+    outputs = WRITERS[written](np.random.default_rng(1))["output0"]
+    rows = outputs if written == "ultralytics-detr" else outputs.T.copy()
+    path = write_export(tmp_path / "best.onnx", {"output0": rows})
+    choice = {"file": str(path), "labels": LABELS, "head": read_as}
+    (problem,) = DetectorConfig.model_validate({"model": choice}).problems(Catalog.load())
+    assert "it was probably exported in another format" in problem.message
+    right = DetectorConfig.model_validate({"model": {**choice, "head": written}})
+    assert right.problems(Catalog.load()) == []
+
+
 class Changing:
     """A session whose second and later runs return other outputs."""
 

@@ -1,10 +1,10 @@
-"""What the image says about the camera: how it moved between two analysed frames, and whether the scene was cut.
+"""What the image says about the camera: how it moved between two frames, and whether they show different scenes.
 
 Camera motion is the similarity transform (shift, rotation, scale) of most image points, found on small copies of the
 green channel as in BoT-SORT (Aharon et al. 2022, sec. 3.2): sparse optical flow (pyramidal Lucas-Kanade, Bouguet 2000)
 and RANSAC. The flow starts at the shift that phase correlation finds, so fast pans are followed. While the camera
 stands, the two copies are only compared. A cut is a view that correlates little with the one before it and that no
-camera motion explains. All functions are pure and thread-safe.
+camera motion explains. Frames that were decoded on a GPU are not examined. All functions are pure and thread-safe.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.geometry import Boxes
-from sightd.plugins.api import FloatArray, Image
+from sightd.plugins.api import FloatArray, Frame, Image
 
 Transform = NDArray[np.float64]
 """[2, 3] in px of the frame: a point (x, y) of the earlier frame is at `t[:, :2] @ (x, y) + t[:, 2]` of the later."""
@@ -32,16 +32,14 @@ _COARSE, _CLEAR_PEAK = 4, 0.1
 """The first guess of the shift is made on copies smaller by this factor, and used if its peak is this clear (0-1)."""
 _LEAST_SHIFT = 0.3
 """A transform that shifts no corner of the copy by more than this (px of the copy) is noise."""
-_THUMB = (36, 64)
-"""Rows and columns sampled for the comparison of views; their 2 x 2 means are correlated."""
 _OTHER_SCENE = 0.25
-"""Views of different scenes correlate less than this."""
+"""Thumbs of different scenes correlate less than this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A frame as far as it is compared: `grey` (its green channel) uint8 [h, w], `scale` px of the frame per px of it,
-    and `thumb` float32 [576] of zero mean and unit length (all zero if the image is uniform). Immutable."""
+    and its `Frame.thumb`. Immutable."""
 
     grey: Image
     scale: float
@@ -56,33 +54,31 @@ class Change:
     motion: Transform | None = None
 
 
-def view_of(image: Image) -> View:
-    """Returns the view of a BGR image uint8 [h, w, 3]."""
+def view_of(frame: Frame) -> View | None:
+    """Returns the view of a frame, or None if it is on a GPU."""
+    thumb = frame.thumb()
+    if thumb is None:
+        return None
+    image = frame.host()
     step = max(image.shape[1] // _WIDTH, 1)
     green = np.ascontiguousarray(image[::step, ::step, 1])
-    return View(np.asarray(cv2.blur(green, (3, 3)), np.uint8), step, thumb_of(image))
+    return View(np.asarray(cv2.blur(green, (3, 3)), np.uint8), step, thumb)
 
 
-def thumb_of(image: Image) -> FloatArray:
-    """Returns the thumb of a BGR image; costs some 30 µs at any size."""
-    rows, columns = _THUMB
-    y = np.linspace(0, image.shape[0] - 1, rows).astype(np.intp)
-    x = np.linspace(0, image.shape[1] - 1, columns).astype(np.intp)
-    sampled = image[y[:, None], x, 1].astype(np.float32)
-    small = sampled.reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)).ravel()
-    small -= small.mean()
-    length = float(np.sqrt(small @ small))
-    return small / length if length > 1 else np.zeros_like(small)
+def is_other_scene(before: FloatArray | None, after: FloatArray | None) -> bool:
+    """Compares the thumbs of two frames (`Frame.thumb`) in a few µs. A uniform image, which says nothing, is no other
+    scene; a fast pan may be taken for one."""
+    if before is None or after is None or not before.any() or not after.any():
+        return False
+    return float(before @ after) < _OTHER_SCENE
 
 
-def likeness(a: FloatArray, b: FloatArray) -> float:
-    """Returns the correlation of two thumbs, -1 to 1; 1 if one is of a uniform image, which says nothing."""
-    return float(a @ b) if a.any() and b.any() else 1.0
-
-
-def is_other_scene(view: View, image: Image) -> bool:
-    """Returns whether a BGR image uint8 [h, w, 3] shows another scene than the view; costs some 50 µs."""
-    return likeness(view.thumb, thumb_of(image)) < _OTHER_SCENE
+def is_cut(before: View | None, after: View | None) -> bool:
+    """Returns whether two frames show different scenes, which no motion of the camera explains. Costs a few µs if they
+    are alike."""
+    if before is None or after is None or not is_other_scene(before.thumb, after.thumb):
+        return False
+    return change(before, after, np.zeros((0, 4), np.float32)).cut
 
 
 def change(before: View, after: View, boxes: Boxes) -> Change:
@@ -92,7 +88,7 @@ def change(before: View, after: View, boxes: Boxes) -> Change:
         return Change()
     found = _similarity(before, after, boxes)
     if found is None:
-        return Change(cut=likeness(before.thumb, after.thumb) < _OTHER_SCENE)
+        return Change(cut=is_other_scene(before.thumb, after.thumb))
     height, width = before.grey.shape
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
     shift = corners @ found[:, :2].T + found[:, 2] - corners

@@ -3,7 +3,7 @@
 The library is not a dependency (660 MB with its own). To install it into a temporary environment:
 
     python3 -m venv /tmp/trackers && /tmp/trackers/bin/pip install trackers pydantic lap
-    PYTHONPATH=. /tmp/trackers/bin/python -m bench.trackers
+    PYTHONPATH=src:. /tmp/trackers/bin/python -m bench.trackers
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -25,6 +25,8 @@ class Detections:
     `labels[class_id]` is the class name; all results of one detector share the tuple. `carried` bool [n] marks objects
     that were not found on this frame but are expected there, because they were found before and their place was not
     looked at since; box and score are then no observation, and they are not counted. Empty, the default, means none.
+    `reliable_score` is the detector's own statement from which score (0-1) a detection is usually right; trackers start
+    tracks from there.
     """
 
     boxes: FloatArray
@@ -32,6 +34,7 @@ class Detections:
     class_ids: IntArray
     labels: tuple[str, ...]
     carried: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
+    reliable_score: float = 0.5
 
     metrics: ClassVar[tuple[CounterSpec, ...]] = (
         CounterSpec("detections", "Objects found on analysed frames, by class; without carried ones.", "class"),
@@ -41,6 +44,8 @@ class Detections:
         if not len(self.carried):
             object.__setattr__(self, "carried", np.zeros(len(self.scores), np.bool_))
         check_lengths(self, "boxes", "scores", "class_ids", "carried")
+        if not 0 <= self.reliable_score <= 1:
+            raise ValueError(f"Detections.reliable_score is {self.reliable_score}, not in 0 to 1")
         _check_columns(self, boxes=4)
 
     def __len__(self) -> int:
@@ -52,7 +57,13 @@ class Detections:
 
     def select(self, keep: NDArray[Any]) -> Detections:
         """Returns the detections selected by `keep`: a boolean mask [n] or indices."""
-        return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.labels, self.carried[keep])
+        return replace(
+            self,
+            boxes=self.boxes[keep],
+            scores=self.scores[keep],
+            class_ids=self.class_ids[keep],
+            carried=self.carried[keep],
+        )
 
     def counts(self) -> Iterator[Count]:
         for class_id, number in Counter(self.class_ids[~self.carried].tolist()).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from sightd.engines.cuda.launch.heads import HeadMismatchError
 from sightd.engines.cuda.pipelines.detection import HeadParameters, RawDetections
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines
-from sightd.engines.heads import suppresses
+from sightd.engines.heads import reliable_score, suppresses
 from sightd.engines.preprocess import Geometry
 from sightd.engines.session import Tensor
 from sightd.engines.sessions.engine import Engine
@@ -210,6 +210,7 @@ class Detector(Plugin[DetectorConfig]):
     _views: ObjectDetector | None = None
     _looking: LookingDetector | None = None
     _redacted: frozenset[int] = frozenset()
+    _reliable_score: float
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__(config)
@@ -228,6 +229,7 @@ class Detector(Plugin[DetectorConfig]):
         engine = context.engine(self.config.model.resolve())
         model = engine.model
         head, suppressed = head_of(model), suppresses(model.head)
+        self._reliable_score = reliable_score(model.head)
         config = self.config
         self._selection = Selection(config, model.labels, suppressed=suppressed)
         wanted = WantedShapes(config.masks, config.keypoints)
@@ -274,7 +276,8 @@ class Detector(Plugin[DetectorConfig]):
         return found
 
     def _reported(self, frame: Frame, found: Shaped, *more: Activity) -> Results:
-        results = found.results().merged(Results(*more))
+        detections = replace(found.detections, reliable_score=self._reliable_score)
+        results = replace(found, detections=detections).results().merged(Results(*more))
         if not self.redacts:
             return results
         return results.merged(Results(privacy_mask(found, self._redacted, frame, self.config.max_detections)))

@@ -39,7 +39,7 @@ PROVEN = 39
 VISIBLE = 40
 """1 if the track may be shown: confirmed, and no clutter (`lifecycle`)."""
 BESIDE = 41
-"""1 if the track began beside an object that was seen at the same time: often a second box of the same object."""
+"""1 if the track began beside an object that was seen at the same time and may be the same (`lifecycle`)."""
 CLASS_VOTES = 42
 """Lead of the class's votes over those of all others."""
 WIDTH = 43

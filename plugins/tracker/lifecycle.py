@@ -52,7 +52,8 @@ _MOVED = 1.0
 """An object has moved once it is this many widths, or half as many heights, from where its track began."""
 _BESIDE, _MORE_HITS = 0.2, 2
 """A track that begins with this much overlap (IoU) with a matched detection needs more matches to be confirmed: coarse
-detectors often draw a second box beside an object."""
+detectors often draw a second box beside an object. If classes are matched, only one of its own class counts: a bicycle
+is no second box of its rider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def step(
         rows, detection, expected = rows[lives], detection[lives], expected[lives]
     starting = _starting(seen, columns, rules.max_tracks - len(rows), rules.high_score)
     if len(starting):
-        rows = np.concatenate((rows, _begun(seen, starting, columns, now)))
+        rows = np.concatenate((rows, _begun(seen, starting, columns, now, rules)))
         detection = np.concatenate((detection, seen.row[starting]))
         expected = np.concatenate((expected, np.full(len(starting), -1, np.int64)))
     next_id = _confirm(rows, detection >= 0, before, now, rules)
@@ -129,11 +130,13 @@ def _aged(before: CameraTracks, now: float) -> Rows:
     return rows
 
 
-def _begun(seen: Seen, starting: Indices, matched: Indices, now: float) -> Rows:
+def _begun(seen: Seen, starting: Indices, matched: Indices, now: float, rules: LifecycleRules) -> Rows:
     """Returns the rows of tracks that start with the detections `starting`; `matched` are those of other tracks."""
     rows = fresh(seen.boxes[starting], seen.scores[starting], seen.class_ids[starting], now)
     if len(matched):
         overlap = iou(from_centre_size(seen.boxes[starting]), from_centre_size(seen.boxes[matched]))
+        if rules.match_classes:
+            overlap[seen.class_ids[starting, None] != seen.class_ids[matched]] = 0
         rows[:, BESIDE] = overlap.max(axis=1) > _BESIDE
     return rows
 

@@ -39,12 +39,14 @@ class TrackerConfig(PluginConfig):
 
     renamed_options: ClassVar[Mapping[str, str]] = {"max_carry": "max_prediction"}
 
-    high_score: float = Field(
-        0.5,
+    high_score: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="Detections with at least this score start tracks and are matched first. If it is much "
-        "lower, every doubtful box becomes an object.",
+        description="Detections with at least this score start tracks and are matched first. If it is too low, every "
+        "doubtful box becomes an object. By default it is the score from which the detector's boxes are usually right: "
+        "0.4 for transformers such as DEIM, D-FINE and RF-DETR, otherwise 0.5, but at least `low_score`.",
+        examples=[0.4],
     )
     low_score: float = Field(
         0.1,
@@ -104,7 +106,7 @@ class TrackerConfig(PluginConfig):
     def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns pairs of options that are in the wrong order."""
         found = []
-        if self.low_score > self.high_score:
+        if self.high_score is not None and self.low_score > self.high_score:
             low = "low_score" in self.model_fields_set
             message = f"low_score ({self.low_score:g}) is greater than high_score ({self.high_score:g})"
             found.append(
@@ -133,16 +135,6 @@ class Tracker(Plugin[TrackerConfig]):
 
     def __init__(self, config: TrackerConfig) -> None:
         super().__init__(config)
-        self._rules = LifecycleRules(
-            high_score=config.high_score,
-            low_score=min(config.low_score, config.high_score),
-            min_overlap=config.min_overlap,
-            min_hits=config.min_hits,
-            confirm_within=config.confirm_within,
-            max_lost=config.max_lost,
-            max_tracks=config.max_tracks,
-            match_classes=config.match_classes,
-        )
         self._reach = Reach(show_lost=config.show_lost, max_prediction=config.max_prediction)
         self._cameras: dict[str, CameraTracks] = {}
         self._first_id = 1
@@ -161,12 +153,27 @@ class Tracker(Plugin[TrackerConfig]):
             before = self._state_for(frame)
             now = max(frame.captured_at, before.at)
             before = _in_view(before, view, now)
-            after, detection, carried = step(before, found, now, self._rules)
+            after, detection, carried = step(before, found, now, self._rules_for(found))
             ids = after.rows[:, ID].astype(np.int64)
             rows = np.where(ids > 0, detection, -1)  # those that are not confirmed have no id by which to be found
             shapes = updated(before.shapes, ids, rows, found, results.get(Masks), results.get(Keypoints))
             self._cameras[frame.camera] = after = replace(after, shapes=shapes)
         return Results(camera_tracks.seen(after, detection, carried, self._reach))
+
+    def _rules_for(self, found: Detections) -> LifecycleRules:
+        config, high = self.config, self.config.high_score
+        if high is None:
+            high = max(found.reliable_score, config.low_score)
+        return LifecycleRules(
+            high_score=high,
+            low_score=min(config.low_score, high),
+            min_overlap=config.min_overlap,
+            min_hits=config.min_hits,
+            confirm_within=config.confirm_within,
+            max_lost=config.max_lost,
+            max_tracks=config.max_tracks,
+            match_classes=config.match_classes,
+        )
 
     def _state_for(self, frame: Frame) -> CameraTracks:
         """Returns the camera's tracks; none if it is new, its frame size changed, or time jumped too far either way."""
@@ -175,8 +182,8 @@ class Tracker(Plugin[TrackerConfig]):
         if known is None:
             return CameraTracks(-np.inf, size, np.zeros((0, WIDTH)), (), self._first_id)
         passed = frame.captured_at - known.at
-        outage = max(self._rules.max_lost, _OUTAGE)
-        if known.size != size or passed < -self._rules.max_lost or passed > outage:
+        outage = max(self.config.max_lost, _OUTAGE)
+        if known.size != size or passed < -self.config.max_lost or passed > outage:
             return replace(ended(known), size=size)
         return known
 

@@ -53,6 +53,15 @@ def test_the_json_form_of_a_carried_detection_has_the_track_that_it_keeps_alive(
     assert [(row.get("carried"), row["track"]) for row in form["detections"]] == [(True, 7), (None, 9), (True, None)]
 
 
+def test_the_reliable_score_of_a_detector_is_a_half_unless_it_says_otherwise_and_stays_with_its_detections() -> None:
+    assert detections([[0, 0, 1, 1]], 1).reliable_score == 0.5
+    low = replace(detections([[0, 0, 1, 1]], 1), reliable_score=0.4)
+    assert low.select(np.array([0])).reliable_score == 0.4
+    assert pickle.loads(pickle.dumps(low)).reliable_score == 0.4
+    with pytest.raises(ValueError, match=r"Detections\.reliable_score is nan, not in 0 to 1"):
+        replace(low, reliable_score=float("nan"))
+
+
 def test_the_json_form_marks_carried_detections() -> None:
     form: Any = carried(True, False).to_json(Results(), JsonOptions())
     assert [row.get("carried") for row in form["detections"]] == [True, None]

@@ -81,6 +81,13 @@ def test_a_users_own_file_with_own_labels_works_by_configuration_alone(
     assert [found.labels[i] for i in found.class_ids] == ["nut"]
 
 
+@pytest.mark.parametrize("look", ["frame", "tiles"])
+def test_detections_state_the_reliable_score_of_the_models_head(tmp_path: Path, look: str) -> None:
+    transformer = {"logits": np.zeros((1, 2), np.float32), "pred_boxes": np.full((1, 4), 0.5, np.float32)}
+    for head, outputs, score in (("yolox", {"output": yolox_rows()}, 0.5), ("detr", transformer, 0.4)):
+        assert [one.reliable_score for one in analyse(opened(tmp_path, head, outputs, look=look), frame())] == [score]
+
+
 def test_a_batch_gives_one_result_a_frame_each_in_its_own_pixels(detector: Detector) -> None:
     small = np.zeros((32, 64, 3), np.uint8)
     one, other = analyse(detector, frame("door"), frame("yard", image=small))

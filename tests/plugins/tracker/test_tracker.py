@@ -385,6 +385,18 @@ def test_a_second_object_beside_one_is_shown_within_half_a_second() -> None:
     assert shown == [1, 1, 1, 2, 2, 2]
 
 
+@pytest.mark.parametrize(("match_classes", "shown"), [(True, [1, 2, 2, 2, 2]), (False, [1, 1, 1, 2, 2])])
+def test_an_object_of_another_class_is_no_second_box_of_the_one_beside_it(
+    match_classes: bool, shown: list[int]
+) -> None:
+    """For example a bicycle and its rider."""
+    one = tracker(match_classes=match_classes)
+    for index in range(10):
+        look(one, index * 0.1, detections([box(200, 300)]))
+    both = detections([box(200, 300), box(232, 300)], class_ids=[0, 1])
+    assert [len(look(one, 1 + index * 0.1, both)) for index in range(5)] == shown
+
+
 def test_clutter_is_not_shown_and_a_doubtful_object_is_once_it_has_moved() -> None:
     """A sign gets scores about 0.55 on three of four frames; so does someone far away, who walks."""
     one = tracker()
@@ -396,6 +408,30 @@ def test_clutter_is_not_shown_and_a_doubtful_object_is_once_it_has_moved() -> No
         shown.append(look(one, index * 0.1, detections(seen, [0.55] * len(seen))))
     assert all((tracks.boxes[:, 0] < 600).all() for tracks in shown)
     assert [len(tracks) for tracks in shown[-20:]] == [1] * 20
+
+
+def shown_at_last(one: Tracker, score: float, reliable_score: float) -> int:
+    """Returns how many objects are shown of one that does not move and is always detected with `score`."""
+    look(one, 0.0, detections([]))
+    found = replace(detections([box(200, 300)], [score]), reliable_score=reliable_score)
+    return [len(look(one, 0.1 * index, found)) for index in range(1, 20)][-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "reliable", "shown"),
+    [
+        ({}, 0.5, 0),
+        ({}, 0.4, 1),
+        ({"high_score": 0.5}, 0.4, 0),
+        ({"high_score": 0.4}, 0.5, 1),
+        ({"low_score": 0.5}, 0.4, 0),
+    ],
+)
+def test_a_doubtful_object_that_does_not_move_is_shown_if_its_detector_is_reliable_at_that_score(
+    options: dict[str, float], reliable: float, shown: int
+) -> None:
+    """`high_score`, if set, wins; `low_score` is its minimum."""
+    assert shown_at_last(tracker(**options), 0.55, reliable) == shown
 
 
 def test_an_object_seen_clearly_once_stays_though_it_is_doubtful_from_then_on() -> None:
@@ -466,7 +502,8 @@ def test_a_scene_cut_ends_all_tracks_and_shows_no_old_box_in_the_new_scene() -> 
 @pytest.mark.parametrize(
     ("options", "path"),
     [
-        ({"low_score": 0.6}, ("low_score",)),
+        ({"low_score": 0.6}, None),
+        ({"low_score": 0.6, "high_score": 0.5}, ("low_score",)),
         ({"high_score": 0.05}, ("high_score",)),
         ({"show_lost": "2s"}, ("show_lost",)),
         ({"max_lost": "100ms"}, None),

@@ -7,6 +7,7 @@ post; plain boxes and rings that must not be found stand among them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def scene(film: Path, times: tuple[float, float], count: int, seed: int) -> list
     return made
 
 
-def write_coco(folder: Path, made: list[tuple[float, Image, list[Any]]], source: str) -> Path:
+def write_coco(
+    folder: Path, made: list[tuple[float, Image, list[Any]]], source: str, labels: Sequence[str] = LABELS
+) -> Path:
     """Writes frames as JPEG files and a COCO file, and returns that file."""
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = list[Any](), list[Any]()
@@ -65,7 +68,7 @@ def write_coco(folder: Path, made: list[tuple[float, Image, list[Any]]], source:
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                 }
             )
-    categories = [{"id": number, "name": label} for number, label in enumerate(LABELS)]
+    categories = [{"id": number, "name": label} for number, label in enumerate(labels)]
     path = folder / "labels.json"
     path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
     return path

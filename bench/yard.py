@@ -170,7 +170,8 @@ def compose(source: Path, target: Path, person: Person, seed: int) -> tuple[list
     things: list[_Thing] = []
     with av.open(str(target), "w") as out:
         stream = out.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
-        stream.height, stream.width, stream.pix_fmt = *background.shape[:2], "yuv420p"
+        stream.height, stream.width = background.shape[0], background.shape[1]
+        stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "26", "preset": "fast"}
         for n, image in enumerate(_frames(source)):
             things = [one for one in things if one.end > n]

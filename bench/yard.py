@@ -41,7 +41,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Thing:
-    """`start` and `stop` are where it stands, as shares of the frame; `size` is a share of a person's height, as
+    """`start` and `stop` are the points of its foot, as shares of the frame; `size` is a share of a person's height, as
     `lift`, how far above the ground it is carried. `spin` is in radians per frame."""
 
     label: int

@@ -46,7 +46,8 @@ class Surface(Protocol):
         ...
 
     def trail(self, points: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
-        """Draws a line of opacity `strength` through two or more points, float32 [n, 2]."""
+        """Draws a line of opacity `strength` through two or more points, float32 [n, 2]; its width is
+        `drawn_width(thickness)`."""
         ...
 
     def on_host(self) -> HostSurface:
@@ -56,6 +57,12 @@ class Surface(Protocol):
     def picture(self) -> Image | DeviceImage:
         """Returns the result; BGR on the host, NV12 on a GPU."""
         ...
+
+
+def drawn_width(thickness: int) -> float:
+    """Returns the width in pixels of OpenCV's antialiased lines of a thickness (measured, OpenCV 4): they grow in steps
+    of two and are wider than asked for."""
+    return 1.37 if thickness <= 1 else 2 * ((thickness + 1) // 2) + 1.37
 
 
 class HostSurface:
@@ -181,7 +188,7 @@ class GpuSurface:
         self._marks += [Mask(x, y, shape, colour) for shape, colour in sprite.layers]
 
     def trail(self, points: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
-        self._marks.append(Trail(points, colour, thickness, strength))
+        self._marks.append(Trail(points, colour, drawn_width(thickness), strength))
 
     def on_host(self) -> HostSurface:
         return HostSurface(self.picture().bgr(), self._sprites)

@@ -104,7 +104,7 @@ def test_it_looks_as_on_the_cpu(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_trails_lie_where_the_cpu_draws_them_and_fade_alike(kernels: bytes) -> None:
-    """The CPU mixes a trail's colour with the image's before drawing, the GPU while drawing: its edges are thinner."""
+    """The CPU mixes a trail's colour with the image's before drawing, the GPU while drawing."""
     bare = Render(boxes=False, labels=False, scores=False, ids=False, status=False)
     with gpu_and_downloads() as (gpu, downloads):
         drawing = FrameDrawing(gpu)
@@ -113,7 +113,7 @@ def test_trails_lie_where_the_cpu_draws_them_and_fade_alike(kernels: bytes) -> N
             np.abs(one[luma].astype(int) - one[0, 0])
             for one in both(gpu.device, drawing, downloads, grey(640, 360), bare)
         )
-        assert np.sum(on_gpu > 8) > 0.6 * np.sum(on_cpu > 8)
+        assert np.sum(on_gpu > 8) == pytest.approx(np.sum(on_cpu > 8), rel=0.15)
         around = cv2.dilate((on_cpu > 8).astype(np.uint8), np.ones((3, 3)))
         assert np.all(around[on_gpu > 8])
         crossed = on_cpu.max(axis=0) > 8  # columns

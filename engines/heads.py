@@ -18,13 +18,14 @@ class HeadFormat:
     `outputs` describes them, for people. `suppressed` is True if the model returns each object once, so that its boxes
     must not be suppressed again. `input` is the preprocessing of the head's authors; name and size of the input come
     from the file. `reliable_score` is the score from which its detections are usually right
-    (`Detections.reliable_score`).
+    (`Detections.reliable_score`). `oriented` is True if boxes may be turned by any angle.
     """
 
     outputs: str
     input: InputSpec
     suppressed: bool = False
     reliable_score: float = 0.5
+    oriented: bool = False
 
 
 def _input(
@@ -58,6 +59,17 @@ HEAD_FORMATS: Mapping[str, HeadFormat] = {
     "yolo": HeadFormat("[b, 4 + c, n] or [b, n, 4 + c]: x, y, w, h in pixels, class scores", _ULTRALYTICS),
     "yolov5": HeadFormat("[b, n, 5 + c]: x, y, w, h in pixels, objectness, class scores", _ULTRALYTICS),
     "yolo-end-to-end": HeadFormat("[b, n, 6]: x1, y1, x2, y2 in pixels, score, class", _ULTRALYTICS, suppressed=True),
+    "yolo-obb": HeadFormat(
+        "[b, 4 + c + 1, n] or [b, n, 4 + c + 1]: x, y, w, h in pixels, class scores, angle in radians",
+        _ULTRALYTICS,
+        oriented=True,
+    ),
+    "yolo-obb-end-to-end": HeadFormat(
+        "[b, n, 7]: x, y, w, h in pixels, score, class, angle in radians",
+        _ULTRALYTICS,
+        suppressed=True,
+        oriented=True,
+    ),
     "yolo-nas": HeadFormat("boxes [b, n, 4] x1, y1, x2, y2 in pixels; scores [b, n, c]", _ULTRALYTICS),
     "detr": HeadFormat(
         "logits [b, n, c] before the sigmoid; pred_boxes [b, n, 4] x, y, w, h from 0 to 1",
@@ -104,6 +116,11 @@ def suppresses(head: str) -> bool:
 def reliable_score(head: str) -> float:
     """Returns the score from which detections of models with that head are usually right."""
     return HEAD_FORMATS[head].reliable_score
+
+
+def is_oriented(head: str) -> bool:
+    """Returns whether models with that head find boxes of any angle."""
+    return head in HEAD_FORMATS and HEAD_FORMATS[head].oriented
 
 
 PROBED_ROWS = 256

@@ -33,6 +33,12 @@ class Geometry:
         placed: NDArray[np.float32] = (boxes - offset) / scale
         return np.clip(placed, 0, limit, out=placed)
 
+    def points_to_source(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Maps points [..., 2] from model pixels to source pixels, without clipping. Returns a new array."""
+        placed = points - np.array([self.offset_x, self.offset_y], np.float32)
+        placed /= np.array([self.scale_x, self.scale_y], np.float32)
+        return placed
+
 
 def feed(
     images: Sequence[NDArray[np.uint8]], spec: InputSpec, inputs: Specs

@@ -65,6 +65,11 @@ def _cases() -> Mapping[str, Outputs]:
             "boxes": boxes * _SPEC.width,
             "scores": scores[..., 0],
         },
+        "yolo-obb": {
+            "output0": np.concatenate(
+                (centred * _SPEC.width, scores, rng.uniform(-0.8, 2.4, (2, _ROWS, 1))), axis=2
+            ).transpose(0, 2, 1)
+        },
     }
     return {
         head: {

@@ -9,9 +9,19 @@ import numpy as np
 
 from sightd.daemon.config.model import Render
 from sightd.daemon.render.canvas import OutputCanvas
-from sightd.daemon.render.shapes import draw_keypoints, draw_mask
+from sightd.daemon.render.shapes import draw_keypoints, draw_mask, draw_oriented
 from sightd.daemon.render.theme import Colour, colour_of
-from sightd.plugins.api import Detections, FloatArray, Frame, Keypoints, Masks, Results, Tracks, label_of
+from sightd.plugins.api import (
+    Detections,
+    FloatArray,
+    Frame,
+    Keypoints,
+    Masks,
+    OrientedBoxes,
+    Results,
+    Tracks,
+    label_of,
+)
 
 MOST_TRACKS = 256
 POINTS = 20
@@ -105,7 +115,7 @@ class Overlay:
             return
         detections = results.get(Detections)
         if detections is not None:
-            self._draw_detections(canvas, detections, results.get(Masks), results.get(Keypoints))
+            self._draw_detections(canvas, detections, results)
 
     def _draw_tracks(self, canvas: OutputCanvas, frame: Frame, tracks: Tracks) -> None:
         by_track = self._options.colour_by == "track"
@@ -121,11 +131,10 @@ class Overlay:
             for class_id, score, number in zip(classes, tracks.scores.tolist(), ids, strict=True)
         ]
         self._draw_keypoints(canvas, tracks.keypoints, colours)
-        self._draw_boxes(canvas, tracks.boxes, colours, texts)
+        self._draw_boxes(canvas, tracks.boxes, tracks.oriented, colours, texts)
 
-    def _draw_detections(
-        self, canvas: OutputCanvas, detections: Detections, masks: Masks | None, keypoints: Keypoints | None
-    ) -> None:
+    def _draw_detections(self, canvas: OutputCanvas, detections: Detections, results: Results) -> None:
+        masks, keypoints, oriented = results.get(Masks), results.get(Keypoints), results.get(OrientedBoxes)
         sure = detections.scores >= self._options.min_score
         shown = detections.select(sure)
         classes = shown.class_ids.tolist()
@@ -136,7 +145,7 @@ class Overlay:
             self._text(shown.labels, class_id, score, None)
             for class_id, score in zip(classes, shown.scores.tolist(), strict=True)
         ]
-        self._draw_boxes(canvas, shown.boxes, colours, texts)
+        self._draw_boxes(canvas, shown.boxes, None if oriented is None else oriented.select(sure), colours, texts)
 
     def _draw_masks(self, canvas: OutputCanvas, masks: Masks | None, colours: list[Colour]) -> None:
         if masks is not None and self._options.masks:
@@ -148,11 +157,21 @@ class Overlay:
             for row, colour in enumerate(colours):
                 draw_keypoints(canvas, keypoints, row, colour)
 
-    def _draw_boxes(self, canvas: OutputCanvas, boxes: FloatArray, colours: list[Colour], texts: list[str]) -> None:
+    def _draw_boxes(
+        self,
+        canvas: OutputCanvas,
+        boxes: FloatArray,
+        oriented: OrientedBoxes | None,
+        colours: list[Colour],
+        texts: list[str],
+    ) -> None:
         """Draws all boxes, then all labels, so that no line crosses a label."""
         if self._options.boxes:
-            for box, colour in zip(boxes, colours, strict=True):
-                canvas.outline(box, colour)
+            for row, (box, colour) in enumerate(zip(boxes, colours, strict=True)):
+                if oriented is None:
+                    canvas.outline(box, colour)
+                else:
+                    draw_oriented(canvas, oriented, row, colour)
         for box, colour, text in zip(boxes, colours, texts, strict=True):
             if text:
                 canvas.label(box, colour, text)

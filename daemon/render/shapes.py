@@ -1,4 +1,4 @@
-"""Draws masks and keypoints of objects: translucent areas with an outline, lines of a skeleton and its joints."""
+"""Draws shapes of objects: masks as translucent areas with an outline, skeletons with their joints, oriented boxes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from sightd.daemon.render.canvas import OutputCanvas
 from sightd.daemon.render.text import Sprite
-from sightd.daemon.render.theme import Colour
-from sightd.plugins.api import BoolArray, FloatArray, Keypoints, Masks
+from sightd.daemon.render.theme import Colour, shade
+from sightd.plugins.api import BoolArray, FloatArray, Keypoints, Masks, OrientedBoxes
 
 _FILL = 90
 """Alpha (0-255) of the area of a mask; its outline is opaque."""
@@ -50,3 +50,15 @@ def draw_keypoints(canvas: OutputCanvas, keypoints: Keypoints, row: int, colour:
             canvas.trail(line, colour, 1.0, thickness)
     for x, y in points[shown].tolist():
         canvas.joint((x, y), colour)
+
+
+def draw_oriented(canvas: OutputCanvas, oriented: OrientedBoxes, row: int, colour: Colour) -> None:
+    """Draws one oriented box as a line with a dark rim, as upright boxes have. One that reaches too far is skipped."""
+    corners = oriented.corners[row]
+    if not (np.abs(corners) < _FAR).all():  # also if a coordinate is not a number
+        return
+    outline: FloatArray = corners[[0, 1, 2, 3, 0]]
+    line, halo = canvas.layout.line, canvas.layout.halo
+    rim = line + 2 * halo if line > 1 else 1 + halo  # see `drawn_width`: the dark rim is `halo` pixels wide
+    canvas.trail(outline, shade(colour), 1.0, rim)
+    canvas.trail(outline, colour, 1.0, line)

@@ -23,11 +23,9 @@ COCO_FORMS: Mapping[int, tuple[str, ...]] = {
 _ULTRALYTICS = ("yolo", "yolov5", "yolo-end-to-end", "ultralytics-detr")
 _ONE_OUTPUT = ("yolox", "yolox-decoded", "nanodet", *_ULTRALYTICS)
 _TWO_OUTPUTS = ("ssd", "yolo-nas", "detr", "rf-detr")
-_UNSUPPORTED = {
-    "obb": "oriented boxes are not supported: export a model of the task detect",
-    "classify": "this is a classifier: use it with the classifier plug-in",
-}
-_SHAPES = {"segment": "masks", "pose": "keypoints"}
+_ORIENTED = ("yolo-obb", "yolo-obb-end-to-end")
+_UNSUPPORTED = {"classify": "this is a classifier: use it with the classifier plug-in"}
+_SHAPES = {"segment": "masks", "pose": "keypoints", "obb": "oriented boxes"}
 SIZE_INPUT = "orig_target_sizes"
 """The input (width, height) of exporters that put the post-processor into the file."""
 
@@ -58,7 +56,7 @@ class FoundHead:
 class Recognised:
     """What was found in a file, and why (`reasons`). `candidates` holds the heads that the file can have; exactly one
     if it is recognised. `near` holds those that would fit with another number of classes. `shapes` says
-    what it finds besides boxes: masks or keypoints, or ""."""
+    what it finds besides boxes: masks, keypoints or oriented boxes, or ""."""
 
     path: Path
     content: OnnxContent
@@ -159,6 +157,8 @@ def _why(found: FoundHead, outputs: Mapping[str, Shape]) -> str:
 
 def _possible(content: OnnxContent, metadata: ExportMetadata | None) -> tuple[Sequence[str], str]:
     """Returns the heads that metadata and names leave, and which of both decided."""
+    if metadata is not None and metadata.task == "obb":
+        return _ORIENTED, ""
     if metadata is not None:
         if _is_rtdetr(metadata):
             return ("ultralytics-detr",), ""
@@ -230,16 +230,22 @@ _MOST_KEPT = 3000
 """Rows of an output whose boxes are suppressed already; the exporters' default is 300."""
 
 
-def _yolo(outputs: _Outputs, classes: int | None) -> Iterator[FoundHead]:
-    if (shape := outputs.only()) is None:
-        return
-    _, first, last = shape
-    columns = None if classes is None else 4 + classes + outputs.extra
-    if last is not None and last == columns != first and outputs.metadata is None:
-        if not outputs.counts_rows or not _are_queries(outputs, first):
-            yield FoundHead("yolo", classes, outputs.extra)
-    elif first is not None and (last is None or first == columns or first < last):
-        yield FoundHead("yolo", first - 4 - outputs.extra, outputs.extra)
+def _raw(head: str, angles: int = 0) -> Callable[[_Outputs, int | None], Iterator[FoundHead]]:
+    """A head with four columns for the box, one per class and `angles` after these, in either order of the axes."""
+
+    def fits(outputs: _Outputs, classes: int | None) -> Iterator[FoundHead]:
+        if (shape := outputs.only()) is None:
+            return
+        _, first, last = shape
+        other = 4 + angles + outputs.extra
+        columns = None if classes is None else other + classes
+        if last is not None and last == columns != first and outputs.metadata is None:
+            if not outputs.counts_rows or not _are_queries(outputs, first):
+                yield FoundHead(head, classes, outputs.extra)
+        elif first is not None and (last is None or first == columns or first < last):
+            yield FoundHead(head, first - other, outputs.extra)
+
+    return fits
 
 
 def _ultralytics_detr(outputs: _Outputs, classes: int | None) -> Iterator[FoundHead]:
@@ -271,12 +277,15 @@ def _with_objectness(head: str, per_cell: int) -> Callable[[_Outputs, int | None
     return fits
 
 
-def _end_to_end(outputs: _Outputs, classes: int | None) -> Iterator[FoundHead]:
-    shape = outputs.only()
-    if shape is None or shape[2] != 6 + outputs.extra or (shape[1] or 0) > _MOST_KEPT:
-        return
-    if shape[1] is not None or (outputs.metadata is not None and outputs.metadata.end_to_end):
-        yield FoundHead("yolo-end-to-end", classes, outputs.extra)
+def _end_to_end(head: str, columns: int) -> Callable[[_Outputs, int | None], Iterator[FoundHead]]:
+    def fits(outputs: _Outputs, classes: int | None) -> Iterator[FoundHead]:
+        shape = outputs.only()
+        if shape is None or shape[2] != columns + outputs.extra or (shape[1] or 0) > _MOST_KEPT:
+            return
+        if shape[1] is not None or (outputs.metadata is not None and outputs.metadata.end_to_end):
+            yield FoundHead(head, classes, outputs.extra)
+
+    return fits
 
 
 def _nanodet(outputs: _Outputs, classes: int | None) -> Iterator[FoundHead]:
@@ -323,8 +332,10 @@ _FITS: Mapping[str, Callable[[_Outputs, int | None], Iterator[FoundHead]]] = {
     "yolox": _with_objectness("yolox", 1),
     "yolox-decoded": _with_objectness("yolox-decoded", 1),
     "yolov5": _with_objectness("yolov5", 3),
-    "yolo": _yolo,
-    "yolo-end-to-end": _end_to_end,
+    "yolo": _raw("yolo"),
+    "yolo-end-to-end": _end_to_end("yolo-end-to-end", 6),
+    "yolo-obb": _raw("yolo-obb", angles=1),
+    "yolo-obb-end-to-end": _end_to_end("yolo-obb-end-to-end", 7),
     "ultralytics-detr": _ultralytics_detr,
     "nanodet": _nanodet,
     "detr-labelled": _ranked("detr-labelled", "labels", 2),

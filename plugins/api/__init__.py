@@ -79,7 +79,7 @@ if TYPE_CHECKING:
         ServiceContext,
         Storage,
     )
-    from sightd.plugins.api.shapes import DrawnMask, Keypoints, Masks
+    from sightd.plugins.api.shapes import DrawnMask, Keypoints, Masks, OrientedBoxes
     from sightd.plugins.api.units import Device, Duration, Size, Span
 else:
     _MODULES = (
@@ -163,6 +163,7 @@ __all__ = [
     "LumaPlane",
     "Masks",
     "Mode",
+    "OrientedBoxes",
     "Plugin",
     "PluginConfig",
     "PluginError",

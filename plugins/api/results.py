@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sightd.engines.cuda.image import DeviceImage
 from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
 from sightd.plugins.api.reports import Count, CounterSpec, Event, JsonOptions, JsonValue
-from sightd.plugins.api.shapes import Keypoints, Masks
+from sightd.plugins.api.shapes import Keypoints, Masks, OrientedBoxes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,10 +70,10 @@ class Detections:
             yield Count("detections", label_of(self.labels, class_id), number)
 
     def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
-        """Returns "detections", one object per row with the row's track, classification, mask and keypoints, if
-        `results` has them. Carried ones have `"carried": true`, and the track that they keep alive. A mask is COCO's:
-        the frame's size and compressed run lengths. Keypoints are lists of x, y and score; their names are in
-        "keypoint_names"."""
+        """Returns "detections", one object per row with the row's track, classification, mask, keypoints and corners of
+        its oriented box, if `results` has them. Carried ones have `"carried": true`, and the track that they keep
+        alive. A mask is COCO's: the frame's size and compressed run lengths. Keypoints are lists of x, y and score;
+        their names are in "keypoint_names"."""
         tracks, classified = results.get(Tracks), results.get(Classification)
         track_of = {} if tracks is None else tracks.ids_by_row()
         class_of = {} if classified is None else {row: n for n, row in enumerate(classified.detection.tolist())}
@@ -94,7 +94,10 @@ class Detections:
                 detection["carried"] = True
             if classified is not None and row in class_of:
                 detection["classification"] = classified.json_of_row(class_of[row])
-        masks, keypoints = results.get(Masks), results.get(Keypoints)
+        masks, keypoints, oriented = results.get(Masks), results.get(Keypoints), results.get(OrientedBoxes)
+        if oriented is not None:
+            for detection, corners in zip(found, oriented.corners.tolist(), strict=False):
+                detection["corners"] = [[round(x, 2), round(y, 2)] for x, y in corners]
         if masks is not None:
             _add_masks(found, masks)
         if keypoints is not None:
@@ -125,9 +128,9 @@ class Tracks:
     boxes xyxy float32 [m, 4] px · scores float32 [m] (of the last detection) · class_ids int64 [m] · ids int64 [m],
     unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s (centre) ·
     detection int64 [m]: row of the matched detection in this frame's `Detections`, -1 if the track is predicted,
-    also where `Detections` has a carried row · masks, keypoints: those of the last detection that had some, moved with
-    the box; None if the detector finds none · carried int64 [m]: row of the carried detection that keeps the track
-    alive, -1 if there is none. Empty, the default, means none.
+    also where `Detections` has a carried row · masks, keypoints, oriented: those of the last detection that had some,
+    moved with the box; None if the detector finds none · carried int64 [m]: row of the carried detection that keeps the
+    track alive, -1 if there is none. Empty, the default, means none.
     """
 
     boxes: FloatArray
@@ -141,13 +144,14 @@ class Tracks:
     masks: Masks | None = None
     keypoints: Keypoints | None = None
     carried: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    oriented: OrientedBoxes | None = None
 
     def __post_init__(self) -> None:
         if not len(self.carried):
             object.__setattr__(self, "carried", np.full(len(self.ids), -1, np.int64))
         check_lengths(self, "boxes", "scores", "class_ids", "ids", "ages", "velocities", "detection", "carried")
         _check_columns(self, boxes=4, velocities=2)
-        for name in ("masks", "keypoints"):
+        for name in ("masks", "keypoints", "oriented"):
             if getattr(self, name) is not None:
                 check_lengths(self, "boxes", name)
 
@@ -417,12 +421,12 @@ class Results:
 
     def merged(self, later: Results) -> Results:
         """Returns these results combined with `later`, which wins if both contain the same type. `Events` are joined,
-        and so are the regions of `PrivacyMask`: what one plug-in redacts stays redacted. `Masks` and `Keypoints` belong
-        to the `Detections` that came with them, and go if `later` has others."""
+        and so are the regions of `PrivacyMask`: what one plug-in redacts stays redacted. `Masks`, `Keypoints` and
+        `OrientedBoxes` belong to the `Detections` that came with them, and go if `later` has others."""
         both = Results()
         both._found = {**self._found, **later._found}
         if Detections in later:
-            for kind in (Masks, Keypoints):
+            for kind in (Masks, Keypoints, OrientedBoxes):
                 if kind not in later:
                     both._found.pop(kind, None)
         before, after = self.get(Events), later.get(Events)

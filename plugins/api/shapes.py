@@ -1,4 +1,5 @@
-"""Shapes of detected objects, one row per row of `Detections`: masks and keypoints, in pixels of the source frame."""
+"""Shapes of detected objects, one row per row of `Detections`: masks, keypoints and oriented boxes, in pixels of the
+source frame."""
 
 from __future__ import annotations
 
@@ -174,7 +175,44 @@ class Keypoints:
 
     def moved(self, before: FloatArray, after: FloatArray) -> Keypoints:
         """Returns the points moved and stretched as the objects' boxes [n, 4] changed."""
-        size = np.maximum(before[:, 2:] - before[:, :2], np.float32(1e-6))
-        factor = (after[:, 2:] - after[:, :2]) / size
-        points = (self.points - before[:, None, :2]) * factor[:, None] + after[:, None, :2]
-        return Keypoints(points.astype(np.float32), self.scores, self.names, self.skeleton)
+        return Keypoints(_moved(self.points, before, after), self.scores, self.names, self.skeleton)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrientedBoxes:
+    """The boxes of objects seen from above, or otherwise turned: rectangles of any angle; `Detections` has the upright
+    boxes around them.
+
+    corners float32 [n, 4, 2] px, x and y, along the outline, clockwise on the screen; those of an object that was found
+    upright begin at the top left. A corner may be outside the frame.
+    """
+
+    corners: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.corners.ndim != 3 or self.corners.shape[1:] != (4, 2):
+            raise ValueError(f"OrientedBoxes.corners has the shape {list(self.corners.shape)}, expected [n, 4, 2]")
+
+    def __len__(self) -> int:
+        return len(self.corners)
+
+    @classmethod
+    def upright(cls, boxes: FloatArray) -> OrientedBoxes:
+        """Returns the corners of boxes xyxy [n, 4]."""
+        return cls(boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])
+
+    def select(self, keep: NDArray[np.int64] | BoolArray) -> OrientedBoxes:
+        """Returns the rows selected by `keep`: a boolean mask [n] or indices."""
+        return OrientedBoxes(self.corners[keep])
+
+    def moved(self, before: FloatArray, after: FloatArray) -> OrientedBoxes:
+        """Returns the corners moved and stretched as the boxes around them [n, 4] changed."""
+        return OrientedBoxes(_moved(self.corners, before, after))
+
+
+def _moved(points: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
+    """Returns points [n, k, 2] moved and stretched as the boxes [n, 4] changed."""
+    size = np.maximum(before[:, 2:] - before[:, :2], np.float32(1e-6))
+    factor = (after[:, 2:] - after[:, :2]) / size
+    moved: FloatArray = (points - before[:, None, :2]) * factor[:, None] + after[:, None, :2]
+    return moved.astype(np.float32, copy=False)

@@ -13,7 +13,7 @@ import numpy as np
 from sightd.engines.cuda.launch.heads import HeadMismatchError
 from sightd.engines.cuda.pipelines.detection import HeadParameters, RawDetections
 from sightd.engines.cuda.pipelines.pools import DetectionPipelines
-from sightd.engines.heads import reliable_score, suppresses
+from sightd.engines.heads import is_oriented, reliable_score, suppresses
 from sightd.engines.preprocess import Geometry
 from sightd.engines.session import Tensor
 from sightd.engines.sessions.engine import Engine
@@ -27,6 +27,7 @@ from sightd.plugins.api import (
     Frame,
     Keypoints,
     Masks,
+    OrientedBoxes,
     Plugin,
     PluginConfig,
     PluginError,
@@ -98,6 +99,8 @@ class HostObjectDetector:
         self, outputs: Mapping[str, Tensor], picture: int, candidates: Candidates, geometry: Geometry
     ) -> Shaped:
         found, kept = self._selection.selected(candidates, geometry)
+        if candidates.corners is not None:
+            return Shaped(found, oriented=OrientedBoxes(geometry.points_to_source(candidates.corners[kept])))
         if candidates.rows is None:
             return Shaped(found)
         reported = ReportedBoxes(picture, found.boxes, candidates.rows[kept], geometry)
@@ -159,6 +162,8 @@ class DeviceObjectDetector:
         if selected is None:
             return None
         detections, kept = selected
+        if placed.found.points is not None:
+            return Shaped(detections, oriented=OrientedBoxes(placed.found.points[kept, :4]))
         needed = self._shapes.outputs(masks=self._wanted.masks, keypoints=self._wanted.keypoints)
         rows = kept if any(needed.values()) else placed.found.rows[kept]
         reported = ReportedBoxes(0, detections.boxes, rows, placed.geometry)
@@ -203,7 +208,9 @@ class Detector(Plugin[DetectorConfig]):
     """
 
     Config: ClassVar[type[PluginConfig]] = DetectorConfig
-    produces: ClassVar[frozenset[type]] = frozenset({Detections, Activity, Masks, Keypoints, PrivacyMask})
+    produces: ClassVar[frozenset[type]] = frozenset(
+        {Detections, Activity, Masks, Keypoints, OrientedBoxes, PrivacyMask}
+    )
     parallel: ClassVar[bool] = True
 
     _object_detector: ObjectDetector | None = None
@@ -238,7 +245,8 @@ class Detector(Plugin[DetectorConfig]):
         if look_options(config.look).mode != "frame" or gate_options(config.gate).mode != "off":
             of_parts = Selection(of_views(config), model.labels, suppressed=suppressed)
             self._views = object_detector_for(engine, head, of_parts, wanted)
-            within_views = config.agnostic or not suppressed
+            distinct = suppressed or is_oriented(model.head)  # the boxes around turned objects may overlap much
+            within_views = config.agnostic or not distinct
             suppression = Suppression(config.nms_iou, config.agnostic, within_views)
             self._looking = LookingDetector(
                 self._views,

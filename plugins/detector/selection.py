@@ -93,6 +93,7 @@ class Selection:
             self._max_iou,
             limit=self._config.max_detections,
             wanted=self._wanted(boxes, candidates.class_ids, geometry),
+            corners=candidates.corners,
         )
         found = Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], self.labels)
         return found, kept
@@ -100,7 +101,8 @@ class Selection:
     def of_frame(self, found: Shaped, width: int, height: int) -> Shaped:
         """Applies suppression and filters to objects found in views of a frame of `width` x `height` px."""
         given = found.detections
-        candidates = Candidates(given.boxes, given.scores, given.class_ids)
+        corners = None if found.oriented is None else found.oriented.corners
+        candidates = Candidates(given.boxes, given.scores, given.class_ids, corners=corners)
         _, kept = self.selected(candidates, Geometry(1, 1, 0, 0, width, height))
         return found.select(kept)
 

@@ -1,5 +1,5 @@
-"""Masks and keypoints of objects that were found in parts of a frame: mapped to the frame, cut at the edge of the part
-and joined where parts continue each other. Objects that were not looked at keep the shape they had."""
+"""Masks, keypoints and oriented boxes of objects that were found in parts of a frame: mapped to the frame, cut at the
+edge of the part and joined where parts continue each other. Objects that were not looked at keep the shape they had."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.geometry import area, intersection, iou
-from sightd.plugins.api import BoolArray, Detections, FloatArray, IntArray, Keypoints, Masks
+from sightd.plugins.api import BoolArray, Detections, FloatArray, IntArray, Keypoints, Masks, OrientedBoxes
 from sightd.plugins.api.shapes import most_cells
 from sightd.plugins.detector.shaped import Shaped, resampled
 
@@ -49,7 +49,7 @@ class ShapeSource:
 def with_shapes(
     shown: Detections, numbers: IntArray, sources: Sequence[ShapeSource], before: Shaped, size: tuple[int, int]
 ) -> Shaped:
-    """Returns the objects shown on a frame of `size` (width, height), with their masks and keypoints.
+    """Returns the objects shown on a frame of `size` (width, height), with their masks, keypoints and oriented boxes.
 
     `numbers` [n] is the source that each object's box came from, -1 if it was not looked at; `before` is what was shown
     on the camera's last frame.
@@ -57,13 +57,15 @@ def with_shapes(
     kinds = [*(source.found for source in sources), before]
     keypoints = next((kind.keypoints for kind in kinds if kind.keypoints is not None), None)
     masks = any(kind.masks is not None for kind in kinds)
-    if keypoints is None and not masks:
+    oriented = any(kind.oriented is not None for kind in kinds)
+    if keypoints is None and not masks and not oriented:
         return Shaped(shown)
     same = _same_as_before(shown, numbers, before)
     return Shaped(
         shown,
         _masks(shown, numbers, sources, before, same, size) if masks else None,
         None if keypoints is None else _keypoints(shown, numbers, sources, before, same, keypoints),
+        _oriented(shown, numbers, sources, before, same) if oriented else None,
     )
 
 
@@ -102,7 +104,7 @@ def _masks(
 def _members(box: FloatArray, number: int, sources: Sequence[ShapeSource]) -> list[ShapeSource]:
     """Returns what an object was joined from: its source, and all of its class in its box if that is larger."""
     own = sources[number]
-    if (box[:2] >= own.box[:2] - _ROUNDING).all() and (box[2:] <= own.box[2:] + _ROUNDING).all():
+    if _is_whole(own, box):
         return [own]
     class_id = own.found.detections.class_ids[own.row]
     return [
@@ -110,6 +112,11 @@ def _members(box: FloatArray, number: int, sources: Sequence[ShapeSource]) -> li
         for source in sources
         if source.on_frame and source.found.detections.class_ids[source.row] == class_id and _is_inside(source.box, box)
     ]
+
+
+def _is_whole(own: ShapeSource, box: FloatArray) -> bool:
+    """Whether an object is no larger than its source, and so was not joined from several."""
+    return bool((box[:2] >= own.box[:2] - _ROUNDING).all() and (box[2:] <= own.box[2:] + _ROUNDING).all())
 
 
 def _is_inside(box: NDArray[np.float64], other: FloatArray) -> bool:
@@ -155,3 +162,20 @@ def _keypoints(
             moved = given.select(np.array([same[row]])).moved(before.detections.boxes[one], shown.boxes[row : row + 1])
             points[row], scores[row] = moved.points[0], moved.scores[0]
     return Keypoints(points, scores, kind.names, kind.skeleton)
+
+
+def _oriented(
+    shown: Detections, numbers: IntArray, sources: Sequence[ShapeSource], before: Shaped, same: IntArray
+) -> OrientedBoxes:
+    """An object that was joined from parts is upright: the parts do not show how it lies."""
+    corners = OrientedBoxes.upright(shown.boxes).corners
+    for row, number in enumerate(numbers.tolist()):
+        given = before.oriented if number < 0 else sources[number].found.oriented
+        if number >= 0 and given is not None and _is_whole(sources[number], shown.boxes[row]):
+            source = sources[number]
+            corners[row] = given.corners[source.row] * source.scale + source.offset
+        elif number < 0 and same[row] >= 0 and given is not None:
+            one = slice(same[row], same[row] + 1)
+            moved = given.select(np.array([same[row]])).moved(before.detections.boxes[one], shown.boxes[row : row + 1])
+            corners[row] = moved.corners[0]
+    return OrientedBoxes(corners)

@@ -1,4 +1,4 @@
-"""Detections with their masks and keypoints, as they pass through the detector."""
+"""Detections with their masks, keypoints and oriented boxes, as they pass through the detector."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.api import BoolArray, Detections, IntArray, Keypoints, Masks, Results
+from sightd.plugins.api import BoolArray, Detections, IntArray, Keypoints, Masks, OrientedBoxes, Results
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shaped:
-    """The detections of one image, and row by row their masks and keypoints; None if the model finds none."""
+    """The detections of one image, and row by row their masks, keypoints and oriented boxes; None if the model finds
+    none."""
 
     detections: Detections
     masks: Masks | None = None
     keypoints: Keypoints | None = None
+    oriented: OrientedBoxes | None = None
 
     def __len__(self) -> int:
         return len(self.detections)
@@ -27,10 +29,11 @@ class Shaped:
             self.detections.select(keep),
             None if self.masks is None else self.masks.select(keep),
             None if self.keypoints is None else self.keypoints.select(keep),
+            None if self.oriented is None else self.oriented.select(keep),
         )
 
     def results(self) -> Results:
-        parts = (self.detections, self.masks, self.keypoints)
+        parts = (self.detections, self.masks, self.keypoints, self.oriented)
         return Results(*(part for part in parts if part is not None))
 
 

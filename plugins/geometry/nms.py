@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.geometry import iou
+from sightd.engines.geometry import iou, oriented_overlap
 from sightd.plugins.api import FloatArray, IntArray
 
 _BLOCK = 64
@@ -25,13 +25,15 @@ def nms(
     limit: int | None = None,
     wanted: Mask | None = None,
     views: IntArray | None = None,
+    corners: FloatArray | None = None,
 ) -> IntArray:
     """Returns the indices of the boxes to keep, best score first; equal scores are ordered by index.
 
     boxes xyxy [n, 4], scores [n], class_ids [n]. Greedy: a box is dropped if a better kept box of the same class
     overlaps it with an IoU above `max_iou`. With `class_ids=None`, boxes of all classes compete. `wanted` [n] marks the
     boxes that may be returned; the others still suppress. At most `limit` indices are returned. With `views` [n], boxes
-    with the same number there do not suppress each other.
+    with the same number there do not suppress each other. With `corners` [n, 4, 2], rectangles of any angle are
+    compared instead of the boxes around them, by ProbIoU (`oriented_overlap`).
 
     The result equals that of the plain greedy loop exactly: class ids are compared rather than boxes shifted by a class
     offset (which fails for negative and huge coordinates), and overlaps are computed in float64. Boxes are processed in
@@ -39,11 +41,12 @@ def nms(
     sorting them.
     """
     order = np.argsort(-scores, kind="stable")
-    exact = boxes.astype(np.float64)
+    exact = (boxes if corners is None else corners).astype(np.float64)
+    overlap_of = iou if corners is None else oriented_overlap
 
     def conflicts(a: IntArray, b: IntArray) -> Mask:
         """Returns a mask [len(a), len(b)] of pairs of which only one box can be kept."""
-        overlap: Mask = iou(exact[a], exact[b]) > max_iou
+        overlap: Mask = overlap_of(exact[a], exact[b]) > max_iou
         if class_ids is not None:
             overlap &= class_ids[a][:, None] == class_ids[b]
         if views is not None:

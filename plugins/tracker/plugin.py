@@ -13,18 +13,7 @@ from pydantic import Field
 from sightd.engines.geometry import from_centre_size
 from sightd.engines.models.catalog import Catalog
 from sightd.plugins.activity.scene import View, change, is_other_scene, view_of
-from sightd.plugins.api import (
-    ConfigProblem,
-    Detections,
-    Duration,
-    Frame,
-    Keypoints,
-    Masks,
-    Plugin,
-    PluginConfig,
-    Results,
-    Tracks,
-)
+from sightd.plugins.api import ConfigProblem, Detections, Duration, Frame, Plugin, PluginConfig, Results, Tracks
 from sightd.plugins.tracker import camera_tracks
 from sightd.plugins.tracker.camera_tracks import ID, OBSERVED, WIDTH, CameraTracks, Reach, ended, moved
 from sightd.plugins.tracker.lifecycle import LifecycleRules, step
@@ -123,7 +112,7 @@ class Tracker(Plugin[TrackerConfig]):
 
     ByteTrack, OC-SORT and C-BIoU together, in seconds instead of frames, so that it does not matter which frames are
     analysed. Follows a camera that moves, and ends all tracks at a scene cut.
-    Masks and keypoints of the detections move with the tracks. No id is ever reused within a camera.
+    Masks, keypoints and oriented boxes of the detections move with the tracks. No id is ever reused within a camera.
 
     Threads: states are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget`
     exclude each other.
@@ -156,7 +145,7 @@ class Tracker(Plugin[TrackerConfig]):
             after, detection, carried = step(before, found, now, self._rules_for(found))
             ids = after.rows[:, ID].astype(np.int64)
             rows = np.where(ids > 0, detection, -1)  # those that are not confirmed have no id by which to be found
-            shapes = updated(before.shapes, ids, rows, found, results.get(Masks), results.get(Keypoints))
+            shapes = updated(before.shapes, ids, rows, found, results)
             self._cameras[frame.camera] = after = replace(after, shapes=shapes)
         return Results(camera_tracks.seen(after, detection, carried, self._reach))
 

@@ -1,4 +1,4 @@
-"""Masks and keypoints of tracks: those of the last detection that had some, moved with the track's box."""
+"""Masks, keypoints and oriented boxes of tracks: those of the last detection that had some, moved with the box."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sightd.plugins.api import Detections, FloatArray, IntArray, Keypoints, Masks, Tracks
+from sightd.plugins.api import Detections, FloatArray, IntArray, Keypoints, Masks, OrientedBoxes, Results, Tracks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackShapes:
-    """The shapes of tracks by id int64 [n], as last seen: boxes xyxy float32 [n, 4], and row by row masks and
-    keypoints; None if the detector finds none."""
+    """The shapes of tracks by id int64 [n], as last seen: boxes xyxy float32 [n, 4], and row by row masks,
+    keypoints and oriented boxes; None if the detector finds none."""
 
     ids: IntArray
     boxes: FloatArray
     masks: Masks | None
     keypoints: Keypoints | None
+    oriented: OrientedBoxes | None
 
     def rows_of(self, ids: IntArray) -> IntArray:
         """Returns the row of each id, -1 if it has none."""
@@ -30,12 +31,12 @@ def updated(
     ids: IntArray,
     detection: IntArray,
     found: Detections,
-    masks: Masks | None,
-    keypoints: Keypoints | None,
+    results: Results,
 ) -> TrackShapes | None:
     """Returns the shapes after a frame for the tracks with these ids [n]; `detection` [n] is each one's row in the
-    frame's results, or -1."""
-    if masks is None and keypoints is None:
+    detections `found` and the shapes of the frame's `results`, or -1."""
+    masks, keypoints, oriented = results.get(Masks), results.get(Keypoints), results.get(OrientedBoxes)
+    if masks is None and keypoints is None and oriented is None:
         return None
     known = np.full(len(ids), -1, np.int64) if before is None else before.rows_of(ids)
     seen = detection >= 0
@@ -50,6 +51,7 @@ def updated(
         boxes,
         None if masks is None else _masks(boxes, masks, before, detection, known),
         None if keypoints is None else _keypoints(keypoints, before, detection, known),
+        None if oriented is None else _oriented(boxes, oriented, before, detection, known),
     )
 
 
@@ -77,13 +79,24 @@ def _keypoints(keypoints: Keypoints, before: TrackShapes | None, detection: IntA
     return Keypoints(points, scores, keypoints.names, keypoints.skeleton)
 
 
+def _oriented(
+    boxes: FloatArray, oriented: OrientedBoxes, before: TrackShapes | None, detection: IntArray, known: IntArray
+) -> OrientedBoxes:
+    corners = OrientedBoxes.upright(boxes).corners
+    seen = detection >= 0
+    corners[seen] = oriented.corners[detection[seen]]
+    if before is not None and before.oriented is not None:
+        corners[~seen] = before.oriented.corners[known[~seen]]
+    return OrientedBoxes(corners)
+
+
 def with_shapes(tracks: Tracks, shapes: TrackShapes | None) -> Tracks:
     """Returns the tracks with their shapes, in their boxes."""
     if shapes is None:
         return tracks
     rows = shapes.rows_of(tracks.ids)
     has = rows >= 0
-    masks, keypoints = shapes.masks, shapes.keypoints
+    masks, keypoints, oriented = shapes.masks, shapes.keypoints, shapes.oriented
     if masks is not None:
         empty = Masks.none(tracks.boxes, masks.size)
         crops = [masks.crops[row] if row >= 0 else empty.crops[n] for n, row in enumerate(rows.tolist())]
@@ -94,4 +107,8 @@ def with_shapes(tracks: Tracks, shapes: TrackShapes | None) -> Tracks:
         moved = keypoints.select(rows[has]).moved(shapes.boxes[rows[has]], tracks.boxes[has])
         points[has], scores[has] = moved.points, moved.scores
         keypoints = Keypoints(points, scores, keypoints.names, keypoints.skeleton)
-    return replace(tracks, masks=masks, keypoints=keypoints)
+    if oriented is not None:
+        corners = OrientedBoxes.upright(tracks.boxes).corners
+        corners[has] = oriented.select(rows[has]).moved(shapes.boxes[rows[has]], tracks.boxes[has]).corners
+        oriented = OrientedBoxes(corners)
+    return replace(tracks, masks=masks, keypoints=keypoints, oriented=oriented)

@@ -74,7 +74,7 @@ def test_all_that_it_measures_runs_and_what_is_held_against_the_cpu_agrees(kerne
         gpu.device.close()
     compared = [row for row in rows if "against the CPU" in row.what or "boxes of GPU" in row.what]
     assert {row.verdict for row in compared} == {"ok"}, compared
-    assert len(compared) == 19
+    assert len(compared) == 20
     assert len([row for row in rows if "% of the copy" in row.figure]) == 7
     assert len([row for row in rows if "pictures/s" in row.figure and "feeds" not in row.what]) == 2
     assert len([row for row in rows if "beside" in row.figure]) == 1

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightd.engines.geometry import area, clip, from_centre_size, intersection, iou, to_centre_size
+from sightd.engines.geometry import (
+    area,
+    around,
+    clip,
+    from_centre_size,
+    intersection,
+    iou,
+    oriented_overlap,
+    to_centre_size,
+    turned,
+)
 from sightd.plugins.api import FloatArray
 
 corner = st.integers(-50, 50)
@@ -89,3 +101,43 @@ def test_centre_and_size_of_a_box() -> None:
 def test_no_box_is_no_trouble(function: object) -> None:
     assert callable(function)
     assert len(function(np.zeros((0, 4), np.float32))) == 0
+
+
+def prob_iou(one: Sequence[float], other: Sequence[float]) -> float:
+    """Returns ProbIoU of boxes (x, y, w, h, angle) from the paper's definitions, with matrices."""
+
+    def normal(x: float, y: float, w: float, h: float, angle: float) -> tuple[Any, Any]:
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return np.array([x, y]), turn @ np.diag([w * w / 12, h * h / 12]) @ turn.T
+
+    (mean, spread), (other_mean, other_spread) = normal(*one), normal(*other)
+    both, apart = (spread + other_spread) / 2, mean - other_mean
+    distance = apart @ np.linalg.inv(both) @ apart / 8
+    product = np.linalg.det(spread) * np.linalg.det(other_spread)
+    distance += np.log(np.linalg.det(both) / np.sqrt(product)) / 2
+    return float(1 - np.sqrt(max(1 - np.exp(-distance), 0)))
+
+
+place, side = st.floats(-30, 30), st.floats(1, 40)
+oriented = st.lists(st.tuples(place, place, side, side, st.floats(-4, 4)), min_size=1, max_size=4)
+
+
+@given(oriented, oriented)
+def test_oriented_boxes_overlap_as_their_normal_distributions_do(
+    rows: list[tuple[float, ...]], others: list[tuple[float, ...]]
+) -> None:
+    a, b = np.array(rows), np.array(others)
+    expected = [[prob_iou(one, other) for other in b.tolist()] for one in a.tolist()]
+    np.testing.assert_allclose(oriented_overlap(turned(a), turned(b)), expected, atol=1e-6)
+
+
+def test_corners_follow_the_outline_clockwise_on_the_screen() -> None:
+    upright, quarter = turned(np.array([[10, 20, 8, 2, 0], [10, 20, 8, 2, np.pi / 2]]))
+    np.testing.assert_allclose(upright, [[6, 19], [14, 19], [14, 21], [6, 21]])
+    np.testing.assert_allclose(quarter, [[11, 16], [11, 24], [9, 24], [9, 16]], atol=1e-9)
+    np.testing.assert_allclose(around(np.stack((upright, quarter))), [[6, 19, 14, 21], [9, 16, 11, 24]])
+
+
+def test_oriented_boxes_without_area_or_with_nan_overlap_nothing() -> None:
+    boxes = turned(np.array([[10, 10, 8, 0, 1], [10, 10, np.nan, 4, 0], [10, 10, 8, 2, 1]]))
+    assert oriented_overlap(boxes, boxes).round(6).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]

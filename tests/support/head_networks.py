@@ -213,6 +213,20 @@ def points(path: Path) -> Model:
     return _yolo(path, 6, keypoints=KeypointSpec(("head", "foot"), 3, ((0, 1),)))
 
 
+def oriented(path: Path) -> Model:
+    """Writes a model with the head "yolo-obb"."""
+    graph = _Graph()
+    boxes, values = _rows_of_yolo(graph, 1)
+    angle = graph.add("Mul", values, graph.constant(3, np.float32))
+    graph.add("Transpose", graph.add("Concat", boxes, angle, axis=2), perm=[0, 2, 1], output="output0")
+    graph.save(
+        path,
+        [_end("images", TensorProto.FLOAT, 3, HEIGHT, WIDTH)],
+        [_end("output0", TensorProto.FLOAT, 5 + len(LABELS), ROWS)],
+    )
+    return replace(_yolo(path, 0), head="yolo-obb")
+
+
 def query_masks(path: Path) -> Model:
     """Writes a model with the head "rf-detr" and a mask for each query."""
     graph = _Graph()

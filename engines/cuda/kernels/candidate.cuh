@@ -25,7 +25,7 @@ struct Candidates {
     Address counts;     // Counts [n]
     Address keys;       // unsigned 64 bits [n, capacity]: ascending with falling score, then with the index
     Address boxes;      // Candidate [n, capacity], unordered
-    Address points;     // float [n, capacity, 10], or 0
+    Address points;     // float [n, capacity, 10]: five landmarks, or four corners and zeros; or 0
     Address order;      // int [n, capacity]: candidates by rank
     int capacity;
     float width, height;  // of the model's input, pixels

@@ -190,13 +190,14 @@ struct Table {
     int picture_length, row_length, column_length;  // to the next one
 };
 
-// Boxes that need no grid, and their scores. `objectness`, `labels` and `counted` are optional.
+// Boxes that need no grid, and their scores. `objectness`, `labels`, `counted` and `angles` are optional.
 struct BoxHead {
     Table boxes;       // four columns, see `form`
     Table scores;      // a column per class, or with labels, one
     Table objectness;  // one column; multiplied by each score
     Table labels;      // one column: class ids, which start at `first_class`
     Table counted;     // one row and column: the number of rows that are valid
+    Table angles;      // one column, radians: boxes of centre and size are turned clockwise on the screen
     Address min_score;  // float [classes]
     float least;        // minimum of these
     int rows, columns;  // columns of scores
@@ -240,12 +241,38 @@ __device__ __forceinline__ int class_at(
     return known ? static_cast<int>(label) : -1;
 }
 
-__device__ __forceinline__ void box_at(const BoxHead& head, int picture, int row, float (&box)[4]) {
+// The corners follow the outline: those of the box at angle 0 from its top left one on.
+__device__ __forceinline__ void turn(
+    float x, float y, float width, float height, float angle, float (&corners)[8]) {
+    const float cosine = cosf(angle), sine = sinf(angle), half_width = width / 2.0f, half_height = height / 2.0f;
+    const float across[2] = {half_width * cosine, half_width * sine};
+    const float down[2] = {-half_height * sine, half_height * cosine};
+    for (int i = 0; i < 2; ++i) {
+        const float centre = i ? y : x;
+        corners[i] = centre + (-across[i] - down[i]), corners[2 + i] = centre + (across[i] - down[i]);
+        corners[4 + i] = centre + (across[i] + down[i]), corners[6 + i] = centre + (down[i] - across[i]);
+    }
+}
+
+// Sets the smallest box around the corners.
+__device__ __forceinline__ void box_around(const float (&corners)[8], float (&box)[4]) {
+    for (int i = 0; i < 2; ++i) {
+        box[i] = fminf(fminf(corners[i], corners[2 + i]), fminf(corners[4 + i], corners[6 + i]));
+        box[2 + i] = fmaxf(fmaxf(corners[i], corners[2 + i]), fmaxf(corners[4 + i], corners[6 + i]));
+    }
+}
+
+// Sets the box, and its corners if boxes have angles.
+__device__ __forceinline__ void box_at(
+    const BoxHead& head, int picture, int row, float (&box)[4], float (&corner)[8]) {
     const float size[2] = {head.width, head.height};
     const int swapped = head.form == CORNERS_YX;
     float at[4];
     for (int i = 0; i < 4; ++i) at[i] = value_at(head.boxes, picture, row, i ^ swapped) * size[i % 2];
-    if (head.form == CENTRE_SIZE) {
+    if (head.angles.tensor) {
+        turn(at[0], at[1], at[2], at[3], value_at(head.angles, picture, row, 0), corner);
+        box_around(corner, box);
+    } else if (head.form == CENTRE_SIZE) {
         corners(at[0], at[1], at[2], at[3], box);
     } else {
         for (int i = 0; i < 4; ++i) box[i] = at[i];
@@ -265,16 +292,19 @@ extern "C" __global__ void decode_boxes(const __grid_constant__ BoxHead head, Ca
     if (!(objectness >= head.least) || row >= valid_rows(head, picture)) return;
     const float* min_score = reinterpret_cast<const float*>(head.min_score);
     bool decoded = false;
-    float box[4] = {};
+    float box[4] = {}, corner[8] = {};
     for (int column = first; column < end; ++column) {
         const float score = objectness * score_at(head, picture, row, column);
         const int class_id = class_at(head, into, picture, row, column, score);
         if (class_id < 0 || !(score >= min_score[class_id])) continue;
         if (!decoded) {
             decoded = true;
-            box_at(head, picture, row, box);
+            box_at(head, picture, row, box, corner);
         }
-        append(into, picture, box, score, class_id, row * head.columns + column);
+        const int slot = append(into, picture, box, score, class_id, row * head.columns + column);
+        if (slot < 0 || !head.angles.tensor) continue;
+        float* points = row_of<float>(into.points, picture, 10 * into.capacity) + 10 * slot;
+        for (int i = 0; i < 10; ++i) points[i] = i < 8 ? corner[i] : 0.0f;
     }
 }
 

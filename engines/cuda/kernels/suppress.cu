@@ -17,6 +17,7 @@ struct Suppression {
     int by_class;        // 0: boxes of all classes compete
     int limit;
     float min_size;      // boxes whose shorter side is less than this, in source pixels, are not returned
+    int oriented;        // candidates compete by their corners, which are their points, instead of their boxes
 };
 
 // Position of the source in the model's input: input = source * scale + offset.
@@ -33,11 +34,43 @@ __device__ __forceinline__ double overlap(const Candidate& a, const Candidate& b
     return shared / (together < tiny ? tiny : together);  // NaN stays NaN, and exceeds no threshold
 }
 
+// The normal distribution that a rectangle stands for: covariance and centre.
+struct Spread {
+    double xx, yy, xy, area, x, y;
+};
+
+__device__ __forceinline__ Spread spread_of(const float* corner) {
+    const double across[2] = {
+        static_cast<double>(corner[2]) - corner[0], static_cast<double>(corner[3]) - corner[1]};
+    const double down[2] = {static_cast<double>(corner[6]) - corner[0], static_cast<double>(corner[7]) - corner[1]};
+    Spread of;
+    of.xx = (across[0] * across[0] + down[0] * down[0]) / 12.0;
+    of.yy = (across[1] * across[1] + down[1] * down[1]) / 12.0;
+    of.xy = (across[0] * across[1] + down[0] * down[1]) / 12.0;
+    of.area = fabs(across[0] * down[1] - across[1] * down[0]);
+    of.x = (static_cast<double>(corner[0]) + corner[2] + corner[4] + corner[6]) / 4.0;
+    of.y = (static_cast<double>(corner[1]) + corner[3] + corner[5] + corner[7]) / 4.0;
+    return of;
+}
+
+// ProbIoU of two rectangles of any angle (arXiv 2106.06072); the same formula as `oriented_overlap` of geometry.py.
+__device__ __forceinline__ double oriented_overlap(const Spread& a, const Spread& b) {
+    const double xx = a.xx + b.xx, yy = a.yy + b.yy, xy = a.xy + b.xy, x = a.x - b.x, y = a.y - b.y;
+    const double volume = xx * yy - xy * xy;
+    if (!(volume > 0.0)) return 0.0;
+    const double distance = (yy * x * x - 2.0 * xy * x * y + xx * y * y) / volume / 4.0;
+    const double alike = exp(-distance) * sqrt(a.area * b.area / 36.0 / volume);
+    return 1.0 - sqrt(fmax(1.0 - alike, 0.0));
+}
+
 // Returns whether two boxes cannot both be kept. float64 decides, but is rarely needed: if boxes do not touch, or if
 // float32 is further from the threshold than its possible error (some 20 units in the last place, 1.2e-6), float32 is
 // as good. Most cards have 32 to 64 times as many float32 units.
-__device__ __forceinline__ bool conflict(const Candidate& a, const Candidate& b, const Suppression& by) {
+__device__ __forceinline__ bool conflict(
+    const Candidate& a, const Candidate& b, const Suppression& by, const float* points) {
     if (by.by_class && a.class_id != b.class_id) return false;
+    if (by.oriented)
+        return oriented_overlap(spread_of(points + 10 * a.slot), spread_of(points + 10 * b.slot)) > by.max_iou;
     const float width = fminf(a.box[2], b.box[2]) - fmaxf(a.box[0], b.box[0]);
     const float height = fminf(a.box[3], b.box[3]) - fmaxf(a.box[1], b.box[1]);
     if (width <= 0.0f || height <= 0.0f) return false;
@@ -98,6 +131,7 @@ extern "C" __global__ void suppress(Candidates from, Suppression by) {
     const int* order = row_of<const int>(from.order, picture, from.capacity);
     int* kept = row_of<int>(by.kept, picture, from.capacity);
     const View view = reinterpret_cast<const View*>(by.views)[picture];
+    const float* points = row_of<const float>(from.points, picture, 10 * from.capacity);
     const bool suppresses = by.max_iou < 1.0;
     if (thread == 0) kept_count = given_count = 0;
 
@@ -110,11 +144,11 @@ extern "C" __global__ void suppress(Candidates from, Suppression by) {
 
         for (int pair = thread; suppresses && pair < kept_count * size; pair += threads) {
             const int j = pair % size;
-            if (j < here && conflict(candidates[kept[pair / size]], chunk[j], by)) atomicOr(&beaten, Mask(1) << j);
+            if (j < here && conflict(candidates[kept[pair / size]], chunk[j], by, points)) atomicOr(&beaten, Mask(1) << j);
         }
         for (int pair = thread; suppresses && pair < size * size; pair += threads) {
             const int i = pair / size, j = pair % size;
-            if (i < j && j < here && conflict(chunk[i], chunk[j], by)) atomicOr(&beats[i], Mask(1) << j);
+            if (i < j && j < here && conflict(chunk[i], chunk[j], by, points)) atomicOr(&beats[i], Mask(1) << j);
         }
         __syncthreads();
 

@@ -70,6 +70,7 @@ class _Parts:
     objectness: Table = _NONE
     labels: Table = _NONE
     counted: Table = _NONE
+    angles: Table = _NONE
     first_class: int = 0
     form: BoxForm = BoxForm.CORNERS
     pixels: bool = True
@@ -142,13 +143,24 @@ class _Reader:
 
 
 def _yolo(reader: _Reader) -> _Parts:
+    return _raw(reader, reader.ignored)
+
+
+def _yolo_obb(reader: _Reader) -> _Parts:
+    parts, tensor = _raw(reader, 1), reader.only()
+    after = reader.columns if parts.boxes.row_length == 1 else reader.rows
+    return replace(parts, angles=after(tensor, 4 + reader.classes))
+
+
+def _raw(reader: _Reader, after: int) -> _Parts:
+    """Reads four columns of boxes and those of the classes, with `after` more, in either order of the axes."""
     tensor = reader.only()
     batch, first, second = tensor.shape
-    width = 4 + reader.classes + reader.ignored
+    width = 4 + reader.classes + after
     if first == width:
         parts = second, reader.classes, reader.columns(tensor), reader.columns(tensor, 4)
     else:
-        reader.require_classes((second if second == width else min(first, second)) - 4 - reader.ignored)
+        reader.require_classes((second if second == width else min(first, second)) - 4 - after)
         parts = first, reader.classes, reader.rows(tensor), reader.rows(tensor, 4)
     return _Parts(batch, *parts, form=BoxForm.CENTRE_SIZE)
 
@@ -168,6 +180,15 @@ def _yolo_end_to_end(reader: _Reader) -> _Parts:
         raise reader.mismatch()
     boxes, scores, labels = (reader.rows(tensor, first) for first in (0, 4, 5))
     return _Parts(batch, rows, 1, boxes, scores, labels=labels)
+
+
+def _yolo_obb_end_to_end(reader: _Reader) -> _Parts:
+    tensor = reader.only()
+    batch, rows, width = tensor.shape
+    if width != 7:
+        raise reader.mismatch()
+    boxes, scores, labels, angles = (reader.rows(tensor, first) for first in (0, 4, 5, 6))
+    return _Parts(batch, rows, 1, boxes, scores, labels=labels, angles=angles, form=BoxForm.CENTRE_SIZE)
 
 
 def _yolo_nas(reader: _Reader) -> _Parts:
@@ -249,6 +270,8 @@ BOX_HEADS: Mapping[str, Callable[[_Reader], _Parts]] = {
     "yolo": _yolo,
     "yolov5": _yolov5,
     "yolo-end-to-end": _yolo_end_to_end,
+    "yolo-obb": _yolo_obb,
+    "yolo-obb-end-to-end": _yolo_obb_end_to_end,
     "yolo-nas": _yolo_nas,
     "detr": _detr,
     "rf-detr": _rf_detr,
@@ -269,6 +292,7 @@ def box_layout(head: str, outputs: Outputs, spec: InputSpec, classes: int, ignor
         objectness=parts.objectness,
         labels=parts.labels,
         counted=parts.counted,
+        angles=parts.angles,
         rows=parts.rows,
         columns=parts.columns,
         classes=classes,

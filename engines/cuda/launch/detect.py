@@ -17,13 +17,13 @@ from sightd.engines.cuda.launch.grid_heads import GRID_HEADS
 from sightd.engines.cuda.launch.heads import HeadLayout, HeadMismatchError, Outputs
 from sightd.engines.cuda.launch.layout import CANDIDATE, CANDIDATES, COUNTS, SUPPRESSION, VIEW, record
 from sightd.engines.errors import EngineError
-from sightd.engines.heads import CORNER, ROUNDING, WRONG_HEAD, only_in_corner, wrong_boxes
+from sightd.engines.heads import CORNER, ROUNDING, WRONG_HEAD, is_oriented, only_in_corner, wrong_boxes
 from sightd.engines.model import InputSpec
 from sightd.engines.preprocess import Geometry
 
 
 class CandidateBuffers:
-    """Memory for `room` candidates for each of `pictures` images, optionally with five landmarks each (`points`)."""
+    """Memory for `room` candidates for each of `pictures` images, optionally with five points each (`points`)."""
 
     def __init__(self, device: Device, pictures: int, room: int, points: bool) -> None:
         self._device = device
@@ -113,8 +113,9 @@ class BoxSelection:
 class RawBoxes:
     """The boxes of one image, best first; new arrays, in source pixels.
 
-    boxes xyxy float32 [n, 4] · scores float32 [n] · class_ids int64 [n] · points float32 [n, 5, 2] or None · rows int64
-    [n]: row of the model's output that each box came from, for heads whose output has one row per box.
+    boxes xyxy float32 [n, 4] · scores float32 [n] · class_ids int64 [n] · points float32 [n, 5, 2] or None: a face's
+    landmarks, or for heads with oriented boxes their corners and a fifth point without meaning · rows int64 [n]: row of
+    the model's output that each box came from, for heads whose output has one row per box.
     """
 
     boxes: NDArray[np.float32]
@@ -138,7 +139,7 @@ class Detect:
     """The head of one detector in one GPU pipeline. Use from one thread. `min_score` [classes] is the minimum score per
     class; `ignored` is `Model.extra_columns`.
 
-    Device memory: about 44 bytes per candidate (YuNet: 84) for each of `max_batch` images.
+    Device memory: about 44 bytes per candidate (YuNet and oriented boxes: 84) for each of `max_batch` images.
     """
 
     def __init__(
@@ -158,7 +159,8 @@ class Detect:
         self._least = np.float32(min_score.min())
         self._classes = len(min_score)
         self._max_batch = max_batch
-        points = head == "yunet"
+        self._oriented = is_oriented(head)
+        points = head == "yunet" or self._oriented
         self._views = Staging(device, VIEW, max_batch)
         self._candidates = CandidateBuffers(device, max_batch, room, points)
         self._min_score = Staging(device, np.dtype(np.float32), self._classes)
@@ -241,6 +243,7 @@ class Detect:
             by_class=choice.by_class,
             limit=choice.limit,
             min_size=choice.min_size,
+            oriented=self._oriented,
         )
         self._suppress.launch((1, count, 1), SUPPRESS_BLOCK, into, by.tobytes(), stream=stream)
 

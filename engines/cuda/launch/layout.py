@@ -120,6 +120,7 @@ BOX_HEAD = np.dtype(
         ("objectness", TABLE),
         ("labels", TABLE),
         ("counted", TABLE),
+        ("angles", TABLE),
         ("min_score", "<u8"),
         ("least", "<f4"),
         ("rows", "<i4"),
@@ -146,6 +147,7 @@ SUPPRESSION = np.dtype(
         ("by_class", "<i4"),
         ("limit", "<i4"),
         ("min_size", "<f4"),
+        ("oriented", "<i4"),
     ],
     align=True,
 )

@@ -33,13 +33,15 @@ class Candidates:
     """Boxes xyxy float32 [n, 4] in pixels of the model's input, scores float32 [n], class_ids int64 [n].
 
     A box that reaches the least score in several classes appears once for each of them. `rows` int64 [n] are those of
-    the model's output, by which its mask and keypoints are found; None from heads that have neither.
+    the model's output, by which its mask and keypoints are found; None from heads that have neither. `corners` float32
+    [n, 4, 2] are those of oriented boxes, which `boxes` are around; None from heads whose boxes are upright.
     """
 
     boxes: FloatArray
     scores: FloatArray
     class_ids: IntArray
     rows: IntArray | None = None
+    corners: FloatArray | None = None
 
 
 Head = Callable[[Mapping[str, Tensor], InputSpec, FloatArray], list[Candidates]]

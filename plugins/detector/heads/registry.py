@@ -28,6 +28,8 @@ HEADS: dict[str, Head] = {
     "yolo": yolo.decode,
     "yolov5": yolo.decode_v5,
     "yolo-end-to-end": yolo.decode_end_to_end,
+    "yolo-obb": yolo.decode_oriented,
+    "yolo-obb-end-to-end": yolo.decode_oriented_end_to_end,
     "yolo-nas": ssd.decode_pixels,
     "detr": detr.decode,
     "rf-detr": detr.decode_rf,

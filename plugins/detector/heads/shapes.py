@@ -92,9 +92,7 @@ class ShapeReader:
             none = np.zeros((0, len(described.names), 2), np.float32)
             return Keypoints(none, none[..., 0], described.names, described.skeleton)
         values = self._columns(outputs, reported).reshape(-1, len(described.names), described.values)
-        geometry = reported.geometry
-        points = values[..., :2] - np.array((geometry.offset_x, geometry.offset_y), np.float32)
-        points /= np.array((geometry.scale_x, geometry.scale_y), np.float32)
+        points = reported.geometry.points_to_source(values[..., :2])
         scores = values[..., 2] if described.values == 3 else np.ones(values.shape[:2], np.float32)
         if not np.isfinite(values).all() or scores.min(initial=0) < -ROUNDING or scores.max(initial=0) > 1 + ROUNDING:
             raise PluginError(f"head {self._model.head!r}: the visibility of keypoints is not 0 to 1: {WRONG_HEAD}")

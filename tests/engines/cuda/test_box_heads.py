@@ -76,6 +76,24 @@ def yolo_end_to_end(rng: np.random.Generator) -> Outputs:
     return {"output0": np.concatenate((corners(rng), scores[..., None], classes[..., None]), axis=2)}
 
 
+def angles(rng: np.random.Generator, rows: Array) -> Array:
+    """Returns an angle for each of the boxes [batch, n, 4]; those of a heap have about the same."""
+    found: Array = rows[..., :1] / 20 + rng.normal(0, 0.05, (BATCH, ROWS, 1))
+    return found
+
+
+def yolo_obb(rng: np.random.Generator) -> Outputs:
+    boxes = centres(rng)
+    rows = np.concatenate((boxes, class_scores(rng), angles(rng, boxes)), axis=2)
+    return {"output0": rows.transpose(0, 2, 1)}
+
+
+def yolo_obb_end_to_end(rng: np.random.Generator) -> Outputs:
+    boxes, (scores, classes) = centres(rng), best(rng)
+    parts = boxes, scores[..., None], classes[..., None], angles(rng, boxes)
+    return {"output0": np.concatenate(parts, axis=2)}
+
+
 def yolo_nas(rng: np.random.Generator) -> Outputs:
     return {"scores_of_913": class_scores(rng), "boxes_of_904": corners(rng)}
 
@@ -116,6 +134,8 @@ FAMILIES: Mapping[str, Callable[[np.random.Generator], Outputs]] = {
     "yolo": yolo,
     "yolov5": yolov5,
     "yolo-end-to-end": yolo_end_to_end,
+    "yolo-obb": yolo_obb,
+    "yolo-obb-end-to-end": yolo_obb_end_to_end,
     "yolo-nas": yolo_nas,
     "detr": detr,
     "rf-detr": rf_detr,
@@ -178,6 +198,9 @@ def assert_as_on_the_cpu(
         np.testing.assert_array_equal(mine.class_ids, expected.class_ids)
         np.testing.assert_allclose(mine.scores, expected.scores, rtol=3e-6)
         np.testing.assert_allclose(mine.boxes, expected.boxes, rtol=2e-6, atol=1e-3)
+        assert (mine.points is None) is (expected.points is None)
+        if mine.points is not None and expected.points is not None:
+            np.testing.assert_allclose(mine.points[:, :4], expected.points, rtol=2e-6, atol=1e-3)
     return ours
 
 
@@ -197,13 +220,24 @@ def test_every_head_has_a_kernel() -> None:
     assert {*BOX_HEADS, *GRID_HEADS} == {*HEAD_FORMATS, "yunet"}
 
 
-def test_yolo_is_read_whichever_axis_comes_first() -> None:
-    outputs = made("yolo")
+@pytest.mark.parametrize("head", ["yolo", "yolo-obb"])
+def test_yolo_is_read_whichever_axis_comes_first(head: str) -> None:
+    outputs = made(head)
     turned = {"output0": np.ascontiguousarray(outputs["output0"].transpose(0, 2, 1))}
-    results = assert_as_on_the_cpu(turned, model("yolo"))
-    for one, other in zip(results, found(outputs, model("yolo"), 0.3, choice_for("yolo")), strict=True):
+    results = assert_as_on_the_cpu(turned, model(head))
+    for one, other in zip(results, found(outputs, model(head), 0.3, choice_for(head)), strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_oriented_boxes_are_suppressed_by_their_corners_and_not_by_the_boxes_around_them() -> None:
+    """Two thin objects cross; a third lies along the first."""
+    rows = [
+        [40, 30, 40, 6, score, *[0] * (CLASSES - 1), angle] for score, angle in ((0.9, 0.8), (0.8, 2.3), (0.7, 0.9))
+    ]
+    outputs = {"output0": np.ascontiguousarray(np.array([rows], np.float32).transpose(0, 2, 1))}
+    (result,) = assert_as_on_the_cpu(outputs, model("yolo-obb"))
+    assert result.rows.tolist() == [0, 1]
 
 
 def test_as_many_rows_as_columns_are_read_as_columns_first() -> None:
@@ -292,7 +326,7 @@ def test_outputs_of_another_form_are_refused_with_what_was_found(head: str) -> N
         head_of(model(head))(outputs, SPEC, np.full(CLASSES, 0.3, np.float32))
 
 
-@pytest.mark.parametrize("head", ["yolo", "yolov5", "yolo-nas", "detr", "rf-detr", "ultralytics-detr"])
+@pytest.mark.parametrize("head", ["yolo", "yolov5", "yolo-obb", "yolo-nas", "detr", "rf-detr", "ultralytics-detr"])
 def test_another_number_of_classes_is_refused(head: str) -> None:
     with pytest.raises(HeadMismatchError, match=rf"scores \d+ classes, but there are {CLASSES + 3} labels"):
         found(made(head), model(head, labels=CLASSES + 3), 0.3, choice_for(head))

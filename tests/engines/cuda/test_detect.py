@@ -63,8 +63,18 @@ def selected(candidates: Candidates, choice: BoxSelection, geometry: Geometry) -
     if choice.classes is not None:
         wanted &= np.isin(candidates.class_ids, list(choice.classes))
     classes = candidates.class_ids if choice.by_class else None
-    kept = nms(candidates.boxes, candidates.scores, classes, choice.max_iou, limit=choice.limit, wanted=wanted)
-    return RawBoxes(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], None, kept)
+    corners = candidates.corners
+    kept = nms(
+        candidates.boxes,
+        candidates.scores,
+        classes,
+        choice.max_iou,
+        limit=choice.limit,
+        wanted=wanted,
+        corners=corners,
+    )
+    points = None if corners is None else geometry.points_to_source(corners[kept])
+    return RawBoxes(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], points, kept)
 
 
 def assert_as_on_the_cpu(

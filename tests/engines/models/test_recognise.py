@@ -45,6 +45,9 @@ def named(count: int) -> Stated:
         ({"output0": (7 + 32, CELLS), "output1": (32, 16, 24)}, ultralytics("segment"), "yolo", 32),
         ({"output0": (300, 6 + 32), "output1": (32, 16, 24)}, ultralytics("segment"), "yolo-end-to-end", 32),
         ({"output0": (7 + 51, CELLS)}, ultralytics("pose", kpt_shape="[17, 3]"), "yolo", 51),
+        ({"output0": (8, CELLS)}, ultralytics("obb"), "yolo-obb", 0),
+        ({"output0": (300, 7)}, ultralytics("obb", end2end="True"), "yolo-obb-end-to-end", 0),
+        ({"output0": (300, 7)}, ultralytics("obb", args="{'nms': True}"), "yolo-obb-end-to-end", 0),
         ({"output0": (3 * CELLS, 7)}, YOLOV5, "yolov5", 0),
     ],
 )
@@ -203,7 +206,6 @@ def test_what_is_stated_must_not_contradict_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "complaint"),
     [
-        (ultralytics("obb"), "oriented boxes are not supported"),
         (ultralytics("classify"), "use it with the classifier plug-in"),
         (ultralytics(channels="1"), "takes images of 1 channels"),
     ],

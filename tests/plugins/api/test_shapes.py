@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightd.plugins.api import Detections, JsonOptions, Keypoints, Masks, PrivacyMask, Results, merged_json
+from sightd.plugins.api import (
+    Detections,
+    JsonOptions,
+    Keypoints,
+    Masks,
+    OrientedBoxes,
+    PrivacyMask,
+    Results,
+    merged_json,
+)
 
 SIZE = (40, 30)
 """Width and height of the frame."""
@@ -127,6 +136,28 @@ def test_other_keypoints_are_refused() -> None:
         Keypoints(np.zeros((1, 1, 2), np.float32), np.zeros((1, 1), np.float32), ("a",), ((0, 1),))
 
 
+def test_oriented_boxes_move_and_stretch_with_the_box_around_them() -> None:
+    corners = np.array([[[10, 20], [20, 10], [30, 20], [20, 30]]], np.float32)
+    before, after = np.array([[10, 10, 30, 30]], np.float32), np.array([[0, 50, 40, 60]], np.float32)
+    moved = OrientedBoxes(corners).moved(before, after)
+    np.testing.assert_allclose(moved.corners, [[[0, 55], [20, 50], [40, 55], [20, 60]]])
+    assert OrientedBoxes.upright(before).corners.tolist() == [[[10, 10], [30, 10], [30, 30], [10, 30]]]
+
+
+def test_other_oriented_boxes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected \[n, 4, 2\]"):
+        OrientedBoxes(np.zeros((1, 5), np.float32))
+
+
+def test_the_json_form_has_the_corners_of_oriented_boxes() -> None:
+    boxes = np.array([[1, 1, 3, 3]], np.float32)
+    found = Detections(boxes, np.ones(1, np.float32), np.array([0]), ("ship",))
+    form, problems = merged_json(Results(found, OrientedBoxes.upright(boxes)), JsonOptions())
+    assert problems == ()
+    (one,) = json.loads(json.dumps(form))["detections"]
+    assert one["corners"] == [[1, 1], [3, 1], [3, 3], [1, 3]]
+
+
 def test_the_json_form_has_masks_and_keypoints_in_each_detection() -> None:
     boxes = np.array([[1, 1, 3, 3], [0, 0, 2, 2]], np.float32)
     found = Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 0]), ("person",))
@@ -153,8 +184,9 @@ def test_masks_go_when_another_plug_in_replaces_the_detections() -> None:
     boxes = np.array([[1, 1, 3, 3]], np.float32)
     found = Detections(boxes, np.ones(1, np.float32), np.array([0]), ("person",))
     points = Keypoints(np.ones((1, 1, 2), np.float32), np.ones((1, 1), np.float32), ("nose",))
-    first = Results(found, Masks(boxes, (np.ones((1, 1), np.bool_),), (4, 4)), points)
+    first = Results(found, Masks(boxes, (np.ones((1, 1), np.bool_),), (4, 4)), points, OrientedBoxes.upright(boxes))
     later = first.merged(Results(Detections.none()))
     assert Masks not in later
     assert Keypoints not in later
+    assert OrientedBoxes not in later
     assert Masks in first.merged(Results(PrivacyMask(boxes)))

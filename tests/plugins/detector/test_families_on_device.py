@@ -37,6 +37,7 @@ from tests.support.head_networks import (
     WIDTH,
     bytes_with_colours_last,
     halves,
+    oriented,
     points,
     prototypes,
     query_masks,
@@ -178,6 +179,25 @@ def test_masks_of_queries_are_those_of_the_cpu(kernels: bytes) -> None:
 @on_stand_in()
 def test_keypoints_are_those_of_the_cpu(kernels: bytes) -> None:
     assert_same_shapes(points)
+
+
+@on_stand_in()
+def test_oriented_boxes_are_those_of_the_cpu(kernels: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        on_device, on_cpu = engines(gpu, oriented(Path(folder) / "made.onnx"), largest_batch=3)
+        by_device, by_host = object_detector(on_device), object_detector(on_cpu)
+        assert isinstance(by_device, DeviceObjectDetector)
+        images = framed(pictures(*SIZES))
+        for one, other in zip(by_device.shaped(images), by_host.shaped(images), strict=True):
+            compare(one.detections, other.detections)
+            assert one.oriented is not None
+            assert other.oriented is not None
+            assert len(other.oriented) == len(other) > 5
+            np.testing.assert_allclose(one.oriented.corners, other.oriented.corners, atol=2e-3)
+        by_device.close()
+        gpu.device.close()
+        assert not alive()
 
 
 @pytest.mark.usefixtures("_deim")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sightd.engines.geometry import iou
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import Detections, Frame, Keypoints, Masks, Results, Tracks
+from sightd.plugins.api import Detections, Frame, Keypoints, Masks, OrientedBoxes, Results, Tracks
 from sightd.plugins.testing import check_plugin
 from sightd.plugins.tracker import Tracker, TrackerConfig
 from tests.plugins.activity.test_scene import picture
@@ -555,6 +555,25 @@ def test_a_track_keeps_its_shape_while_its_object_is_out_of_sight_or_found_witho
         assert tracks.keypoints.scores[0, 0] == pytest.approx(0.8)
 
 
+def test_oriented_boxes_move_with_the_track_and_stay_while_the_object_is_out_of_sight() -> None:
+    one = tracker()
+    for step in range(5):
+        found = detections([np.array((100 + 20 * step, 100, 180 + 20 * step, 300))] if step < 4 else [])
+        x1, y1, x2, y2 = found.boxes.T
+        diamond = np.stack(((x1, (y1 + y2) / 2), ((x1 + x2) / 2, y1), (x2, (y1 + y2) / 2), ((x1 + x2) / 2, y2)))
+        turned = OrientedBoxes(diamond.transpose(2, 0, 1).astype(np.float32))
+        (result,) = one.process([frame(0, step / 10)], [Results(found, turned)])
+    lost = result.get(Tracks)
+    assert lost is not None
+    for tracks in (lost, predicted(one, 0.5)):
+        assert len(tracks) == 1
+        assert tracks.oriented is not None
+        left, top, right, bottom = tracks.boxes[0].tolist()
+        middle = (left + right) / 2, (top + bottom) / 2
+        expected = [(left, middle[1]), (middle[0], top), (right, middle[1]), (middle[0], bottom)]
+        np.testing.assert_allclose(tracks.oriented.corners[0], expected, atol=1e-3)
+
+
 def test_tracks_of_a_detector_without_shapes_have_none() -> None:
     tracks = look(tracker(), 0.0, detections([box(200, 300)]))
-    assert (tracks.masks, tracks.keypoints) == (None, None)
+    assert (tracks.masks, tracks.keypoints, tracks.oriented) == (None, None, None)

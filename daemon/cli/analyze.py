@@ -28,16 +28,26 @@ A source is an image, a video, or a folder, including its subfolders. The images
 by the numbers in their names; tracks end with a sequence. Files that are neither images nor videos are listed and
 skipped. Each line of the output is one frame:
   {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
-   "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}],
+   "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3,
+                   "carried": true, "mask": {"size": [height, width], "counts": "52203"}, "classification": […],
+                   "keypoints": [[x, y, score], …], "corners": [[x, y] × 4]}],
+   "keypoint_names": ["nose", …], "skeleton": [[0, 1], …],
    "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
-              "similarity": 0.71, "margin": 0.6, "reason": …}],
-   "classification": [{"label": "tabby", "class_id": 281, "score": 0.83}, …]}
-Boxes are in pixels of the displayed frame: upright, with square pixels; width and height are those of the frame. If
-objects are classified, each classified detection has its own classification. Plug-ins of other packages can add keys,
-and "events". Bytes of a file name that are not UTF-8 are escaped (\\udc80 to \\udcff). Missing, broken or incomplete
-sources are reported; their readable part and all other sources are analysed. After Ctrl-C or SIGTERM, all files written
-so far are complete. Existing files are replaced only when the new file is complete; if that fails, they are left
-unchanged.
+              "similarity": 0.71, "margin": 0.6, "reason": …, "embedding": […]}],
+   "classification": [{"label": "tabby", "class_id": 281, "score": 0.83}, …],
+   "events": [{"kind": "motion.began", "facts": {…}}]}
+Boxes are in pixels of the displayed frame: upright, with square pixels; width and height are those of the frame. A
+detection has the keys in its second and third line only if the chain finds such things:
+  carried   true if the model did not look at the object's place on this frame (options look and gate)
+  mask      the area that the object covers, or null: COCO's run lengths for the whole frame, which
+            pycocotools.mask.decode reads
+  keypoints in the order of keypoint_names; skeleton lists the pairs of them that are joined
+  corners   those of an oriented box; box is then the upright box around it
+Embeddings need --embeddings. Plug-ins of other packages can add keys, and events.
+
+Bytes of a file name that are not UTF-8 are escaped (\\udc80 to \\udcff). Missing, broken or incomplete sources are
+reported; their readable part and all other sources are analysed. After Ctrl-C or SIGTERM, all files written so far are
+complete. Existing files are replaced only when the new file is complete; if that fails, they are left unchanged.
 
 exit codes: 0 success, 1 a source failed, 2 invalid configuration, 3 a required component is missing
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +21,25 @@ import pytest
 import yaml
 
 from sightd.daemon.cli.main import main
-from sightd.daemon.tools.media import PICTURES
-from sightd.plugins.api import ENTRY_POINT_GROUP, Frame, JsonOptions, JsonValue, Plugin, PluginConfig, Results
+from sightd.daemon.tools.analyze.job import Record
+from sightd.daemon.tools.media import PICTURES, Item
+from sightd.plugins.api import (
+    ENTRY_POINT_GROUP,
+    Classification,
+    Detections,
+    Event,
+    Events,
+    Faces,
+    Frame,
+    JsonOptions,
+    JsonValue,
+    Keypoints,
+    Masks,
+    OrientedBoxes,
+    Plugin,
+    PluginConfig,
+    Results,
+)
 from sightd.plugins.configuration import registry
 from tests.daemon.config.examples import write_exported
 from tests.daemon.tools.test_media import write_picture, write_video
@@ -70,6 +88,43 @@ def test_writes_a_line_for_each_frame_with_its_detections_and_their_tracks(confi
         [found] = line["detections"]
         assert found["box"] == pytest.approx([16, 12, 48, 36], abs=0.5)
         assert (found["class"], found["class_id"], found["track"]) == ("thing", 0, 1)
+
+
+def keys_of(value: object) -> set[str]:
+    """Returns all keys in a JSON value."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value))
+    return set(value).union(*map(keys_of, value.values())) if isinstance(value, dict) else set()
+
+
+def everything() -> Results:
+    """Returns results of all types with a JSON form, each in full."""
+    boxes, one, numbers = np.ones((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64)
+    carried = np.ones(1, np.bool_)
+    return Results(
+        Detections(boxes, one, numbers, ("person",), carried),
+        Masks(boxes, (np.ones((1, 1), np.bool_),), (64, 48)),
+        Keypoints(np.ones((1, 2, 2), np.float32), np.ones((1, 2), np.float32), ("nose", "ear"), ((0, 1),)),
+        OrientedBoxes.upright(boxes),
+        Classification(
+            np.repeat(boxes, 2, axis=0),
+            np.full(2, -1),
+            np.array([0, -1]),
+            np.zeros((2, 1), np.int64),
+            np.ones((2, 1), np.float32),
+            ("tabby",),
+        ),
+        Faces(boxes, one, np.ones((1, 5, 2), np.float32), one, numbers, ("Ada",), one, one, ("",), boxes),
+        Events((Event("motion.began", {}),)),
+    )
+
+
+def test_the_help_lists_exactly_the_keys_that_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["analyze", "--help"])
+    listed = set(re.findall(r'"(\w+)":', capsys.readouterr().out))
+    item = Item("a.png", Frame.of(np.zeros((48, 64, 3), np.uint8), pts=0.0))
+    assert listed == keys_of(dict(Record.of(item, everything(), JsonOptions(embeddings=True)).values))
 
 
 def test_options_and_chain_can_be_set_from_the_command_line(config: Path, tmp_path: Path) -> None:

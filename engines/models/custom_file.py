@@ -242,6 +242,40 @@ def classifier_from_file(
     )
 
 
+def embedder_from_file(
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    colour: ColourOrder = ColourOrder.RGB,
+    scale: float = 1 / 255,
+    mean: Triple = (0.485, 0.456, 0.406),
+    std: Triple = (0.229, 0.224, 0.225),
+) -> Model:
+    """Builds a model from an ONNX file that outputs one vector per image [batch, n], which is similar for images of one
+    object. `size` and the preprocessing are as in `classifier_from_file`. Raises ModelFileError if the file cannot be
+    read or has another form."""
+    ends = read_io_spec(path)
+    name, width, height = _picture(path, ends.inputs, size)
+    match list(ends.outputs.values()):
+        case [(_, _)] | [(_, _, 1, 1)]:
+            pass
+        case _:
+            raise ModelFileError(
+                f"{path} has the output {text(ends.outputs)}; an embedder has one vector per image [batch, n]"
+            )
+    if last_operation(path) in ("Softmax", "Sigmoid"):
+        raise ModelFileError(f"{path} ends in scores of classes; an embedder ends in the features before them")
+    return Model(
+        name=path.stem,
+        role="embedder",
+        head="embedding",
+        licence=_OWN_LICENCE,
+        input=InputSpec(name, width, height, colour, Resize.STRETCH, scale, mean, std),
+        summary=f"your own file {path.name}",
+        path=path,
+    )
+
+
 def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | None) -> tuple[str, int, int]:
     """Returns name, width and height of the file's only input, an image."""
     match list(inputs.items()):

@@ -21,6 +21,7 @@ class Converter:
 CONVERTERS: Mapping[str, Converter] = {
     "tensorflow-ssd": Converter(1, ssd.convert),
     "pytorch-mobilenet-v2": Converter(1, mobilenet.convert),
+    "pytorch-mobilenet-v2-embedder": Converter(1, mobilenet.convert_embedder),
     "keras-vgg16": Converter(1, vgg.convert),
     "multistyle26": Converter(1, style_network.convert),
     "opencv-zoo-yunet": Converter(1, opencv_zoo.convert_yunet),

@@ -5,7 +5,7 @@ Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from sightd.engines.models.convert.torch_weights import read_weights
 
 _BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Table 2 of the paper: expansion factor, channels, number of blocks, stride of the first block."""
+_EMBEDDED, _STRIDE, _STRIPS = 3, 8, 8
+"""The embedder's blocks, the stride of their output, and the strips over which that is averaged."""
 _EPSILON = 1e-5
 _SIX = np.array(0, np.float32), np.array(6, np.float32)
 """Range of the activations (ReLU6)."""
@@ -30,26 +32,50 @@ def convert(source: Path, target: Path) -> None:
     Raises ConversionError if the file contains another model."""
     weights = read_weights(source)
     try:
-        graph, classes = _built(weights)
+        graph, classes = _classifier(weights)
     except (KeyError, ValueError) as error:
         raise ConversionError(f"{source.name} is not MobileNet v2: {error}") from error
     graph.save(target, {"image": [3, 224, 224]}, {"logits": [classes]}, "MobileNet v2, converted by sightd")
 
 
-def _built(weights: Weights) -> tuple[OnnxGraph, int]:
+def convert_embedder(source: Path, target: Path) -> None:
+    """Converts the first blocks of the published file to a model from `image` [b, 3, 128, 64] (RGB, normalised) to
+    `embedding` [b, 256]: the means of their 32 channels in 8 horizontal strips, which show colours and patterns from
+    head to foot. Later blocks show what kind of thing it is, and less which one. Raises ConversionError as `convert`
+    does."""
+    weights = read_weights(source)
+    graph = OnnxGraph("mobilenet-v2-embedder")
+    try:
+        x, _ = _blocks(graph, weights, _BLOCKS[:_EMBEDDED])
+    except (KeyError, ValueError) as error:
+        raise ConversionError(f"{source.name} is not MobileNet v2: {error}") from error
+    rows, columns = 128 // _STRIDE, 64 // _STRIDE
+    strip = [rows // _STRIPS, columns]
+    graph.add("Flatten", [graph.add("AveragePool", [x], kernel_shape=strip, strides=strip)], "embedding")
+    shapes = {"image": [3, 128, 64]}, {"embedding": [_BLOCKS[_EMBEDDED - 1][1] * _STRIPS]}
+    graph.save(target, *shapes, "first blocks of MobileNet v2, converted by sightd")
+
+
+def _classifier(weights: Weights) -> tuple[OnnxGraph, int]:
     graph = OnnxGraph("mobilenet-v2")
-    x = _convolution(graph, weights, "image", "features.0.0", "features.0.1", stride=2)
-    number, channels = 1, 32
-    for expansion, wider, count, stride in _BLOCKS:
-        for n in range(count):
-            block = _block(graph, weights, x, f"features.{number}.conv", expansion, stride if n == 0 else 1)
-            x = graph.add("Add", [x, block]) if n > 0 and channels == wider else block
-            number, channels = number + 1, wider
+    x, number = _blocks(graph, weights, _BLOCKS)
     x = _convolution(graph, weights, x, f"features.{number}.0", f"features.{number}.1")
     features = graph.add("Flatten", [graph.add("GlobalAveragePool", [x])], "features")
     matrix, shift = weights["classifier.1.weight"], weights["classifier.1.bias"]
     graph.add("Gemm", [features, matrix, shift], "logits", transB=1)
     return graph, len(shift)
+
+
+def _blocks(graph: OnnxGraph, weights: Weights, blocks: Sequence[tuple[int, int, int, int]]) -> tuple[str, int]:
+    """Adds the first convolution and blocks; returns the name of their output and the number of the next layer."""
+    x = _convolution(graph, weights, "image", "features.0.0", "features.0.1", stride=2)
+    number, channels = 1, 32
+    for expansion, wider, count, stride in blocks:
+        for n in range(count):
+            block = _block(graph, weights, x, f"features.{number}.conv", expansion, stride if n == 0 else 1)
+            x = graph.add("Add", [x, block]) if n > 0 and channels == wider else block
+            number, channels = number + 1, wider
+    return x, number
 
 
 def _block(graph: OnnxGraph, weights: Weights, x: str, name: str, expansion: int, stride: int) -> str:

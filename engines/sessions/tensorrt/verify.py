@@ -125,7 +125,7 @@ def verifier_for(role: str, reader: BoxReader | None = None) -> Verifier:
     BackendUnavailableError if there is none."""
     if reader is not None:
         return boxes_verifier(reader)
-    if role in ("face-embedder", "classifier"):
+    if role in ("face-embedder", "embedder", "classifier"):
         return embeddings_verifier
     if role == "style":
         return images_verifier

@@ -22,6 +22,7 @@ def test_an_entry_is_complete(model: Model) -> None:
         "detector": COCO_IDENTIFIER_LABELS if model.head == "rf-detr" else COCO_LABELS,
         "face-detector": ("face",),
         "face-embedder": (),
+        "embedder": (),
         "style": STYLES if model.head == "styles" else (),
         "classifier": IMAGENET_LABELS,
         "trunk": (),

@@ -12,7 +12,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from sightd.engines.errors import ModelFileError
 from sightd.engines.model import ColourOrder
-from sightd.engines.models.custom_file import classifier_from_file, model_from_file, style_from_file
+from sightd.engines.models.custom_file import classifier_from_file, embedder_from_file, model_from_file, style_from_file
 from sightd.engines.models.onnx_edit import write_trunk
 from sightd.engines.models.onnx_file import last_operation, read_io_spec, read_precision
 
@@ -23,6 +23,7 @@ READERS: tuple[Read, ...] = (
     last_operation,
     lambda path: write_trunk(path, path.with_name("trunk.onnx")),
     lambda path: classifier_from_file(path, ["a", "b"]),
+    embedder_from_file,
     lambda path: model_from_file(path),
     lambda path: style_from_file(path, colour=ColourOrder.RGB, scale=1.0),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from sightd.engines.errors import ConversionError
@@ -53,10 +55,29 @@ def test_it_is_of_the_published_size_and_takes_batches() -> None:
     np.testing.assert_allclose(together[1], alone[0], rtol=1e-3, atol=1e-3)
 
 
-def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_embedder_is_the_first_blocks_averaged_in_strips() -> None:
+    """The strips' means are those of the classifier's own feature map at that depth."""
+    model = onnx.load(stored("mobilenet-v2"))
+    (*_, last) = [node.output[0] for node in model.graph.node if node.op_type == "Add"][:3]
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    dims[2].dim_value, dims[3].dim_value = 128, 64
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, None))
+    image = np.random.default_rng(0).normal(size=(2, 3, 128, 64)).astype(np.float32)
+    (feature_map,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"image": image})
+    found = OnnxRuntimeSession(stored("mobilenet-v2-embedder"), threads=1).run({"image": image})["embedding"]
+    assert feature_map.shape == (2, 32, 16, 8)
+    strips = feature_map.reshape(2, 32, 8, 2, 8).mean(axis=(3, 4))
+    np.testing.assert_allclose(found, strips.reshape(2, 256), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("convert", [mobilenet.convert, mobilenet.convert_embedder])
+def test_other_weights_are_refused(
+    convert: Callable[[Path, Path], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(mobilenet, "read_weights", lambda _: {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)})
     with pytest.raises(ConversionError, match=r"resnet.pth is not MobileNet v2: 'features.0.0.weight'"):
-        mobilenet.convert(tmp_path / "resnet.pth", tmp_path / "out.onnx")
+        convert(tmp_path / "resnet.pth", tmp_path / "out.onnx")
 
 
 def test_the_classes_of_imagenet_have_their_places() -> None:

@@ -15,6 +15,7 @@ from sightd.plugins.api import (
     Detections,
     FloatArray,
     Frame,
+    Identities,
     Keypoints,
     Masks,
     OrientedBoxes,
@@ -111,13 +112,13 @@ class Overlay:
         """Draws the results of `frame`: masks, trails, skeletons, boxes and labels, in this order."""
         tracks = results.get(Tracks)
         if tracks is not None:
-            self._draw_tracks(canvas, frame, tracks)
+            self._draw_tracks(canvas, frame, tracks, results.get(Identities))
             return
         detections = results.get(Detections)
         if detections is not None:
             self._draw_detections(canvas, detections, results)
 
-    def _draw_tracks(self, canvas: OutputCanvas, frame: Frame, tracks: Tracks) -> None:
+    def _draw_tracks(self, canvas: OutputCanvas, frame: Frame, tracks: Tracks, identities: Identities | None) -> None:
         by_track = self._options.colour_by == "track"
         ids, classes = tracks.ids.tolist(), tracks.class_ids.tolist()
         colours = [colour_of(number) for number in (ids if by_track else classes)]
@@ -126,8 +127,9 @@ class Overlay:
             self._trails.update(tracks, frame.captured_at)
             for number, colour in zip(ids, colours, strict=True):
                 self._trails.draw(canvas, number, colour)
+        identity_of = {} if identities is None else identities.by_track()
         texts = [
-            self._text(tracks.labels, class_id, score, number)
+            self._text(tracks.labels, class_id, score, number, identity_of.get(number))
             for class_id, score, number in zip(classes, tracks.scores.tolist(), ids, strict=True)
         ]
         self._draw_keypoints(canvas, tracks.keypoints, colours)
@@ -142,7 +144,7 @@ class Overlay:
         self._draw_masks(canvas, None if masks is None else masks.select(sure), colours)
         self._draw_keypoints(canvas, None if keypoints is None else keypoints.select(sure), colours)
         texts = [
-            self._text(shown.labels, class_id, score, None)
+            self._text(shown.labels, class_id, score)
             for class_id, score in zip(classes, shown.scores.tolist(), strict=True)
         ]
         self._draw_boxes(canvas, shown.boxes, None if oriented is None else oriented.select(sure), colours, texts)
@@ -176,13 +178,20 @@ class Overlay:
             if text:
                 canvas.label(box, colour, text)
 
-    def _text(self, labels: tuple[str, ...], class_id: int, score: float, number: int | None) -> str:
-        """Returns a label's text, such as "person 0.87 #12"."""
+    def _text(
+        self,
+        labels: tuple[str, ...],
+        class_id: int,
+        score: float,
+        number: int | None = None,
+        identity: int | None = None,
+    ) -> str:
+        """Returns a label's text, such as "person 0.87 #12 id 3"."""
         parts = []
         if self._options.labels:
             parts.append(label_of(labels, class_id))
         if self._options.scores:
             parts.append(f"{score:.2f}")
         if self._options.ids and number is not None:
-            parts.append(f"#{number}")
+            parts.append(f"#{number}" if identity is None else f"#{number} id {identity}")
         return " ".join(parts)

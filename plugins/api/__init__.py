@@ -1,9 +1,10 @@
 """The plug-in contract: everything that a plug-in imports.
 
 `plugin` is the base class, and the functions that a package registers for model roles of its own; `frame` is what a
-plug-in is given and draws on, `results` and `shapes` what it produces, `reports` how it declares counters and events,
-`json_form` how results become JSON, and `units` the types of its options. `service` is what it offers to people through
-the daemon's API, `commands` what it adds to the command line, and `errors` has the exceptions and problems of options.
+plug-in is given and draws on, `results`, `shapes` and `appearance` what it produces, `reports` how it declares counters
+and events, `json_form` how results become JSON, and `units` the types of its options. `service` is what it offers to
+people through the daemon's API, `commands` what it adds to the command line, and `errors` has the exceptions and
+problems of options.
 Each module is imported when the first of its names is used, so that a module that declares a command stays light.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader
+    from sightd.plugins.api.appearance import Appearances, Identities
     from sightd.plugins.api.commands import (
         COMMAND_ENTRY_POINT_GROUP,
         WHICH_DAEMON,
@@ -89,6 +91,7 @@ else:
         ".units",
         ".frame",
         ".shapes",
+        ".appearance",
         ".results",
         ".json_form",
         ".service",
@@ -126,6 +129,7 @@ __all__ = [
     "ApiAnswer",
     "ApiClient",
     "ApiError",
+    "Appearances",
     "BoolArray",
     "BoxReader",
     "BoxReaderFactory",
@@ -152,6 +156,7 @@ __all__ = [
     "FloatArray",
     "Frame",
     "FrameOverride",
+    "Identities",
     "Image",
     "IntArray",
     "InvalidRequestError",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.cuda.image import DeviceImage
+from sightd.plugins.api.appearance import Appearances, Identities
 from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
 from sightd.plugins.api.reports import Count, CounterSpec, Event, JsonOptions, JsonValue
 from sightd.plugins.api.shapes import Keypoints, Masks, OrientedBoxes
@@ -70,10 +71,10 @@ class Detections:
             yield Count("detections", label_of(self.labels, class_id), number)
 
     def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
-        """Returns "detections", one object per row with the row's track, classification, mask, keypoints and corners of
-        its oriented box, if `results` has them. Carried ones have `"carried": true`, and the track that they keep
-        alive. A mask is COCO's: the frame's size and compressed run lengths. Keypoints are lists of x, y and score;
-        their names are in "keypoint_names"."""
+        """Returns "detections", one object per row with the row's track, identity, classification, mask, keypoints and
+        corners of its oriented box, if `results` has them, and its vector ("appearance") if `options` ask for it.
+        Carried ones have `"carried": true`, and the track that they keep alive. A mask is COCO's: the frame's size and
+        compressed run lengths. Keypoints are lists of x, y and score; their names are in "keypoint_names"."""
         tracks, classified = results.get(Tracks), results.get(Classification)
         track_of = {} if tracks is None else tracks.ids_by_row()
         class_of = {} if classified is None else {row: n for n, row in enumerate(classified.detection.tolist())}
@@ -98,6 +99,7 @@ class Detections:
         if oriented is not None:
             for detection, corners in zip(found, oriented.corners.tolist(), strict=False):
                 detection["corners"] = [[round(x, 2), round(y, 2)] for x, y in corners]
+        _add_looks(found, results, options)
         if masks is not None:
             _add_masks(found, masks)
         if keypoints is not None:
@@ -106,6 +108,18 @@ class Detections:
         if keypoints is not None:
             form |= {"keypoint_names": list(keypoints.names), "skeleton": [list(pair) for pair in keypoints.skeleton]}
         return form
+
+
+def _add_looks(found: list[dict[str, JsonValue]], results: Results, options: JsonOptions) -> None:
+    identities, appearances = results.get(Identities), results.get(Appearances)
+    if identities is not None:
+        numbers = identities.by_track()
+        for detection in found:
+            track = detection["track"]
+            detection["identity"] = numbers.get(track) if isinstance(track, int) else None
+    if appearances is not None and options.embeddings:
+        for row, vector in zip(appearances.detection.tolist(), appearances.vectors.tolist(), strict=True):
+            found[row]["appearance"] = [round(value, 6) for value in vector]
 
 
 def _add_masks(found: list[dict[str, JsonValue]], masks: Masks) -> None:
@@ -422,11 +436,12 @@ class Results:
     def merged(self, later: Results) -> Results:
         """Returns these results combined with `later`, which wins if both contain the same type. `Events` are joined,
         and so are the regions of `PrivacyMask`: what one plug-in redacts stays redacted. `Masks`, `Keypoints` and
-        `OrientedBoxes` belong to the `Detections` that came with them, and go if `later` has others."""
+        `OrientedBoxes` belong to the `Detections` that came with them, and `Appearances` to those before them; they go
+        if `later` has others."""
         both = Results()
         both._found = {**self._found, **later._found}
         if Detections in later:
-            for kind in (Masks, Keypoints, OrientedBoxes):
+            for kind in (Masks, Keypoints, OrientedBoxes, Appearances):
                 if kind not in later:
                     both._found.pop(kind, None)
         before, after = self.get(Events), later.get(Events)

@@ -63,10 +63,9 @@ def check_plugin(
     """Checks a plug-in class against the contract of `sightd.plugins.api`.
 
     `config` holds its options as in the configuration file. `engine` loads its models, each of them once. The plug-in
-    is fed synthetic moving boxes, as `Detections` and `Tracks` if it requires them. Its service is opened with an empty
-    state directory, and asked by GET only. What it declares, how it opens and
-    how it behaves are checked in this order; a failure in one group ends the check. Never raises for a fault of the
-    plug-in.
+    is fed synthetic moving boxes, as `Detections`, `Tracks` and `Appearances` if it requires them. Its service is
+    opened with an empty state directory, and asked by GET only. What it declares, how it opens and how it behaves are
+    checked in this order; a failure in one group ends the check. Never raises for a fault of the plug-in.
     """
     subject = Subject(plugin, config or {}, engine)
     checks: list[Check] = []

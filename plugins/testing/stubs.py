@@ -13,7 +13,7 @@ from sightd.engines.errors import EngineError, ModelUnavailableError
 from sightd.engines.geometry import clip
 from sightd.engines.model import Model
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import Detections, FloatArray, Frame, Image, Results, Tracks
+from sightd.plugins.api import Appearances, Detections, FloatArray, Frame, Image, Results, Tracks
 
 LABELS = ("person", "bicycle", "car")
 
@@ -78,9 +78,15 @@ class Scene:
             LABELS,
         )
 
+    def appearances(self, index: int) -> Appearances:
+        """Returns how the same objects look: always the same, and each different."""
+        vectors = np.random.default_rng(self.seed).normal(size=(self.boxes, 16))
+        unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        return Appearances(np.arange(self.boxes, dtype=np.int64), unit, "synthetic")
+
     def results(self, index: int, requires: frozenset[type]) -> Results:
         """Returns those results of earlier plug-ins that are in `requires`. Raises ValueError for unknown types."""
-        known = {Detections: self.detections, Tracks: self.tracks}
+        known = {Detections: self.detections, Tracks: self.tracks, Appearances: self.appearances}
         strange = sorted(kind.__name__ for kind in requires if kind not in known)
         if strange:
             raise ValueError(f"the kit cannot create {', '.join(strange)} as input for this plug-in")

@@ -3,7 +3,7 @@ time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sightd.engines.geometry import clip, from_centre_size
 from sightd.plugins.activity.scene import Transform, View
 from sightd.plugins.api import IntArray, Tracks
 from sightd.plugins.tracker import motion
+from sightd.plugins.tracker.looks import Looks
 from sightd.plugins.tracker.motion import Rows
 from sightd.plugins.tracker.shapes import TrackShapes, with_shapes
 
@@ -42,7 +43,9 @@ BESIDE = 41
 """1 if the track began beside an object that was seen at the same time and may be the same (`lifecycle`)."""
 CLASS_VOTES = 42
 """Lead of the class's votes over those of all others."""
-WIDTH = 43
+LOOK = 43
+"""Number under which `looks` holds how the object looks; zero if it was not embedded."""
+WIDTH = 44
 POINTS = (CENTRE, START, NEXT_START, ORIGIN)
 """Columns that hold points of the frame, besides the motion state."""
 
@@ -61,7 +64,8 @@ class CameraTracks:
     belongs to the time SEEN_AT; prediction computes from it and does not change it. All coordinates are
     those of the frame at `at`. `drift` is the camera's motion: the change [2, 3] of a point (x, y, 1) in px/s; None if
     it stands. `view` is what the frame looked like; None if images are not used. `shapes` are those of confirmed
-    tracks.
+    tracks. `looks` is how tracks look, None if they are not embedded, and `gone` float64 [g, WIDTH] those that have
+    ended and may be found again by it.
     """
 
     at: float
@@ -73,23 +77,30 @@ class CameraTracks:
     view: View | None = None
     drift: Transform | None = None
     shapes: TrackShapes | None = None
+    looks: Looks | None = None
+    gone: Rows = field(default_factory=lambda: np.zeros((0, WIDTH)))
 
 
 def ended(tracks: CameraTracks) -> CameraTracks:
     """Returns the camera without tracks, as before its first frame; ids go on."""
     rows = np.zeros((0, WIDTH))
-    return replace(tracks, at=-np.inf, interval=np.inf, rows=rows, view=None, drift=None, shapes=None)
+    return replace(tracks, at=-np.inf, interval=np.inf, rows=rows, view=None, drift=None, shapes=None, gone=rows)
 
 
 def moved(tracks: CameraTracks, transform: Transform, now: float) -> CameraTracks:
     """Returns the tracks in the coordinates of the frame at `now`, to which the camera moved by `transform`."""
-    rows, turn = tracks.rows.copy(), transform[:, :2]
+    drift = (transform - np.eye(2, 3)) / max(now - tracks.at, _LEAST_INTERVAL)
+    rows, gone = _moved(tracks.rows, transform), _moved(tracks.gone, transform)
+    return replace(tracks, rows=rows, gone=gone, drift=drift)
+
+
+def _moved(before: Rows, transform: Transform) -> Rows:
+    rows, turn = before.copy(), transform[:, :2]
     rows[:, MOTION] = motion.moved(rows[:, MOTION], transform)
     for point in POINTS:
         rows[:, point] = rows[:, point] @ turn.T + transform[:, 2]
     rows[:, OBSERVED_SIZE] *= np.sqrt(abs(np.linalg.det(turn)))
-    drift = (transform - np.eye(2, 3)) / max(now - tracks.at, _LEAST_INTERVAL)
-    return replace(tracks, rows=rows, drift=drift)
+    return rows
 
 
 def fresh(boxes: Rows, scores: Rows, class_ids: Rows, now: float) -> Rows:

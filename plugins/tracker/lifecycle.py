@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.geometry import from_centre_size, iou, to_centre_size
-from sightd.plugins.api import Detections, IntArray
+from sightd.plugins.api import Appearances, Detections, IntArray
 from sightd.plugins.tracker.association import Indices
 from sightd.plugins.tracker.camera_tracks import (
     BESIDE,
@@ -40,6 +40,7 @@ from sightd.plugins.tracker.camera_tracks import (
     seen_again,
 )
 from sightd.plugins.tracker.motion import Rows
+from sightd.plugins.tracker.reidentification import look_bonus
 from sightd.plugins.tracker.rounds import Seen, match
 
 _CONVINCING, _CLEAR = 0.2, 0.6
@@ -71,12 +72,12 @@ class LifecycleRules:
 
 
 def step(
-    before: CameraTracks, found: Detections, now: float, rules: LifecycleRules
+    before: CameraTracks, found: Detections, now: float, rules: LifecycleRules, looks: Appearances | None = None
 ) -> tuple[CameraTracks, IntArray, IntArray]:
     """Returns the tracks after a frame at `now` ≥ `before.at`, each one's row in `found`, or -1, and the row of the
-    carried detection that stands for it, or -1."""
+    carried detection that stands for it, or -1. `looks` decide between several candidates."""
     seen = _usable(found, ~found.carried, rules.low_score)
-    tracks, columns = match(before, seen, now, rules)
+    tracks, columns = match(before, seen, now, rules, look_bonus(before, seen.row, looks))
     rows = _aged(before, now)
     if len(tracks):
         rows[tracks] = seen_again(rows[tracks], seen.boxes[columns], seen.scores[columns], seen.class_ids[columns], now)

@@ -13,10 +13,21 @@ from pydantic import Field
 from sightd.engines.geometry import from_centre_size
 from sightd.engines.models.catalog import Catalog
 from sightd.plugins.activity.scene import View, change, is_other_scene, view_of
-from sightd.plugins.api import ConfigProblem, Detections, Duration, Frame, Plugin, PluginConfig, Results, Tracks
+from sightd.plugins.api import (
+    Appearances,
+    ConfigProblem,
+    Detections,
+    Duration,
+    Frame,
+    Plugin,
+    PluginConfig,
+    Results,
+    Tracks,
+)
 from sightd.plugins.tracker import camera_tracks
 from sightd.plugins.tracker.camera_tracks import ID, OBSERVED, WIDTH, CameraTracks, Reach, ended, moved
 from sightd.plugins.tracker.lifecycle import LifecycleRules, step
+from sightd.plugins.tracker.reidentification import reidentified
 from sightd.plugins.tracker.shapes import updated
 
 _OUTAGE = 5.0
@@ -70,6 +81,11 @@ class TrackerConfig(PluginConfig):
         description="An object that was not seen for longer than this gets a new id when it returns.",
         examples=["1500ms"],
     )
+    remember: Duration = Field(
+        20.0,
+        description="With the plug-in `appearance`: an object that was not seen for up to this long gets its id back "
+        "if it looks the same.",
+    )
     show_lost: Duration = Field(
         0.3,
         description="Show an object that is out of sight at its predicted position for this long.",
@@ -120,6 +136,7 @@ class Tracker(Plugin[TrackerConfig]):
 
     Config: ClassVar[type[PluginConfig]] = TrackerConfig
     requires: ClassVar[frozenset[type]] = frozenset({Detections})
+    uses: ClassVar[frozenset[type]] = frozenset({Appearances})
     produces: ClassVar[frozenset[type]] = frozenset({Tracks})
 
     def __init__(self, config: TrackerConfig) -> None:
@@ -142,7 +159,10 @@ class Tracker(Plugin[TrackerConfig]):
             before = self._state_for(frame)
             now = max(frame.captured_at, before.at)
             before = _in_view(before, view, now)
-            after, detection, carried = step(before, found, now, self._rules_for(found))
+            looks = results.get(Appearances)
+            after, detection, carried = step(before, found, now, self._rules_for(found), looks)
+            after, kept = reidentified(before, after, detection, looks, self.config.remember)
+            detection, carried = detection[kept], carried[kept]
             ids = after.rows[:, ID].astype(np.int64)
             rows = np.where(ids > 0, detection, -1)  # those that are not confirmed have no id by which to be found
             shapes = updated(before.shapes, ids, rows, found, results)

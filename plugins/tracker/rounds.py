@@ -72,8 +72,9 @@ class Seen:
     row: Indices
 
 
-def match(before: CameraTracks, seen: Seen, now: float, rules: MatchRules) -> Pairs:
-    """Returns the pairs of track and column of `seen` for the frame at `now` ≥ `before.at`."""
+def match(before: CameraTracks, seen: Seen, now: float, rules: MatchRules, alike: Rows | None = None) -> Pairs:
+    """Returns the pairs of track and column of `seen` for the frame at `now` ≥ `before.at`. `alike` [n, m] is a bonus
+    for how alike track and detection look, 0 if that is not known; it decides between candidates."""
     rows = before.rows
     if not len(rows) or not len(seen.row):
         return NO_PAIRS
@@ -91,7 +92,8 @@ def match(before: CameraTracks, seen: Seen, now: float, rules: MatchRules) -> Pa
 
     def keeps_direction(tracks: Indices, columns: Indices) -> Rows:
         of = rows[tracks]
-        return momentum(of[:, START], of[:, CENTRE], of[:, HEIGHT], seen.boxes[columns, :2], seen.scores[columns])
+        bonus = momentum(of[:, START], of[:, CENTRE], of[:, HEIGHT], seen.boxes[columns, :2], seen.scores[columns])
+        return bonus if alike is None else bonus + alike[tracks[:, None], columns]
 
     confirmed, confident = rows[:, ID] > 0, seen.scores >= rules.high_score
     recent = confirmed & ((rows[:, SEEN_AT] >= before.at) | (elapsed <= _LATELY))

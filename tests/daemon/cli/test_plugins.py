@@ -59,13 +59,13 @@ def test_the_list_shows_what_a_plug_in_requires_and_produces(capsys: pytest.Capt
     listed = capsys.readouterr().out
     assert "tracker  (sightd " in listed
     assert "Tracks objects" in listed
-    assert "requires Detections; produces Tracks" in listed
+    assert "requires Detections; uses Appearances; produces Tracks" in listed
 
 
 def test_the_list_shows_metrics_events_routes_and_commands(capsys: pytest.CaptureFixture[str], installed: Path) -> None:
     assert sightd("list") == 0
     listed = capsys.readouterr().out
-    face = listed.partition("\nface  (")[2].partition("\nstyle  (")[0]
+    face = listed.partition("\nface  (")[2].partition("\nidentity  (")[0]
     assert "    metrics: sightd_face_matches_total{camera,outcome}\n" in face
     assert re.search(r"    routes: \d+ at /api/calibrate-faces, .*/api/faces, .*/api/unknown-faces\n", face)
     assert face.endswith("    commands: sightd faces")

@@ -9,7 +9,7 @@ from sightd.daemon.config.model import Render
 from sightd.daemon.render.overlay import Overlay
 from sightd.daemon.render.text import SpriteCache
 from sightd.daemon.render.theme import Layout, colour_of
-from sightd.plugins.api import Image, Results
+from sightd.plugins.api import Identities, Image, Results
 from tests.daemon.render.scenes import canvas_on, changed, detections, frame, grey, tracks
 
 NOTHING: dict[str, Any] = {
@@ -63,6 +63,18 @@ def test_more_parts_make_a_longer_label() -> None:
         return place[2] - place[0]
 
     assert width(labels=True) < width(labels=True, scores=True) < width(labels=True, scores=True, ids=True)
+
+
+def test_an_identity_is_drawn_after_the_id_of_its_track() -> None:
+    def width(*more: object) -> int:
+        place = changed(grey(), drawn(Results(tracks(BOX, ids=[5]), *more), **{**NOTHING, "ids": True}))
+        assert place is not None
+        return place[2] - place[0]
+
+    def identity(track: int) -> Identities:
+        return Identities(np.array([track], np.int64), np.array([3], np.int64), "site")
+
+    assert width(identity(5)) > width() == width(identity(6)), "that of another track is not"
 
 
 def test_detections_below_the_least_score_are_left_out() -> None:

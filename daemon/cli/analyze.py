@@ -30,7 +30,7 @@ skipped. Each line of the output is one frame:
   {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
    "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3,
                    "carried": true, "mask": {"size": [height, width], "counts": "52203"}, "classification": […],
-                   "keypoints": [[x, y, score], …], "corners": [[x, y] × 4]}],
+                   "keypoints": [[x, y, score], …], "corners": [[x, y] × 4], "identity": 2, "appearance": […]}],
    "keypoint_names": ["nose", …], "skeleton": [[0, 1], …],
    "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
               "similarity": 0.71, "margin": 0.6, "reason": …, "embedding": […]}],
@@ -43,7 +43,8 @@ detection has the keys in its second and third line only if the chain finds such
             pycocotools.mask.decode reads
   keypoints in the order of keypoint_names; skeleton lists the pairs of them that are joined
   corners   those of an oriented box; box is then the upright box around it
-Embeddings need --embeddings. Plug-ins of other packages can add keys, and events.
+  identity  number of an object that is the same on all cameras of a group (plug-in identity)
+Embeddings and appearance need --embeddings. Plug-ins of other packages can add keys, and events.
 
 Bytes of a file name that are not UTF-8 are escaped (\\udc80 to \\udcff). Missing, broken or incomplete sources are
 reported; their readable part and all other sources are analysed. After Ctrl-C or SIGTERM, all files written so far are

@@ -25,12 +25,14 @@ from sightd.daemon.tools.analyze.job import Record
 from sightd.daemon.tools.media import PICTURES, Item
 from sightd.plugins.api import (
     ENTRY_POINT_GROUP,
+    Appearances,
     Classification,
     Detections,
     Event,
     Events,
     Faces,
     Frame,
+    Identities,
     JsonOptions,
     JsonValue,
     Keypoints,
@@ -116,6 +118,8 @@ def everything() -> Results:
         ),
         Faces(boxes, one, np.ones((1, 5, 2), np.float32), one, numbers, ("Ada",), one, one, ("",), boxes),
         Events((Event("motion.began", {}),)),
+        Appearances(numbers, np.ones((1, 1), np.float32), "model"),
+        Identities(numbers, numbers, "site"),
     )
 
 

@@ -4,12 +4,15 @@ import functools
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from sightd.engines.cuda.gpus import no_gpu
+from tests.support.device_engine import build_with_kernels
+from tests.support.fake_cuda import StandIn
 
 # Property tests have no time limits because other tests run at the same time. Examples are the same in every run,
 # except with `--hypothesis-profile=random` (CONTRIBUTING.md).
@@ -38,6 +41,13 @@ def _signals_as_in_a_terminal() -> None:
     background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """The stand-in for libcuda, PyCUDA and all kernels. Compiling them, if needed, takes a minute."""
+    with closing(build_with_kernels(tmp_path_factory.mktemp("stand_in"))) as built:
+        yield built
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

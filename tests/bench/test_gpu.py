@@ -17,16 +17,11 @@ from bench.gpu.run import Options, all_rows, exit_code
 from sightd.engines.cuda import driver
 from sightd.engines.errors import EngineError
 from sightd.engines.sessions.tensorrt.verify import reference_pictures
-from tests.support.device_engine import build_with_kernels, engines, open_stand_in_gpu, pixel_network
-from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.device_engine import engines, open_stand_in_gpu, pixel_network
+from tests.support.fake_cuda import on_stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.computing, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
 def test_without_a_gpu_it_says_of_every_part_why_it_was_not_run(tmp_path: Path) -> None:

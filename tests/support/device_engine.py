@@ -27,7 +27,7 @@ LABELS = ("bolt", "nut", "screw")
 
 
 def build_with_kernels(folder: Path) -> StandIn:
-    """Builds the stand-in and all kernels. Skips the test if a compiler is missing."""
+    """Builds the stand-in and all kernels; close it. Skips the test if a compiler is missing."""
     for source in SOURCES:
         packed_library(source)
     return build_stand_in(folder)

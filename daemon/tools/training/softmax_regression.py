@@ -39,7 +39,8 @@ def fitted(features: FloatTable, classes: NDArray[np.int64], count: int, penalty
     """
     mean, spread = features.mean(axis=0), features.std(axis=0)
     scale = np.where(spread > 1e-9, spread, np.inf) * np.sqrt(features.shape[1])
-    x = np.column_stack(((features - mean) / scale, np.ones(len(features))))
+    rows, basis = _in_row_space((features - mean) / scale)
+    x = np.column_stack((rows, np.ones(len(features))))
     share = 1 / (count * np.bincount(classes, minlength=count))[classes]
     targets = np.eye(count)[classes]
     weighted = x * np.sqrt(share)[:, None]
@@ -56,8 +57,17 @@ def fitted(features: FloatTable, classes: NDArray[np.int64], count: int, penalty
         weights, ahead = moved, moved + momentum * change
         if np.abs(change).max() < _STILL:
             break
-    matrix = weights[:-1].T / scale
+    matrix = (weights[:-1] if basis is None else basis @ weights[:-1]).T / scale
     return Head(matrix, weights[-1] - matrix @ mean)
+
+
+def _in_row_space(table: FloatTable) -> tuple[FloatTable, FloatTable | None]:
+    """Returns coordinates of the rows [m, n] in a basis of their space, and its vectors as columns [n, m]; if m < n,
+    else the table and None. The best weights lie in that space, and their squares have the same sum there."""
+    if len(table) >= table.shape[1]:
+        return table, None
+    basis, triangle = np.linalg.qr(table.T)
+    return triangle.T, basis
 
 
 FOLDS = 5

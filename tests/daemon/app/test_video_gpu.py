@@ -11,13 +11,8 @@ import pytest
 from sightd.daemon.app.cameras import open_drawing, video_gpu
 from sightd.engines.cuda.errors import CudaUnavailableError
 from sightd.engines.cuda.gpus import Gpus
-from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
-from tests.support.fake_cuda import StandIn, on_stand_in
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+from tests.support.device_engine import open_stand_in_gpu
+from tests.support.fake_cuda import on_stand_in
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cuda:1", "cuda:1"), ("auto", "cuda:0"), ("cpu", "cuda:0")])

@@ -31,7 +31,7 @@ from sightd.plugins.api import Frame
 from tests.support import media
 from tests.support.barcode import get_bar
 from tests.support.clips import CLOCKWISE, LiveEncoder, Scene, corners, quadrants, write_film
-from tests.support.fake_cuda import StandIn, build_stand_in, on_stand_in
+from tests.support.fake_cuda import StandIn, on_stand_in
 from tests.support.fake_nvcodec import Library
 from tests.support.odd_camera import OddCamera
 from tests.support.waiting import eventually
@@ -40,9 +40,9 @@ pytestmark = pytest.mark.waiting
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+def stand_in(stand_in: StandIn) -> StandIn:
     media.path("bikes.mp4")  # downloaded here, so that the tests' processes find it in the cache
-    return build_stand_in(tmp_path_factory.mktemp("stand_in"))
+    return stand_in
 
 
 class Clock:

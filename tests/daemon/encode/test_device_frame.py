@@ -20,14 +20,9 @@ from sightd.daemon.encode.encoder import H264Encoder, device_frame, planes
 from sightd.engines.cuda.dlpack import lent
 from sightd.engines.cuda.image import Downloads
 from tests.engines.cuda.pictures import smooth
-from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
+from tests.support.device_engine import open_stand_in_gpu
 from tests.support.device_pictures import device_image, nv12_rows
-from tests.support.fake_cuda import StandIn, on_stand_in
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+from tests.support.fake_cuda import on_stand_in
 
 
 @on_stand_in()

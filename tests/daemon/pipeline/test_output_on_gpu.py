@@ -32,9 +32,9 @@ from sightd.engines.cuda.pipelines.drawing import FrameDrawing
 from sightd.plugins.api import Frame, Image
 from tests.daemon.pipeline.test_output import Player as RtspPlayer
 from tests.engines.cuda.pictures import smooth
-from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
+from tests.support.device_engine import open_stand_in_gpu
 from tests.support.device_pictures import device_frame, device_image
-from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.fake_cuda import on_stand_in
 from tests.support.fake_cuda.control import alive
 from tests.support.waiting import eventually
 
@@ -49,11 +49,6 @@ class Player(RtspPlayer):
 SIZE = (320, 180)
 PITCH = 512
 """Bytes per row of 320 pixels, as FrameDrawing allocates it."""
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
 class RecordedLog(logging.Handler):

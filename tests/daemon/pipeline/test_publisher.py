@@ -31,14 +31,9 @@ from sightd.engines.cuda.launch.picture import DevicePicture
 from sightd.plugins.api import Image
 from tests.daemon.pipeline.test_output import Player
 from tests.engines.cuda.pictures import smooth
-from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
+from tests.support.device_engine import open_stand_in_gpu
 from tests.support.device_pictures import device_image
-from tests.support.fake_cuda import StandIn, on_stand_in
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+from tests.support.fake_cuda import on_stand_in
 
 
 @contextmanager

@@ -22,16 +22,11 @@ from sightd.engines.cuda.pipelines.drawing import FrameDrawing
 from sightd.plugins.api import Frame, FrameOverride, Image, PrivacyMask, Results
 from tests.daemon.render.scenes import frame, grey, tracks
 from tests.engines.cuda.pictures import smooth
-from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
+from tests.support.device_engine import open_stand_in_gpu
 from tests.support.device_pictures import device_frame, device_image, nv12_round_trip
-from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.fake_cuda import on_stand_in
 
 BOXES = ((60, 150, 200, 340), (300, 80, 520, 330), (400, 200, 416, 212), (-30, 240, 50, 400), (560, 2, 700, 90))
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
 @contextmanager

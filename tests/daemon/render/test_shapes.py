@@ -19,9 +19,8 @@ from sightd.engines.cuda.pipelines.drawing import FrameDrawing
 from sightd.plugins.api import BoolArray, Image, Keypoints, Masks, OrientedBoxes, Results, Tracks
 from tests.daemon.render.scenes import changed, detections, frame, grey, tracks
 from tests.daemon.render.test_gpu_surface import encoded, gpu_and_downloads
-from tests.support.device_engine import build_with_kernels
 from tests.support.device_pictures import device_frame, device_image, nv12_round_trip
-from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.fake_cuda import on_stand_in
 
 Array = NDArray[Any]
 BARE = Render(boxes=False, labels=False, scores=False, ids=False, trails=False, status=False)
@@ -143,11 +142,6 @@ def test_an_oriented_box_that_reaches_anywhere_is_left_out(far: float) -> None:
     corners = diamond(BOX).corners.copy()
     corners[0, 1, 0] = far
     assert changed(grey(), drawn(Results(detections(BOX), OrientedBoxes(corners)), BOXES)) is None
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
 @on_stand_in()

@@ -139,7 +139,7 @@ def loses_little(got: Agreement) -> None:
     assert got.overlap > 0.9
 
 
-@each_detector(quick="ssd-mobilenet-v2")
+@each_detector(quick="yolox-nano")
 def test_int8_loses_little_and_invents_nothing(name: str, tmp_path: Path) -> None:
     path = int8_of(name, tmp_path)
     loses_little(compared(name, OnnxRuntimeSession(path, threads=2)))
@@ -163,7 +163,7 @@ def test_fp16_loses_nothing(name: str, tmp_path: Path) -> None:
     assert got.overlap > 0.99
 
 
-@each_detector(quick="ssd-mobilenet-v2")
+@each_detector(quick="yolox-nano")
 def test_openvino_in_fp32_loses_nothing(name: str) -> None:
     openvino_importable()
     got = compared(name, OpenVinoSession(stored(name), threads=2))

@@ -11,16 +11,11 @@ import pytest
 from sightd.engines.cuda.pipelines.faces import Embedded
 from sightd.engines.geometry import ARCFACE
 from tests.engines.cuda.pictures import smooth
-from tests.support.device_engine import build_with_kernels, engines, open_stand_in_gpu
-from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.device_engine import engines, open_stand_in_gpu
+from tests.support.fake_cuda import on_stand_in
 from tests.support.head_networks import embedder
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
 @on_stand_in()

@@ -29,8 +29,8 @@ from sightd.plugins.detector.heads.registry import head_of
 from sightd.plugins.detector.plugin import DeviceObjectDetector, ObjectDetector, WantedShapes, object_detector_for
 from sightd.plugins.detector.selection import Selection
 from tests.plugins.detector.test_object_detector import framed, pictures
-from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, engines, open_stand_in_gpu
-from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.device_engine import DeviceOnnxSession, engines, open_stand_in_gpu
+from tests.support.fake_cuda import on_stand_in
 from tests.support.fake_cuda.control import alive
 from tests.support.head_networks import (
     HEIGHT,
@@ -57,11 +57,6 @@ def _deim() -> None:
     """Skips here, and not in the test's own process, if the models are not available."""
     for name in DEIM:
         stored(name)
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
 def object_detector(engine: Engine, least: float = 0.3) -> ObjectDetector:

@@ -39,21 +39,15 @@ from tests.support.device_engine import (
     LABELS,
     DeviceOnnxSession,
     EngineContext,
-    build_with_kernels,
     engines,
     open_stand_in_gpu,
     pixel_network,
 )
 from tests.support.device_pictures import device_frame, device_image, nv12_round_trip
-from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.fake_cuda import on_stand_in
 from tests.support.fake_cuda.control import alive, fail, fail_no_more
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
 def pictures(*sizes: tuple[int, int]) -> list[Image]:

@@ -26,17 +26,12 @@ from sightd.plugins.detector.plugin import object_detector_for
 from sightd.plugins.detector.selection import Selection
 from tests.plugins.detector.test_object_detector import assert_same, framed, object_detector, pictures
 from tests.support import fake_tensorrt
-from tests.support.device_engine import LABELS, build_with_kernels, engines, open_stand_in_gpu, pixel_network
-from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.device_engine import LABELS, engines, open_stand_in_gpu, pixel_network
+from tests.support.fake_cuda import on_stand_in
 from tests.support.fake_cuda.control import calls
 
 pytestmark = pytest.mark.timeout(600)
 _ROWS, _COLUMNS = 42, 5 + len(LABELS)
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
 class PixelEngine(fake_tensorrt.ICudaEngine):

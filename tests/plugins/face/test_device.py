@@ -20,7 +20,7 @@ from sightd.plugins.face.detector import DeviceFaceDetector, HostFaceDetector, P
 from sightd.plugins.face.embedder import DeviceFaceEmbedder, HostFaceEmbedder, face_embedder_for
 from sightd.plugins.look.sheets import packed
 from sightd.plugins.look.views import ScaledView
-from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, open_stand_in_gpu
+from tests.support.device_engine import DeviceOnnxSession, open_stand_in_gpu
 from tests.support.device_pictures import device_frame, device_image, nv12_rows
 from tests.support.faces import engine, photo
 from tests.support.fake_cuda import StandIn, on_stand_in
@@ -31,12 +31,12 @@ PHOTOS = ("multi_face.jpg", "astronaut.png")
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+def stand_in(stand_in: StandIn) -> StandIn:
     for name in PHOTOS:
         photo(name)  # downloaded here, so that the tests' processes find it in the cache
     for network in ("yunet", "sface"):
         stored(network)
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+    return stand_in
 
 
 @on_stand_in()

@@ -24,7 +24,7 @@ from sightd.plugins.api import Frame, FrameOverride, Image, Results
 from sightd.plugins.style import Stylist
 from sightd.plugins.style.config import StyleConfig
 from tests.engines.cuda.pictures import nv12_of
-from tests.support.device_engine import DeviceOnnxSession, EngineContext, build_with_kernels, open_stand_in_gpu
+from tests.support.device_engine import DeviceOnnxSession, EngineContext, open_stand_in_gpu
 from tests.support.device_pictures import device_image, nv12_round_trip
 from tests.support.faces import photo
 from tests.support.fake_cuda import StandIn, on_stand_in
@@ -35,10 +35,10 @@ SIZE = (160, 96)
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+def stand_in(stand_in: StandIn) -> StandIn:
     photo("astronaut.png")
     stored("style26")  # downloaded here, so that the tests' processes find it in the cache
-    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+    return stand_in
 
 
 def stylist(gpu: Gpu | None, **options: object) -> Stylist:

@@ -1,13 +1,15 @@
-"""A stand-in for the NVIDIA driver, on which real PyCUDA runs in its own process."""
+"""A stand-in for the NVIDIA driver, on which real PyCUDA runs, each test in its own process."""
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,37 +21,71 @@ from tests.support.pycuda_env import PycudaMissingError, pycuda_path
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
 Ending = Literal["clean", "clean at exit", "with faults"]
+_ENDS_WITHIN = 100.0
+"""Seconds that a test may take."""
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-fPIC", "-shared")
 
 
-@dataclass(frozen=True, slots=True)
 class StandIn:
-    """The folder of the stand-in and the test kernels, and the import path for PyCUDA."""
+    """The folder of the stand-in and the test kernels, and the process that runs tests on it. One thread; close it."""
 
-    folder: Path
-    path: Sequence[Path]
+    def __init__(self, folder: Path, path: Sequence[Path]) -> None:
+        """`path` is the import path for PyCUDA."""
+        self._folder, self._path = folder, path
+        self._process: subprocess.Popen[str] | None = None
 
     def run(self, test: Callable[..., None], ends: Ending, environ: Mapping[str, str]) -> None:
         """Runs the body of an `on_stand_in` test in a new process that uses the stand-in as its driver. Raises
         AssertionError with that process's output if it fails."""
-        kernels = str(self.folder / "test_kernels.so")
-        arguments = [test.__module__, test.__name__, kernels, ends]
-        done = subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-m", "tests.support.fake_cuda.process", *arguments],
+        output = self._folder / "output"
+        request = {
+            "module": test.__module__,
+            "name": test.__name__,
+            "ending": ends,
+            "kernels": str(self._folder / "test_kernels.so"),
+            "environ": {**self._environ(), **environ},
+            "output": str(output),
+        }
+        output.write_bytes(b"")
+        answer = self._answer(json.dumps(request))
+        told = output.read_text(errors="replace")
+        assert answer == "0", f"exit code {answer or 'unknown: it died, or took longer than 100 s'}\n{told}"
+        assert ends == "with faults" or "PyCUDA WARNING" not in told, told
+
+    def close(self) -> None:
+        """Ends the process and what it runs."""
+        if self._process is not None:
+            with self._process as process:
+                os.killpg(process.pid, signal.SIGKILL)
+            self._process = None
+
+    def _answer(self, request: str) -> str:
+        """Returns "" if the test has not ended in time."""
+        process = self._process = self._process or self._started()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(request + "\n")
+        process.stdin.flush()
+        ready, _, _ = select.select([process.stdout], [], [], _ENDS_WITHIN)
+        answer = process.stdout.readline().strip() if ready else ""
+        if not answer:
+            self.close()
+        return answer
+
+    def _started(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-m", "tests.support.fake_cuda.process"],
             cwd=_ROOT,
-            env={
-                **os.environ,
-                "LD_LIBRARY_PATH": str(self.folder),
-                "PYTHONPATH": os.pathsep.join(map(str, [_ROOT, *self.path])),
-                **environ,
-            },
-            capture_output=True,
+            env=self._environ(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=100,
-            check=False,
+            start_new_session=True,
         )
-        assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert ends == "with faults" or "PyCUDA WARNING" not in done.stderr, done.stderr
+
+    def _environ(self) -> dict[str, str]:
+        path = os.pathsep.join(map(str, [_ROOT, *self._path]))
+        return {**os.environ, "LD_LIBRARY_PATH": str(self._folder), "PYTHONPATH": path}
 
 
 def on_stand_in(ends: Ending = "clean", **environ: str) -> Callable[[Callable[[bytes], None]], Callable[..., None]]:
@@ -71,7 +107,7 @@ def on_stand_in(ends: Ending = "clean", **environ: str) -> Callable[[Callable[[b
 
 
 def build_stand_in(folder: Path) -> StandIn:
-    """Builds the stand-in into `folder`. Skips the test if PyCUDA or a C compiler is not available."""
+    """Builds the stand-in into `folder`; close it. Skips the test if PyCUDA or a C compiler is not available."""
     try:
         path = pycuda_path(os.environ)
     except (PycudaMissingError, EngineError) as error:

@@ -64,9 +64,8 @@ def compiled(name: str, text: str) -> Path:
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("compiling the kernels for the host needs g++ (Debian package g++)")
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
     sources = sorted([*KERNELS.glob("*.cu*"), *SHIM.glob("*.h")])
-    parts = [text, version, *_FLAGS, *(f"{path.name}\n{path.read_text()}" for path in sources)]
+    parts = [text, _version(compiler), *_FLAGS, *(f"{path.name}\n{path.read_text()}" for path in sources)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     target = cache_directory(os.environ) / "test-kernels" / f"{name}-{key}.so"
     if not target.exists():
@@ -82,3 +81,8 @@ def compiled(name: str, text: str) -> Path:
             assert done.returncode == 0, done.stderr
             made.replace(target)
     return target
+
+
+@cache
+def _version(compiler: str) -> str:
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -37,17 +38,24 @@ def rtx(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CARDS: dict[str, tuple[tuple[int, int], ...]] = {"any": (), "7.5": ((7, 5),), "8.6 to 12": ((8, 6), (8, 9), (12, 0))}
-SLOW_BUILDS = (("ssd-mobilenet-v2", "7.5"), ("yolox-nano", "7.5"), ("yolox-nano", "8.6 to 12"), ("sface", "any"))
+NETWORKS = ("ssd-mobilenet-v2", "yolox-nano", "deimv2-femto", "yunet", "style26", "mobilenet-v2", "sface")
+QUICK_BUILDS = (
+    *((name, "any", "fp16") for name in NETWORKS if name != "sface"),
+    ("yolox-nano", "any", "fp32"),
+    ("ssd-mobilenet-v2", "8.6 to 12", "fp16"),
+)
+"""Each network once, the other precision and several cards once; all combinations are slow."""
 BUILDS = [
-    *((name, "any") for name in ("ssd-mobilenet-v2", "yolox-nano", "deimv2-femto", "yunet", "style26", "mobilenet-v2")),
-    ("ssd-mobilenet-v2", "8.6 to 12"),
-    *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW_BUILDS),
+    pytest.param(*one, marks=[] if one in QUICK_BUILDS else pytest.mark.slow)
+    for one in (
+        *itertools.product(NETWORKS, ["any"], ["fp32", "fp16"]),
+        *itertools.product(["ssd-mobilenet-v2", "yolox-nano"], ["7.5", "8.6 to 12"], ["fp32", "fp16"]),
+    )
 ]
 
 
 @pytest.mark.usefixtures("rtx")
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize(("name", "cards"), BUILDS)
+@pytest.mark.parametrize(("name", "cards", "precision"), BUILDS)
 def test_the_catalogues_networks_are_built_for_any_batch(name: str, cards: str, precision: str, tmp_path: Path) -> None:
     network = tmp_path / f"{name}.onnx"
     opened = with_dynamic_batch(onnx.load(stored(name)))

@@ -16,15 +16,9 @@ import pytest
 from sightd.engines.sessions.tensorrt.names import Flavour
 from sightd.engines.sessions.tensorrt.session import TensorRTSession
 from tests.support import fake_tensorrt
+from tests.support.fake_cuda import on_stand_in
 
-fake_cuda: Any = pytest.importorskip("tests.support.fake_cuda", reason="the stand-in for libcuda is not in this tree")
-on_stand_in: Any = fake_cuda.on_stand_in()
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="session")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return fake_cuda.build_stand_in(tmp_path_factory.mktemp("stand_in"))
 
 
 class CopyingContext(fake_tensorrt.IExecutionContext):
@@ -57,7 +51,7 @@ def numbers(rows: int, turn: int) -> Any:
     return (np.arange(rows * 6, dtype=np.float32) + turn).reshape(rows, 2, 3)
 
 
-@on_stand_in  # type: ignore[untyped-decorator]
+@on_stand_in()
 def test_from_host_to_host(kernels: bytes) -> None:
     """Batches from the host come back, first by plain launches and later by graph, and closing leaves nothing alive."""
     with importlib.import_module("sightd.engines.cuda.driver").open_device("cuda:0") as device:
@@ -70,7 +64,7 @@ def test_from_host_to_host(kernels: bytes) -> None:
         session.close()
 
 
-@on_stand_in  # type: ignore[untyped-decorator]
+@on_stand_in()
 def test_on_the_device(kernels: bytes) -> None:
     """Frames on the device run on the caller's stream, and the session copies nothing to or from the host."""
     with importlib.import_module("sightd.engines.cuda.driver").open_device("cuda:0") as device:
@@ -90,7 +84,7 @@ def test_on_the_device(kernels: bytes) -> None:
         stream.close()
 
 
-@on_stand_in  # type: ignore[untyped-decorator]
+@on_stand_in()
 def test_without_memory(kernels: bytes) -> None:
     """A session that runs out of memory leaves nothing behind."""
     driver: Any = importlib.import_module("sightd.engines.cuda.driver")

@@ -15,8 +15,12 @@ from sightd.engines.sessions.tensorrt.verify import boxes_verifier, compare, ref
 from sightd.plugins.detector.heads.registry import box_reader
 from tests.support.networks import stored
 
+SLOW = ("ssd-mobilenet-v2", "deimv2-atto")
 
-@pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano", "deimv2-femto", "deimv2-atto"])
+
+@pytest.mark.parametrize(
+    "name", ["yolox-nano", "deimv2-femto", *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)]
+)
 def test_the_drawn_pictures_are_enough_to_judge_a_detector(name: str, tmp_path: Path) -> None:
     model = Catalog.load().get(name)
     half = tmp_path / "half.onnx"

@@ -14,6 +14,7 @@ from tests.plugins.face.people import People
 TABLE = calibration_of("sface")
 assert TABLE is not None
 LIKE = TABLE.cosine(1e-2)
+STRANGERS = 400
 
 
 def rules(persons: int = 1, rate: float = 1e-3) -> EvidenceRules:
@@ -71,14 +72,14 @@ def test_a_name_that_is_given_does_not_flicker() -> None:
 
 @pytest.mark.parametrize(("enrolled", "rate"), [(1, 2e-2), (20, 2e-2)])
 def test_strangers_tracks_are_named_no_more_often_than_their_looks_would_be(enrolled: int, rate: float) -> None:
-    """1,000 strangers, each seen for twenty seconds; a name at any time counts."""
-    people = People(enrolled + 1000, seed=7)
+    """400 strangers, each seen for twenty seconds; a name at any time counts."""
+    people = People(enrolled + STRANGERS, seed=7)
     gallery = np.concatenate([people.looks(person, 1) for person in range(enrolled)])
     named = 0
     for stranger in range(enrolled, len(people)):
         verdicts = followed(people.looks(stranger, 40, alike=0.5), gallery, every=0.5, rate=rate)
         named += any(verdict.person is not None for verdict in verdicts)
-    assert named / 1000 <= rate, f"{named} of 1000"
+    assert named / STRANGERS <= rate, f"{named} of {STRANGERS}"
 
 
 def test_looking_longer_finds_those_whom_one_look_misses() -> None:

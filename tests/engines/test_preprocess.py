@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sightd.engines.model import ColourOrder, InputSpec, Resize
-from sightd.engines.preprocess import Geometry, feed, prepare
+from sightd.engines.preprocess import Geometry, feed, letterbox, prepare
 from sightd.engines.session import TensorSpec
 
 SIDES = st.integers(1, 90)
@@ -114,6 +114,23 @@ def test_a_letterbox_is_padded_right_and_below() -> None:
     tensor, _ = prepare([image], LETTERBOX)
     assert (tensor[0, :, :4] == 200).all()
     assert (tensor[0, :, 4:] == 114).all()
+
+
+@pytest.mark.parametrize(
+    ("resize", "size", "expected"),
+    [
+        (Resize.LETTERBOX_TOP_LEFT, (640, 272), (416, 176)),
+        (Resize.LETTERBOX_TOP_LEFT, (1920, 1080), (416, 234)),
+        (Resize.LETTERBOX_TOP_LEFT, (3, 5000), (1, 416)),
+        (Resize.LETTERBOX_CENTRE, (640, 272), (416, 177)),
+    ],
+)
+def test_a_fraction_of_a_row_is_cut_off_as_in_yolox_and_rounded_otherwise(
+    resize: Resize, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    """At 416 pixels, 272 rows become 176.8."""
+    spec = InputSpec("images", 416, 416, ColourOrder.BGR, resize)
+    assert letterbox(*size, spec)[2:] == expected
 
 
 def test_colours_come_in_the_order_asked_for() -> None:

@@ -140,7 +140,7 @@ def taught(files: Sequence[Path]) -> list[Picture]:
     teachers = _stored(_TEACHERS).values()
     found = []
     for file in files:
-        image = cv2.imread(str(file))
+        image = _read_photograph(file)
         mirrored = np.ascontiguousarray(image[:, ::-1])
         seen = [teacher.read(mirrored) for teacher in teachers]
         every = Plain(*(np.concatenate([getattr(one, part) for one in seen]) for part in Plain.__slots__))
@@ -165,7 +165,7 @@ def without_rare(pictures: Sequence[Picture], least: int) -> list[Picture]:
 
 def filmed(picture: Picture, path: Path) -> Picture:
     """Returns the picture as a film of one frame: H.264 without loss. An odd last row or column is cut off."""
-    image = cv2.imread(str(picture.file))
+    image = _read_photograph(picture.file)
     height, width = (side - side % 2 for side in image.shape[:2])
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", 25, options={"qp": "0", "preset": "ultrafast"})
@@ -194,7 +194,14 @@ def _evaluated(pictures: Sequence[Picture], found: Sequence[Found]) -> Evaluatio
 
 def _as_a_script(file: Path) -> Array:
     """Reads a photograph or the first frame of a film."""
-    return next(_read_film(file)) if file.suffix == ".mp4" else cv2.imread(str(file))
+    return next(_read_film(file)) if file.suffix == ".mp4" else _read_photograph(file)
+
+
+def _read_photograph(file: Path) -> Array:
+    image = cv2.imread(str(file))
+    if image is None:
+        raise SystemExit(f"{file}: not a readable image")
+    return image
 
 
 def _read_film(file: Path) -> Iterator[Array]:

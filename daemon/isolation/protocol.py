@@ -131,7 +131,7 @@ class ImageUnavailable:
 
 
 Stroke: TypeAlias = tuple[str, tuple[Any, ...]]
-"""A call of a canvas's `box` or `text`: its name and arguments."""
+"""A call of a canvas's `box`, `text` or `line`: its name and arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +188,16 @@ class RemoteCanvas:
     def text(self, xy: tuple[float, float], text: str, colour: tuple[int, int, int]) -> None:
         self.strokes.append(("text", (xy, text, colour)))
 
+    def line(self, points: FloatArray, colour: tuple[int, int, int], opacity: float = 1.0, width: float = 1.0) -> None:
+        self.strokes.append(("line", (points, colour, opacity, width)))
+
 
 def drawn(canvas: Canvas, strokes: Sequence[Stroke]) -> None:
     """Draws onto `canvas` the strokes that the plug-in's process recorded."""
     for method, arguments in strokes:
         if method == "box":
             canvas.box(*arguments)
+        elif method == "line":
+            canvas.line(*arguments)
         else:
             canvas.text(*arguments)

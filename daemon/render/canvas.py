@@ -8,12 +8,15 @@ import numpy as np
 
 from sightd.daemon.render.surface import Rect, Surface
 from sightd.daemon.render.text import Sprite, SpriteCache
-from sightd.daemon.render.theme import Colour, Layout
+from sightd.daemon.render.theme import Colour, Layout, shade
 from sightd.engines.cuda.image import DeviceImage
 from sightd.plugins.api import FloatArray, Image
 
 _MOST_PLACED = 64
 """Later labels avoid only this many rectangles: looking for room among more would cost more than it shows."""
+
+_FAR = 1 << 20
+"""Lines with points beyond this many pixels are not drawn: they would not fit a drawn coordinate."""
 
 
 class OutputCanvas:
@@ -85,6 +88,15 @@ class OutputCanvas:
             return
         sprite = self._sprites.label(text, colour)
         self._lay(sprite, *self._inside(sprite, round(xy[0] * self.scale), round(xy[1] * self.scale)))
+
+    def line(self, points: FloatArray, colour: Colour, opacity: float = 1.0, width: float = 1.0) -> None:
+        """Draws a line through `points` (float32 [n, 2], source pixels) on a dark rim; one with a point that is not
+        finite or far outside is skipped. `width` is in widths of a box's line."""
+        if len(points) < 2 or not (np.abs(points * self.scale) < _FAR).all():
+            return
+        thickness = max(1, round(self.layout.line * width))
+        self.trail(points, shade(colour), opacity, thickness + 2 * self.layout.halo)
+        self.trail(points, colour, opacity, thickness)
 
     def trail(self, places: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
         """Draws a line through `places` (float32 [n, 2], source pixels), with opacity `strength` (0-1) and `thickness`

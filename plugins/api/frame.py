@@ -206,3 +206,8 @@ class Canvas(Protocol):
     def text(self, xy: tuple[float, float], text: str, colour: tuple[int, int, int]) -> None:
         """Draws a line of text on a contrasting background; `xy` is its top left corner in source pixels."""
         ...
+
+    def line(self, points: FloatArray, colour: tuple[int, int, int], opacity: float = 1.0, width: float = 1.0) -> None:
+        """Draws a line through two or more points, float32 [n, 2] in source pixels, on a dark rim. `opacity` is 0-1;
+        `width` is in widths of a box's line."""
+        ...

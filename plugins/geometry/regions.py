@@ -28,7 +28,7 @@ Polygon = Annotated[Corners, Field(min_length=3), AfterValidator(_with_area)]
 """Corners (x, y) as fractions of the frame's width and height, (0, 0) at the top left; closed implicitly."""
 
 
-def inside(points: NDArray[np.float64], corners: Sequence[tuple[float, float]]) -> Mask:
+def inside(points: NDArray[np.float64], corners: Sequence[tuple[float, float]] | NDArray[np.float64]) -> Mask:
     """Returns which of the points [n, 2] lie in the polygon: even-odd rule, counting the edges that a ray to the right
     crosses.
 

@@ -120,6 +120,10 @@ class BlankCanvas:
     def text(self, xy: tuple[float, float], text: str, colour: tuple[int, int, int]) -> None:
         cv2.putText(self._image, text, self._at(*xy), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1)
 
+    def line(self, points: FloatArray, colour: tuple[int, int, int], opacity: float = 1.0, width: float = 1.0) -> None:
+        corners = np.array([self._at(x, y) for x, y in points.tolist()], np.int32)
+        cv2.polylines(self._image, [corners], False, colour, max(1, round(width)))
+
     def _at(self, x: float, y: float) -> tuple[int, int]:
         return round(x * self._scale[0]), round(y * self._scale[1])
 

@@ -1,0 +1,1 @@
+"""Zones and lines: who is where, who crossed what."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -39,9 +40,17 @@ Period = Annotated[Span, PlainSerializer(_written)]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 ShapeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
 """Up to 40 letters, digits, spaces, "_", "." and "-": it becomes part of an address."""
-Coordinates = tuple[float, float]
+
+
+def _as_pair(given: object) -> object:
+    """Takes a list for a tuple: files have no tuples, and what a validator has seen before is not read as JSON."""
+    return tuple(given) if isinstance(given, list) else given
+
+
+_Pair = BeforeValidator(_as_pair)
+Coordinates = Annotated[tuple[float, float], _Pair]
 _Metres = Annotated[float, Field(ge=-1e6, le=1e6)]
-FrameSize = tuple[Annotated[int, Field(ge=1, le=32768)], Annotated[int, Field(ge=1, le=32768)]]
+FrameSize = Annotated[tuple[Annotated[int, Field(ge=1, le=32768)], Annotated[int, Field(ge=1, le=32768)]], _Pair]
 
 
 class Part(BaseModel):
@@ -182,7 +191,7 @@ class Plane(Part):
 
     size: FrameSize | None = Field(None, description="As for zones.")
     corners: list[Coordinates] = Field(min_length=4, max_length=4, description="The points in the frame, [x, y] each.")
-    metres: list[tuple[_Metres, _Metres]] = Field(
+    metres: list[Annotated[tuple[_Metres, _Metres], _Pair]] = Field(
         min_length=4,
         max_length=4,
         description="The same points on the ground, in metres.",

@@ -99,7 +99,7 @@ class Keeper(Plugin[PluginConfig]):
 
 
 class Painter(Plugin[PluginConfig]):
-    """Inverts images, masks their upper half, and draws a box, a mark of its own and text."""
+    """Inverts images, masks their upper half, and draws a box, a mark of its own, text and a line."""
 
     produces: ClassVar[frozenset[type]] = frozenset({FrameOverride, PrivacyMask})
     forgotten = ""
@@ -123,6 +123,7 @@ class Painter(Plugin[PluginConfig]):
         width, height = canvas.size
         canvas.image[height - 1, width - 1] = (7, 7, 7)
         canvas.text((3.0, 4.0), self.forgotten or "words", (4, 5, 6))
+        canvas.line(np.array([[1, 2], [3, 4]], np.float32), (7, 8, 9), 0.5, 2.0)
 
     def forget(self, camera: str) -> None:
         self.forgotten = f"forgot {camera}"

@@ -14,7 +14,17 @@ import pytest
 
 from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.engines.errors import EngineError
-from sightd.plugins.api import AnyPlugin, Frame, FrameOverride, Image, PluginConfig, PluginError, PrivacyMask, Results
+from sightd.plugins.api import (
+    AnyPlugin,
+    FloatArray,
+    Frame,
+    FrameOverride,
+    Image,
+    PluginConfig,
+    PluginError,
+    PrivacyMask,
+    Results,
+)
 from tests.daemon.isolation.plugins import Careless, Faulty, Keeper, Meeting, Painter, scores
 from tests.daemon.pipeline.plugins import Observations
 
@@ -83,6 +93,9 @@ class Board:
         self.drawn.append((text, xy, colour))
         self.image[0, 1] = 2
 
+    def line(self, points: FloatArray, colour: tuple[int, int, int], opacity: float = 1.0, width: float = 1.0) -> None:
+        self.drawn.append(("line", points.tolist(), colour, opacity, width))
+
 
 def test_paints_hides_predicts_and_draws_as_if_it_were_here(isolated: Open) -> None:
     instance = isolated(Painter)
@@ -99,12 +112,13 @@ def test_paints_hides_predicts_and_draws_as_if_it_were_here(isolated: Open) -> N
     assert FrameOverride in predicted, "what others found comes with the frame"
     board = Board()
     instance.supervisor.draw(board, frame, result)
-    assert board.drawn == [("box", (1, 2, 3), "a box"), ("words", (3.0, 4.0), (4, 5, 6))]
+    line = ("line", [[1, 2], [3, 4]], (7, 8, 9), 0.5, 2.0)
+    assert board.drawn == [("box", (1, 2, 3), "a box"), ("words", (3.0, 4.0), (4, 5, 6)), line]
     assert board.image[19, 29].tolist() == [7, 7, 7]
     assert board.image[0, :2, 0].tolist() == [1, 2], "what was drawn here before and after is there too"
     instance.supervisor.forget("front")
     instance.supervisor.draw(board, frame, result)
-    assert board.drawn[-1][0] == "forgot front"
+    assert board.drawn[-2][0] == "forgot front"
     assert instance.supervisor.faults == 0, instance.supervisor.last_fault
 
 

@@ -41,6 +41,25 @@ def test_source_pixels_are_scaled_to_the_output() -> None:
     assert changed(grey(640, 360), image) == (99, 79, 301, 201)
 
 
+def test_a_line_has_a_dark_rim_and_grows_with_its_width() -> None:
+    image, thick = grey(640, 360), grey(640, 360)
+    ends = np.array([[200, 100], [200, 300]], np.float32)
+    canvas_on(image, 0.5).line(ends, GREEN)
+    canvas_on(thick, 0.5).line(ends, GREEN, 1.0, 4.0)
+    assert np.abs(image[100, 100].astype(int) - GREEN).max() < 20
+    green = [(one[100, :, 1] > 150).sum() for one in (image, thick)]
+    assert 0 < green[0] < green[1]
+    assert image[100, 97:104].min() < 60
+    assert changed(grey(640, 360), image)[3] <= 153
+
+
+@pytest.mark.parametrize("points", [[[1, 1]], [[1, 1], [math.nan, 2]], [[1, 1], [1e9, 2]]])
+def test_a_line_without_two_usable_points_draws_nothing(points: list[list[float]]) -> None:
+    image = grey(640, 360)
+    canvas_on(image).line(np.array(points, np.float32), GREEN)
+    assert (image == grey(640, 360)).all()
+
+
 def test_the_corners_of_a_large_box_are_rounded_and_thicker() -> None:
     image = grey(1280, 720)
     canvas_on(image).box(box(100, 80, 500, 500), GREEN)

@@ -71,7 +71,7 @@ class Area:
         along = [
             (np.abs(share - border) < _ON_BORDER) & (np.abs(following - border) < _ON_BORDER) for border in (0.0, 1.0)
         ]
-        on_border: NDArray[np.bool_] = np.logical_or(*along).any(axis=1)
+        on_border = np.asarray(np.stack(along).any(axis=(0, 2)))
         corners = share * (width, height)
         area = cls(corners, ~on_border, np.inf)
         low, high = corners.min(axis=0), corners.max(axis=0)
@@ -84,12 +84,13 @@ class Area:
         begin, end = self.corners[self.counted], np.roll(self.corners, -1, axis=0)[self.counted]
         inner = inside(points, self.corners)
         if not len(begin):
-            return np.where(inner, np.inf, -np.inf)
+            return np.where(inner, np.inf, -np.inf).astype(np.float64)
         edge = end - begin
         reach = points[:, None] - begin
         share = np.clip((reach * edge).sum(axis=2) / (edge * edge).sum(axis=1), 0, 1)
         away = np.sqrt(((reach - share[..., None] * edge) ** 2).sum(axis=2)).min(axis=1)
-        return np.where(inner, away, -away)
+        signed: Points = np.where(inner, away, -away)
+        return signed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

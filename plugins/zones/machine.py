@@ -63,7 +63,8 @@ def step(
 def _closed(before: CameraState, plan: CameraPlan, local: datetime | None) -> dict[str, Reason]:
     """Returns the zones and lines that an object cannot stay in or at, and why: they are not active now, or not those
     of the frame before."""
-    shapes: dict[str, ZonePlan | LinePlan] = {shape.name: shape for shape in (*plan.zones, *plan.lines)}
+    every: tuple[ZonePlan | LinePlan, ...] = (*plan.zones, *plan.lines)
+    shapes = {shape.name: shape for shape in every}
     known: dict[str, ZoneTally | LineTally] = {**before.zones, **before.lines}
     changed = {
         name: Reason.CHANGED

@@ -38,8 +38,8 @@ _TRAIL = 1.0
 """Time (s) over which a speed is measured."""
 _LEAST_TRAIL = 0.15
 _REACH, _REACH_OF_OTHERS = 0.5, 0.2
-"""How far from the expected place another track may continue a lost one, in sizes of the object, per second since it
-was seen and one; if their classes differ, such as car and truck, it must be nearer."""
+"""How far from the expected place another track may continue a lost one, in sizes of the object: twice as far after
+`_AHEAD`. If their classes differ, such as car and truck, it must be nearer."""
 _PERSON = "person"
 """A class that goes on only as itself: a rider is not the bicycle."""
 _AHEAD = 1.0
@@ -187,7 +187,7 @@ def _distance(subject: Subject, sighting: Sighting, at: float) -> float | None:
     x, y = _expected(subject.trail, min(gap, _AHEAD))
     distance = math.dist((x, y), sighting.point) / size
     reach = _REACH_OF_OTHERS if other else _REACH
-    return distance if distance <= reach * (1 + gap) else None
+    return distance if distance <= reach * (1 + min(gap, _AHEAD)) else None
 
 
 def _expected(trail: Sequence[Place], ahead: float) -> tuple[float, float]:

@@ -50,7 +50,7 @@ def test_a_line_has_a_dark_rim_and_grows_with_its_width() -> None:
     green = [(one[100, :, 1] > 150).sum() for one in (image, thick)]
     assert 0 < green[0] < green[1]
     assert image[100, 97:104].min() < 60
-    assert changed(grey(640, 360), image)[3] <= 153
+    assert (image[156:] == grey(640, 360)[156:]).all()
 
 
 @pytest.mark.parametrize("points", [[[1, 1]], [[1, 1], [math.nan, 2]], [[1, 1], [1e9, 2]]])

@@ -26,7 +26,8 @@ def drawn(*zones: ZoneCount, lines: tuple[LineCount, ...] = ()) -> Image:
 
 
 def changed(image: Image) -> Image:
-    return np.abs(image.astype(int) - 60).max(axis=2).astype(np.uint8)[..., None]
+    difference: Image = np.abs(image.astype(int) - 60).max(axis=2).astype(np.uint8)[..., None]
+    return difference
 
 
 def test_a_zone_is_outlined_and_not_filled() -> None:

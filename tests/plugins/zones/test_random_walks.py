@@ -30,8 +30,9 @@ def walks(seed: int, number: int = 5) -> list[Walk]:
     for track in range(1, number + 1):
         begin, steps = int(random.integers(0, 8)), int(random.integers(4, 18))
         places = np.clip(np.cumsum(random.normal(0, 120, (steps, 2)), axis=0) + random.uniform(100, 900, 2), 2, 998)
-        points = [(float(begin + index), *map(float, place)) for index, place in enumerate(places)]
-        points.append((points[-1][0] + 4, *points[-1][1:]))
+        points = [(float(begin + index), x, y) for index, (x, y) in enumerate(places.tolist())]
+        at, x, y = points[-1]
+        points.append((at + 4, x, y))
         found.append(Walk(points, track, str(random.choice(["person", "car"]))))
     return found
 

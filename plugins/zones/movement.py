@@ -1,4 +1,4 @@
-"""How one object moves: its path between two frames, across the edge of a zone, over a line; and who continues whom.
+"""How one object moves: its path between two frames, through zones and over lines; and which tracks are one object.
 
 Between two observations an object moves in a straight line. It is looked at every `_GRID` seconds of that path, so the
 number of frames per second decides neither whether it enters a zone nor whether it crosses a line.

@@ -1,4 +1,4 @@
-"""Which tracks are on a frame, where they stand, and who they are."""
+"""Tracks of a frame: the points on which they stand, and the names of known persons."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """An object and a line: the `side` (1 right, -1 left) on which it counts, and where it was last: `offset` from the
+    """An object and a line: the `side` (1 right, -1 left) on which it counts, and its last place: `offset` from the
     line and `share` along it. `beyond` is the side on which it was last, apart from jitter, since `since`; it passed
     the line at `passed`, 0 to 1 along it."""
 
@@ -161,5 +161,5 @@ class Happening:
     speed: float | None = None
     """In m/s; None if the ground is unknown."""
     heading: float | None = None
-    """Where it went, in degrees: 0 up in the frame, 90 to the right."""
+    """Direction of its movement, in degrees: 0 up in the frame, 90 to the right."""
     number: int | None = None

@@ -44,8 +44,8 @@ detection has the keys in its second and third line only if the chain finds such
   keypoints in the order of keypoint_names; skeleton lists the pairs of them that are joined
   corners   those of an oriented box; box is then the upright box around it
   identity  number of an object that is the same on all cameras of a group (plug-in identity)
-Embeddings and appearance need --embeddings. The plug-in zones adds zones, lines and objects (docs/zones.md); plug-ins of
-other packages can add keys, and events.
+Embeddings and appearance need --embeddings. The plug-in zones adds zones, lines and objects (docs/zones.md). Plug-ins
+of other packages can add keys, and events.
 
 Bytes of a file name that are not UTF-8 are escaped (\\udc80 to \\udcff). Missing, broken or incomplete sources are
 reported; their readable part and all other sources are analysed. After Ctrl-C or SIGTERM, all files written so far are

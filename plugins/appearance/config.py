@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,9 +13,11 @@ from sightd.engines.files import expanded
 from sightd.engines.model import ColourOrder, Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import embedder_from_file
+from sightd.engines.models.onnx_file import files_of
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, Duration, PluginConfig
+from sightd.plugins.configuration.model_choice import files_of_named
 
 Three = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0)]
@@ -56,6 +58,10 @@ class OwnEmbedder(BaseModel):
             std=self.std,
         )
 
+    def files(self) -> list[Path]:
+        """Returns the file and those that hold its weights. Raises ModelFileError."""
+        return sorted(files_of(expanded(self.file)))
+
     def problems(self) -> Iterator[ConfigProblem]:
         """Yields a problem if the file is unusable or the model exceeds the memory or time limit."""
         try:
@@ -89,6 +95,10 @@ class AppearanceConfig(PluginConfig):
     min_height: int = Field(
         32, ge=1, description="Embed only objects of at least this height in pixels: smaller ones look alike."
     )
+
+    def files(self, networks: Catalog) -> Iterable[Path]:
+        """Returns the files of the user's own model, or of one that was made on this machine."""
+        return self.model.files() if isinstance(self.model, OwnEmbedder) else files_of_named(self.model, networks)
 
     def for_embeddings(self) -> Self:
         """Embeds every object of every frame, however many there are."""

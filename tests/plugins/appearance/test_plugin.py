@@ -178,3 +178,9 @@ def test_the_embedder_of_the_catalogue_tells_people_apart(opened: Opened) -> Non
         return vector
 
     assert float(look(first) @ look(darker)) > 0.95 > float(look(first) @ look(other)) + 0.1
+
+
+def test_the_files_of_ones_own_model_are_named(colours: dict[str, Any]) -> None:
+    networks = Catalog.load()
+    assert list(AppearanceConfig.model_validate({"model": colours}).files(networks)) == [colours["file"]]
+    assert list(AppearanceConfig().files(networks)) == []

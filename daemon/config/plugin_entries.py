@@ -143,14 +143,30 @@ class EntryReader:
         for place, name in enumerate(names):
             if not self._redacts(name):
                 continue
-            for source in self._sources(name, names[:place]):
-                for option in self.entries.configs[source].overlooks() if source in self.entries.configs else ():
+            for source, may_skip in self._sources(name, names[:place]):
+                for option in self._overlooks(source, may_skip=may_skip):
                     path: PathKey = ("plugins", source, option)
                     message = f"cannot be combined with {name}, which redacts what {source} finds: anyone who was not "
                     hint = f"remove {option}, or give the chain with {name} a plug-in of its own that looks at all of "
                     if all(problem.path != path for problem in self.entries.problems):
                         use = "each frame (another entry under plugins: with `use`)"
                         self._add_problem(path, f"{message}looked for would be shown", hint + use)
+
+    def _overlooks(self, name: str, *, may_skip: bool) -> Sequence[str]:
+        """Returns the options because of which a plug-in does not look at all of each frame; unless it `may_skip`
+        frames, also those by which it does."""
+        config = self.entries.configs.get(name)
+        if config is None:
+            return ()
+        try:
+            found = list(config.overlooks())
+        except Exception as error:  # noqa: BLE001 - a third party's code; its message may quote a secret
+            self._add_problem(("plugins", name), f"its options cannot be checked: {type(error).__name__} in "
+                              f"{type(config).__qualname__}.overlooks", "report this to the plug-in's author: "
+                              "overlooks() must return names of options")  # fmt: skip
+            return ()
+        skips = {"every": config.every > 1, "max_fps": config.max_fps is not None}
+        return found if may_skip else [*found, *(option for option, is_set in skips.items() if is_set)]
 
     def _redacts(self, name: str) -> bool:
         """Whether an instance redacts, which only an instance knows; creating one loads nothing."""
@@ -161,15 +177,20 @@ class EntryReader:
         except Exception:  # noqa: BLE001 - a third party's class; opening it will report what is wrong
             return False
 
-    def _sources(self, name: str, earlier: Sequence[str]) -> Iterator[str]:
-        """Yields the plug-ins among `earlier` whose results a plug-in takes into account, directly or through
-        others."""
-        wanted = self.entries.classes[name].requires | self.entries.classes[name].uses
+    def _sources(self, name: str, earlier: Sequence[str]) -> Iterator[tuple[str, bool]]:
+        """Yields the plug-ins among `earlier` whose results a plug-in takes into account, directly or through others,
+        and whether they may skip frames: the plug-in is not run then, because it requires those results, and all of
+        the frame is redacted."""
+        classes = self.entries.classes
+        required, wanted = classes[name].requires, classes[name].requires | classes[name].uses
         for source in reversed(earlier):
-            plugin = self.entries.classes[source]
-            if wanted & plugin.produces:
-                yield source
-                wanted |= plugin.requires | plugin.uses
+            plugin = classes[source]
+            if not wanted & plugin.produces:
+                continue
+            may_skip = bool(required & plugin.produces)
+            yield source, may_skip
+            wanted |= plugin.requires | plugin.uses
+            required |= plugin.requires if may_skip else frozenset()
 
     def _defaults(self, name: str, path: PathKey) -> None:
         try:

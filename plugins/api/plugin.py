@@ -107,7 +107,8 @@ class PluginConfig(BaseModel):
     def overlooks(self) -> Sequence[str]:
         """Returns the options because of which `process` may not look at all of a frame. A chain in which a plug-in
         that redacts `requires` or `uses` what this one produces is refused then, because objects that were not looked
-        for would be shown. None by default."""
+        for would be shown. None by default. With `every` or `max_fps`, which need not be named, it is refused if the
+        one that redacts only `uses` the results."""
         return ()
 
     def for_embeddings(self) -> Self:

@@ -160,8 +160,13 @@ class DetectorConfig(PluginConfig):
         return self.model.files(networks)
 
     def overlooks(self) -> list[str]:
-        """Returns the options that choose where to look: `look` if it is regions, and `gate`."""
-        chosen = {"look": look_options(self.look).mode == "regions", "gate": gate_options(self.gate).mode != "off"}
+        """Returns the options that choose where to look: `look` if it is regions, `gate`, and polygons."""
+        chosen = {
+            "look": look_options(self.look).mode == "regions",
+            "gate": gate_options(self.gate).mode != "off",
+            "only_inside": bool(self.only_inside),
+            "ignore": bool(self.ignore),
+        }
         return [option for option, is_set in chosen.items() if is_set]
 
     def _shown_before_redaction(self) -> Iterator[ConfigProblem]:

@@ -39,6 +39,20 @@ class TrackHider(Hider):
     uses: ClassVar[frozenset[type]] = frozenset({Tracks})
 
 
+class TrackRequirer(Hider):
+    requires: ClassVar[frozenset[type]] = frozenset({Tracks})
+
+
+class BrokenConfig(PluginConfig):
+    def overlooks(self) -> list[str]:
+        raise RuntimeError("a secret")
+
+
+class Broken(Plugin[BrokenConfig]):
+    Config: ClassVar[type[PluginConfig]] = BrokenConfig
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
+
+
 class Unmade(Hider):
     def __init__(self, config: HiderConfig) -> None:
         raise RuntimeError("not on this machine")
@@ -46,7 +60,8 @@ class Unmade(Hider):
 
 CLASSES: dict[str, type[AnyPlugin]] = {
     "detector": Detector, "tracker": Tracker, "face": FaceRecogniser,
-    "hider": Hider, "trackhider": TrackHider, "unmade": Unmade,
+    "hider": Hider, "trackhider": TrackHider, "trackrequirer": TrackRequirer,
+    "broken": Broken, "unmade": Unmade,
 }  # fmt: skip
 
 
@@ -57,8 +72,12 @@ def loaded(chain: list[str], **plugins: dict[str, Any]) -> LoadedConfig:
 
 @pytest.mark.parametrize("chain", [["detector", "hider"], ["detector", "tracker", "trackhider"]])
 @pytest.mark.parametrize(
-    ("option", "value"), [("gate", "activity"), ("gate", {"confirm_every": "1s"}), ("look", "regions")]
-)
+    ("option", "value"),
+    [
+        ("gate", "activity"), ("gate", {"confirm_every": "1s"}), ("look", "regions"),
+        ("only_inside", [[[0, 0], [1, 0], [1, 1]]]), ("ignore", [[[0, 0], [1, 0], [1, 1]]]),
+    ],
+)  # fmt: skip
 def test_objects_that_were_not_looked_for_cannot_be_redacted(chain: list[str], option: str, value: object) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(chain, detector={option: value})
@@ -68,10 +87,29 @@ def test_objects_that_were_not_looked_for_cannot_be_redacted(chain: list[str], o
     assert f"remove {option}, or give the chain with {chain[-1]} a plug-in of its own" in problem.hint
 
 
+@pytest.mark.parametrize("skipping", ["detector", "tracker"])
+@pytest.mark.parametrize(("option", "value"), [("every", 2), ("max_fps", 5)])
+def test_frames_must_not_be_skipped_if_their_results_are_only_used(skipping: str, option: str, value: object) -> None:
+    """`TrackHider` runs on every frame, also with tracks that are only predicted, among which nobody is new."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(["detector", "tracker", "trackhider"], **{skipping: {option: value}})
+    assert [problem.path for problem in caught.value.problems] == [("plugins", skipping, option)]
+
+
+def test_a_check_that_fails_is_a_problem_of_the_plugin() -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(["broken", "hider"])
+    (problem,) = caught.value.problems
+    assert problem.path == ("plugins", "broken")
+    assert problem.message == "its options cannot be checked: RuntimeError in BrokenConfig.overlooks"
+
+
 @pytest.mark.parametrize(
     ("chain", "plugins"),
     [
         (["detector", "hider"], {}),
+        (["detector", "hider"], {"detector": {"every": 2}}),
+        (["detector", "tracker", "trackrequirer"], {"detector": {"max_fps": 5}, "tracker": {"every": 2}}),
         (["detector", "hider"], {"detector": {"look": "tiles"}}),
         (["detector", "hider"], {"detector": {"gate": "activity"}, "hider": {"hide": False}}),
         (["detector", "face"], {"detector": {"gate": "activity"}, "face": {"blur": "all"}}),

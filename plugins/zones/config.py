@@ -123,6 +123,24 @@ class Zone(Shape):
     loiter_after: Period | None = Field(
         None, description="Report object.loitering for an object that stays this long; by default never."
     )
+    left_behind_after: Period | None = Field(
+        None,
+        description="Report object.left_behind for one of `objects` that rests for this long with nobody near it; by "
+        "default never.",
+        examples=["60s"],
+    )
+    removed_after: Period | None = Field(
+        None,
+        description="Report object.removed for one of `objects` that rested and then is not seen at its place for this "
+        "long; by default never. Longer than it is usually hidden by those who pass.",
+        examples=["10s"],
+    )
+    objects: list[ClassName] = Field(
+        ["backpack", "handbag", "suitcase"],
+        min_length=1,
+        max_length=100,
+        description="Classes of things that can be left behind or removed.",
+    )
     crowd: int | None = Field(
         None, ge=2, le=10_000, description="Report zone.crowded at this many objects; by default never."
     )

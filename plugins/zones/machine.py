@@ -15,6 +15,7 @@ import numpy as np
 from sightd.plugins.zones.geometry import Points
 from sightd.plugins.zones.movement import continued, crossed, motion, over_line, path, through_zone, trail_after
 from sightd.plugins.zones.plan import CameraPlan, LinePlan, ZonePlan
+from sightd.plugins.zones.resting import is_watched, persons_of, remembered_for, removed, rested
 from sightd.plugins.zones.state import (
     Approach,
     CameraState,
@@ -53,9 +54,12 @@ def step(
         moves += [move for subject in subjects.values() for move in _gone(subject, at)]
         subjects = {}
     subjects = _renamed(subjects, sightings, at)
-    subjects, moved = _followed(subjects, sightings, at, _open(plan, closed))
+    usable = _open(plan, closed)
+    subjects, moved = _followed(subjects, sightings, at, usable)
     moves += moved
-    subjects, lost = _alive(subjects, sightings, at, lost_after)
+    subjects, moved = _resting(subjects, sightings, at, usable)
+    moves += moved
+    subjects, lost = _alive(subjects, sightings, at, usable, lost_after)
     zones, lines, happened = _counted(before, moves + lost, plan, local)
     return CameraState(at, subjects, zones, lines), tuple(happened)
 
@@ -103,6 +107,7 @@ def _without(subject: Subject, closed: Mapping[str, Reason]) -> Subject:
         subject,
         presences={name: one for name, one in subject.presences.items() if name not in closed},
         approaches={name: one for name, one in subject.approaches.items() if name not in closed},
+        rest=subject.rest and replace(subject.rest, reported=subject.rest.reported - closed.keys()),
     )
 
 
@@ -168,7 +173,7 @@ def _steps(known: Subject | None, sighting: Sighting, now: Place, rows: slice) -
         return _Steps(Subject(track, label, person, now.at, (now,), presences, approaches), rows, presences, approaches)
     presences, approaches = dict(known.presences), dict(known.approaches)
     trail = trail_after(known.trail, now)
-    subject = Subject(track, label, person or known.person, now.at, trail, presences, approaches)
+    subject = Subject(track, label, person or known.person, now.at, trail, presences, approaches, known.rest)
     return _Steps(subject, rows, presences, approaches)
 
 
@@ -217,8 +222,22 @@ def _measured(move: Happening, plan: CameraPlan) -> Happening:
     return replace(move, speed=speed, heading=heading)
 
 
+def _resting(
+    subjects: Mapping[int, Subject], sightings: Sequence[Sighting], at: float, plan: CameraPlan
+) -> tuple[dict[int, Subject], list[Happening]]:
+    """Returns the objects with how things among them rest that were observed now, and what is to be reported."""
+    persons = persons_of(sightings)
+    after, moves = dict(subjects), list[Happening]()
+    for track, subject in subjects.items():
+        if subject.seen_at == at and is_watched(subject, plan.zones):
+            rest, found = rested(subject, persons, plan.zones)
+            after[track] = replace(subject, rest=rest)
+            moves += found
+    return after, moves
+
+
 def _alive(
-    subjects: Mapping[int, Subject], sightings: Sequence[Sighting], at: float, lost_after: float
+    subjects: Mapping[int, Subject], sightings: Sequence[Sighting], at: float, plan: CameraPlan, lost_after: float
 ) -> tuple[dict[int, Subject], list[Happening]]:
     """Returns the objects that are still there, and what happens to the others. A predicted track keeps its object."""
     there = {sighting.track for sighting in sightings}
@@ -227,10 +246,10 @@ def _alive(
     for track, subject in subjects.items():
         if track in there:
             kept[track] = replace(subject, alive_at=at) if subject.alive_at < at else subject
-        elif at - subject.alive_at < lost_after:
+        elif at - subject.alive_at < (patience := remembered_for(subject, plan.zones, lost_after)):
             kept[track] = subject
         else:
-            moves += _gone(subject, subject.alive_at + lost_after)
+            moves += [*_gone(subject, subject.alive_at + patience), *removed(subject, at, plan.zones)]
     return kept, moves
 
 

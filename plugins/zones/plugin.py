@@ -51,6 +51,8 @@ _HELP = {
     Kind.CROWDED: "As many objects as `crowd` says are in a zone.",
     Kind.CROSSED: "An object has crossed a line.",
     Kind.LOITERING: "An object has been in a zone for as long as `loiter_after` says.",
+    Kind.LEFT_BEHIND: "A thing rests in a zone, and nobody has been near it for as long as `left_behind_after` says.",
+    Kind.REMOVED: "A thing that rested in a zone is not there any more.",
 }
 
 

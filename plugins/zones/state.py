@@ -20,6 +20,8 @@ class Kind(StrEnum):
     CROWDED = "zone.crowded"
     CROSSED = "line.crossed"
     LOITERING = "object.loitering"
+    LEFT_BEHIND = "object.left_behind"
+    REMOVED = "object.removed"
 
 
 class Direction(StrEnum):
@@ -87,10 +89,24 @@ class Place:
     size: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A thing that rests at `point` (px) since `since` (s). A person was with it last at `attended_at`. `away_since` is
+    when it was first seen elsewhere, None if it is still there; `reported` are the zones in which it was reported as
+    left behind."""
+
+    point: Point
+    since: float
+    attended_at: float
+    away_since: float | None = None
+    reported: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
     """An object that is followed over the tracks that it had. `trail` are its latest places, oldest first; `alive_at`
-    is when its track, observed or predicted, was there last."""
+    is when its track, observed or predicted, was there last. `rest` is None unless a zone watches things of its
+    class."""
 
     track: int
     label: str
@@ -99,6 +115,7 @@ class Subject:
     trail: tuple[Place, ...]
     presences: Mapping[str, Presence]
     approaches: Mapping[str, Approach]
+    rest: Rest | None = None
 
     @property
     def seen_at(self) -> float:

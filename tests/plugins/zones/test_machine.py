@@ -259,6 +259,72 @@ def test_a_person_keeps_the_name_that_was_seen_once() -> None:
     assert {one.subject.person for one in found.happened if one.subject} == {"Ada"}
 
 
+BAG = {"objects": ["backpack"], "left_behind_after": "20s", "removed_after": "5s"}
+
+
+def bag(*points: tuple[float, float, float], **options: Any) -> Walk:
+    return Walk(points, track=9, label="backpack", **options)
+
+
+def things(found: Watched) -> list[tuple[str, int, int]]:
+    return [
+        (one.kind.name, round(one.at), round(one.dwell or 0))
+        for one in found.happened
+        if one.kind in (Kind.LEFT_BEHIND, Kind.REMOVED)
+    ]
+
+
+def test_a_thing_is_left_behind_once_nobody_was_near_it_for_long() -> None:
+    owner = Walk([(0, 300, 500), (2, 480, 500), (10, 480, 500), (13, 900, 500), (40, 900, 500)])
+    passer = Walk([(20, 100, 900), (25, 480, 900), (30, 900, 900)], track=2)
+    found = watch([owner, passer, bag((2, 500, 500), (40, 500, 500))], square(**BAG), until=40)
+    assert things(found) == [("LEFT_BEHIND", 32, 30)], "its owner was near it until 11.5 s"
+    assert found.state.zones["square"].entered == 2, "owner and bag; the zone counts all classes"
+
+
+@pytest.mark.parametrize(
+    ("walks", "why"),
+    [
+        ([bag((0, 500, 500), (60, 500, 500)), stays((600, 500), 0, 60)], "its owner waits beside it"),
+        ([bag((0, 500, 500), (60, 560, 560))], "it moves all the time"),
+        ([bag((0, 200, 500), (60, 200, 500))], "it is outside the zone"),
+        ([stays(INSIDE, 0, 60, label="car")], "it is no such thing"),
+    ],
+)
+def test_a_thing_is_not_left_behind(walks: Sequence[Walk], why: str) -> None:
+    assert not things(watch(walks, square(objects=["backpack"], left_behind_after="40s"), until=60)), why
+
+
+def test_a_known_thing_that_is_carried_away_or_disappears_was_removed() -> None:
+    carried = bag((0, 500, 500), (15, 500, 500), (17, 900, 500), (40, 900, 500))
+    assert things(watch([carried], square(**BAG), until=40)) == [("REMOVED", 20, 15)]
+    assert things(watch([bag((0, 500, 500), (15, 500, 500))], square(**BAG), until=40)) == [("REMOVED", 20, 15)]
+
+
+@pytest.mark.parametrize(
+    ("walk", "why"),
+    [
+        (bag((0, 500, 500), (8, 500, 500)), "it had not rested for long enough to be known"),
+        (bag((0, 500, 500), (15, 500, 500), (16, 560, 500), (17, 500, 500), (19, 500, 500)), "it was back in time"),
+        (
+            bag((0, 500, 500), (19, 500, 500), look=lambda seen: None if 12 < seen.age < 16 else seen),
+            "somebody stood before it",
+        ),
+    ],
+)
+def test_a_thing_was_not_removed(walk: Walk, why: str) -> None:
+    assert not things(watch([walk], square(**BAG), until=19)), why
+
+
+def test_a_thing_that_gets_a_new_id_is_the_same_thing() -> None:
+    again = stays((505, 500), 19, 40, track=10, label="backpack")
+    found = watch([bag((0, 500, 500), (15, 500, 500)), again], square(**BAG), until=40)
+    assert things(found) == [("LEFT_BEHIND", 20, 20)]
+    [one] = found.of(Kind.LEFT_BEHIND)
+    assert one.subject is not None
+    assert one.subject.track == 10
+
+
 @pytest.mark.parametrize(
     ("ground", "kmh"),
     [

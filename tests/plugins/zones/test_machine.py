@@ -80,7 +80,7 @@ def test_jitter_at_the_edge_is_one_entry_and_no_exit() -> None:
 
 def test_a_zone_smaller_than_the_band_can_be_entered() -> None:
     narrow = plan({"door": {"corners": [[0.4, 0.49], [0.6, 0.49], [0.6, 0.505], [0.4, 0.505]]}})
-    assert len(watch([stays((500, 497), 0, 3)], narrow).of(Kind.ENTERED)) == 1
+    assert len(watch([Walk([(0, 500, 400), (1, 500, 497), (4, 500, 497)])], narrow).of(Kind.ENTERED)) == 1
 
 
 def test_an_object_cut_off_by_the_border_of_the_frame_is_inside_a_zone_that_reaches_it() -> None:
@@ -124,6 +124,10 @@ def test_a_new_track_goes_on_with_the_membership_of_a_lost_one() -> None:
         (stays((500, 500), 3.5, 9, track=2, label="bicycle"), "a person is no bicycle"),
         (stays((520, 510), 2, 9, track=2), "both were seen at the same time"),
         (stays((500, 500), 5.5, 12, track=2), "the first one has left already"),
+        (
+            stays((520, 510), 2, 9, track=2, look=lambda seen: seen if seen.age > 1.3 else None),
+            "its track began when the first one was still seen, and was shown later",
+        ),
     ],
 )
 def test_a_new_track_is_another_object(other: Walk, why: str) -> None:
@@ -180,6 +184,11 @@ def test_an_object_that_stands_on_a_line_does_not_cross_it() -> None:
         return replace(sighting, point=(sighting.point[0] + float(random.uniform(-9, 9)), sighting.point[1]))
 
     assert not watch([stays((500, 500), 0, 60, look=shaken)], upwards(), until=60).happened
+
+
+def test_a_box_that_jumps_over_a_line_for_a_moment_does_not_cross_it() -> None:
+    jump = [(0, 450, 500), (1, 450, 500), (1.04, 540, 500), (1.12, 540, 500), (1.16, 450, 500), (5, 450, 500)]
+    assert not watch([Walk(jump)], upwards(), fps=25).happened
 
 
 def test_classes_that_do_not_count_are_left_out() -> None:

@@ -78,6 +78,12 @@ def test_jitter_at_the_edge_is_one_entry_and_no_exit() -> None:
     assert not found.of(Kind.LEFT)
 
 
+@pytest.mark.parametrize(("away", "exits"), [(0.8, 0), (1.6, 1)])
+def test_one_that_is_outside_for_less_than_leave_after_has_not_left(away: float, exits: int) -> None:
+    points = [(0, *INSIDE), (3, *INSIDE), (3.1, *OUTSIDE), (3 + away, *OUTSIDE), (3.1 + away, *INSIDE), (9, *INSIDE)]
+    assert len(watch([Walk(points)], square()).of(Kind.LEFT)) == exits
+
+
 def test_a_zone_smaller_than_the_band_can_be_entered() -> None:
     narrow = plan({"door": {"corners": [[0.4, 0.49], [0.6, 0.49], [0.6, 0.505], [0.4, 0.505]]}})
     assert len(watch([Walk([(0, 500, 400), (1, 500, 497), (4, 500, 497)])], narrow).of(Kind.ENTERED)) == 1
@@ -143,8 +149,8 @@ def test_a_new_track_of_another_class_goes_on_if_it_is_at_the_same_place(distanc
 
 
 def test_two_new_tracks_go_on_with_the_nearest_lost_ones() -> None:
-    before = [stays((450, 450), 0, 3, track=1, person="Ada"), stays((550, 550), 0, 3, track=2, person="Grace")]
-    after = [stays((545, 550), 3.2, 9, track=3), stays((455, 450), 3.2, 9, track=4)]
+    before = [stays((480, 480), 0, 3, track=1, person="Ada"), stays((520, 520), 0, 3, track=2, person="Grace")]
+    after = [stays((518, 520), 3.2, 9, track=3), stays((482, 480), 3.2, 9, track=4)]
     found = watch([*before, *after], square(), until=9)
     assert {track: one.person for track, one in found.state.subjects.items()} == {3: "Grace", 4: "Ada"}
     assert len(found.of(Kind.ENTERED)) == 2
@@ -211,6 +217,13 @@ def test_a_zone_is_occupied_until_the_last_object_has_left() -> None:
     walks = [stays(INSIDE, 0, 4, track=1), stays((420, 420), 2, 7, track=2)]
     found = watch(walks, square(), lost_after=1)
     assert found.kinds == ["zone.entered", "zone.occupied", "zone.entered", "zone.left", "zone.left", "zone.empty"]
+
+
+def test_what_happens_between_two_frames_is_put_into_the_order_of_time() -> None:
+    leaves = Walk([(0, 500, 500), (4, 500, 500), (5, 700, 500), (9, 700, 500)], track=1)
+    enters = Walk([(0, 390, 500), (4, 390, 500), (5, 500, 500), (9, 500, 500)], track=2)
+    found = watch([leaves, enters], square(min_dwell=0, leave_after=0), until=9, fps=1)
+    assert found.kinds == ["zone.entered", "zone.occupied", "zone.entered", "zone.left"], "it is never empty"
 
 
 def test_a_crowd_is_reported_once_until_it_was_smaller_for_a_while() -> None:

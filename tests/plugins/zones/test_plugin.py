@@ -192,7 +192,7 @@ def test_a_frame_without_tracks_and_a_photograph_change_nothing() -> None:
     processed(plugin, 0, tracks([(1, 20, 90)]))
     assert counts(processed(plugin, 9)).zones[0].inside == 1, "the tracker failed: nothing is known"
     photograph = Frame.of(np.zeros((SIZE, SIZE, 3), np.uint8), camera="yard", captured_at=109, still=True)
-    [found] = plugin.process([photograph], [Results(tracks([(2, 20, 90)]))])
+    [found] = plugin.process([photograph], [Results(tracks([(2, 40, 50)]))])
     assert counts(found).zones[0].entered == 1
 
 

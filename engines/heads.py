@@ -90,7 +90,10 @@ HEAD_FORMATS: Mapping[str, HeadFormat] = {
         reliable_score=_DETR_RELIABLE,
     ),
     "ultralytics-detr": HeadFormat(
-        "[b, n, 4 + c]: x, y, w, h from 0 to 1, class scores; each object once", _DETR, suppressed=True
+        "[b, n, 4 + c]: x, y, w, h from 0 to 1, class scores; each object once",
+        _DETR,
+        suppressed=True,
+        reliable_score=_DETR_RELIABLE,
     ),
     "tf-ssd": HeadFormat(
         "detection_boxes [b, n, 4] y1, x1, y2, x2 from 0 to 1; detection_classes [b, n] from 1; detection_scores "

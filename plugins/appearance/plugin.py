@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -89,6 +89,8 @@ class AppearanceEmbedder(Plugin[AppearanceConfig]):
         found = results.get(Detections)
         if found is None:
             return _Crops([], [])
+        # an overlap that is not a number would put the objects beside that box in doubt
+        found = replace(found, boxes=np.where(np.isfinite(found.boxes).all(axis=1, keepdims=True), found.boxes, 0))
         before, now = self._known(frame), frame.captured_at
         hiding = covers(found.boxes)
         hidden: BoolArray = np.asarray(hiding.any(axis=1))
@@ -114,10 +116,7 @@ class AppearanceEmbedder(Plugin[AppearanceConfig]):
         """Returns which detections may be embedded."""
         heights = found.boxes[:, 3] - found.boxes[:, 1]
         wanted: BoolArray = (
-            ~found.carried
-            & (found.scores >= self.config.min_score)
-            & (heights >= self.config.min_height)
-            & np.isfinite(found.boxes).all(axis=1)
+            ~found.carried & (found.scores >= self.config.min_score) & (heights >= self.config.min_height)
         )
         if self._classes is not None:
             labels = [label_of(found.labels, class_id).casefold() for class_id in found.class_ids.tolist()]

@@ -113,6 +113,12 @@ def test_an_object_without_pixels_has_no_look(opened: Opened, colours: dict[str,
     assert len(embedded(opened(model=colours), detections([(395, 130, 399, 190), (10, 10, np.nan, 110)]))) == 0
 
 
+def test_a_box_that_is_not_finite_does_not_put_others_in_doubt(opened: Opened, colours: dict[str, Any]) -> None:
+    plugin = opened(model=colours, refresh="1s")
+    found = detections([ONE, (np.nan, 10, 50, 110), (10, 10, np.inf, 110)])
+    assert [embedded(plugin, found, at).detection.tolist() for at in (0.0, 0.1, 0.2)] == [[0], [], []]
+
+
 def test_nothing_is_embedded_without_a_detector(opened: Opened, colours: dict[str, Any]) -> None:
     found = opened(model=colours).process([Frame.of(street())], [Results()])[0].get(Appearances)
     assert found is not None

@@ -49,6 +49,12 @@ def test_a_head_is_decoded_as_a_plain_reader_does_it(head: str) -> None:
         assert candidates.boxes.dtype == candidates.scores.dtype == np.float32
 
 
+def test_all_transformers_state_the_same_reliable_score_whoever_exported_them() -> None:
+    low = {head for head, one in HEAD_FORMATS.items() if one.reliable_score == 0.4}
+    assert low == {"detr", "rf-detr", "detr-labelled", "ultralytics-detr"}
+    assert {one.reliable_score for head, one in HEAD_FORMATS.items() if head not in low} == {0.5}
+
+
 @pytest.mark.parametrize("head", WRITERS)
 def test_outputs_in_half_precision_give_nearly_the_same(head: str) -> None:
     outputs, _ = batch(head, (4,))

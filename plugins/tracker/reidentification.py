@@ -160,9 +160,13 @@ def _alike(after: CameraTracks, some: Rows, others: Rows) -> Rows:
 
 def _best_other(alike: Rows) -> Rows:
     """Returns for each pair [n, m] the greatest value of the row's other pairs."""
-    best = np.full(alike.shape, -np.inf)
-    for column in range(alike.shape[1]):
-        best[:, column] = np.delete(alike, column, axis=1).max(axis=1, initial=-np.inf)
+    if alike.shape[1] < 2:
+        return np.full(alike.shape, -np.inf)
+    rows, first = np.arange(len(alike)), alike.argmax(axis=1)
+    best = np.repeat(alike.max(axis=1)[:, None], alike.shape[1], axis=1)
+    others = alike.copy()
+    others[rows, first] = -np.inf
+    best[rows, first] = others.max(axis=1)
     return best
 
 

@@ -7,6 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+import pytest
+
+pytestmark = pytest.mark.computing
+
 ROOT = Path(__file__).resolve().parents[1]
 CHECKERS = {"raises", "warns", "fail", "check_model", "check_schema"}
 """Library functions that raise if a check fails."""

@@ -18,6 +18,8 @@ from sightd.plugins.api import AnyPlugin
 from sightd_motion.plugin import Motion
 from tests.support.certificates import self_signed
 
+pytestmark = pytest.mark.computing
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")])
 PAGES = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # which names what existed once

@@ -12,6 +12,8 @@ import pytest
 
 from sightd.plugins.api import ENTRY_POINT_GROUP
 
+pytestmark = pytest.mark.computing
+
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("engines", "plugins", "daemon")
 

@@ -11,6 +11,8 @@ from bench.face_calibration import RATES, table, written
 from sightd.plugins.face.matching.calibration import calibration_of
 from tests.plugins.face.people import People
 
+pytestmark = pytest.mark.computing
+
 
 def test_the_table_has_the_share_of_pairs_that_reach_each_cosine() -> None:
     people = People(200)

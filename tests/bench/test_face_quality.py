@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bench.face_quality import CHANGES, Probe, blurred, masked, measure, smaller
 from bench.turned_faces import Face
 from tests.plugins.face.gallery.faces import vector
+
+pytestmark = pytest.mark.computing
 
 LANDMARKS = np.array([[215, 215], [265, 215], [240, 245], [220, 270], [260, 270]], np.float32)
 SCENE = np.random.default_rng(0).integers(0, 256, (480, 480, 3), np.uint8)

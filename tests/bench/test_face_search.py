@@ -7,6 +7,8 @@ import pytest
 
 from bench.face_search import Figure, gain, matched, scenes
 
+pytestmark = pytest.mark.computing
+
 
 def boxes(*of: tuple[int, int, int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     return np.array(of, np.float32).reshape(-1, 4)

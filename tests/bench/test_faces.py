@@ -10,6 +10,8 @@ import pytest
 
 from bench import faces
 
+pytestmark = pytest.mark.computing
+
 
 def test_both_are_measured() -> None:
     figure = faces.measure(2000, 4, 2, repeats=3)

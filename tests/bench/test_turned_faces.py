@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bench.turned_faces import Face, Figure, measure, no_worse
 from sightd.plugins.api import FloatArray, Image
 from tests.plugins.face.gallery.faces import vector
+
+pytestmark = pytest.mark.computing
 
 
 def test_pairs_of_different_people_are_counted_once_each() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from sightd.daemon.capture.http_camera import MOST_BETWEEN, MOST_PICTURE, Part, PartReader, TooLargeError
 
+pytestmark = pytest.mark.computing
+
 
 def jpeg(number: int, *, progressive: bool = False) -> bytes:
     picture = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from sightd.daemon.capture.picture import MOST_PIXELS, DisplayGeometry, lazily, luma_of, to_bgr, turns_of_matrix
 from sightd.plugins.api import Frame
 
+pytestmark = pytest.mark.computing
+
 BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
 """Weights of red and blue in the luma, ITU-R BT.601 and BT.709."""
 

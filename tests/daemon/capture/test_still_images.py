@@ -17,6 +17,8 @@ from sightd.plugins.images.still import still_of
 from tests.support.clips import corners, quadrants, with_exif_orientation
 from tests.support.hostile_images import png_with_exif, scan_bomb, text_bomb, webp_with_exif
 
+pytestmark = pytest.mark.computing
+
 _PEAK = """
 import sys
 from pathlib import Path

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from sightd.daemon.common.redaction import redact
 
+pytestmark = pytest.mark.computing
+
 CANARY = "Kanari3nvogel"
 
 

@@ -23,6 +23,7 @@ from sightd.daemon.config.diff import ConfigDiff, chain_of, diff, enabled, plugi
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Config
 from sightd.daemon.config.problems import ConfigError, LocatedProblem, PathKey
+from sightd.daemon.delivery.manager import EventDelivery
 from sightd.daemon.encode.choice import CodecChoice, EncoderMissingError
 from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
@@ -62,8 +63,8 @@ log = logging.getLogger(__name__)
 
 STOP_TIME = 14.0
 """Seconds within which `Daemon.stop` finishes, even if several components hang."""
-PARTS_TIME = 6.0
-"""Seconds of STOP_TIME reserved for cameras, plug-ins, servers and journal while waiting for a change."""
+PARTS_TIME = 6.5
+"""Seconds of STOP_TIME reserved for cameras, plug-ins, servers, journal and sinks while waiting for a change."""
 _CHANGE_PATIENCE = 8.0
 """Seconds that a stop waits for such a change to end."""
 
@@ -109,6 +110,7 @@ class Daemon:
         self._access = Access(self._config.access, self.metrics.refused, PeerRoles(self._config.control.groups))
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.retention, events.max_count, self.metrics.events)
+        self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery)
         self._observations: dict[str, PluginObservation] = {}
         self._manager = PluginManager(
             load_engine,
@@ -122,7 +124,13 @@ class Daemon:
         self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)
         self._routes: PluginRoutes | None = None
         self.state = DaemonState(
-            loaded, self._camera_manager, self._manager, self._observations, self.journal, self._services
+            loaded,
+            self._camera_manager,
+            self._manager,
+            self._observations,
+            self.journal,
+            self._services,
+            self.delivery,
         )
         self._stopped = False
         self._changing = threading.Lock()
@@ -136,6 +144,7 @@ class Daemon:
         )
         self.journal.start()
         self.journal.note(EventKind.DAEMON_STARTED, version=installed_version())
+        self.delivery.apply(self._config.delivery)
         cameras = list(enabled(self._config))
         codecs = codecs_of(self._config, cameras)
         self._open_nvdec(self._config, cameras)
@@ -220,6 +229,7 @@ class Daemon:
         self._config = loaded.config
         self._camera_manager.place(loaded.config, enabled(loaded.config))
         self._camera_manager.start(loaded.config, codecs)
+        self.delivery.apply(loaded.config.delivery)
 
     def reloaded(self, change: ConfigDiff | None, reason: str = "") -> None:
         """Counts and journals a reload: its changes, or (None) the `reason` it was refused."""
@@ -245,17 +255,18 @@ class Daemon:
             self._stopped = True
             log.error("a start or reload hangs while applying changes; abandoning it")
         with ExitStack() as parts:  # runs the callbacks in reverse order
-            parts.callback(lambda: self.journal.close(deadline.within(3.0)))
+            parts.callback(lambda: self.delivery.close(deadline.within(2.0)))
+            parts.callback(lambda: self.journal.close(deadline.within(3.0, keep=0.5)))
             parts.callback(self.journal.note, EventKind.DAEMON_STOPPED)
-            parts.callback(lambda: self._services.close(deadline.within(2.0, keep=0.5)))
+            parts.callback(lambda: self._services.close(deadline.within(2.0, keep=1.0)))
             if self._control is not None:  # the web server owns it later, but may never have been created
                 parts.callback(self._control.close)
             if (http := self._http) is not None:
-                parts.callback(lambda: http.close(deadline.within(2.0, keep=1.0)))
+                parts.callback(lambda: http.close(deadline.within(2.0, keep=1.5)))
             if (rtsp := self._camera_manager.rtsp) is not None:
-                parts.callback(lambda: rtsp.close(deadline.within(2.0, keep=1.5)))
-            parts.callback(lambda: self._manager.close(deadline.within(5.0, keep=2.5)))
-            parts.callback(lambda: self._camera_manager.close(deadline.within(3.0, keep=4.0)))
+                parts.callback(lambda: rtsp.close(deadline.within(2.0, keep=2.0)))
+            parts.callback(lambda: self._manager.close(deadline.within(5.0, keep=3.0)))
+            parts.callback(lambda: self._camera_manager.close(deadline.within(3.0, keep=4.5)))
 
     @contextmanager
     def _change(self) -> Iterator[None]:

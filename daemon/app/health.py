@@ -15,6 +15,7 @@ from sightd.daemon.app.cameras import CameraManager
 from sightd.daemon.app.plugin_services import PluginServices
 from sightd.daemon.common.process import installed_version
 from sightd.daemon.config.load import LoadedConfig
+from sightd.daemon.delivery.manager import EventDelivery
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.daemon.pipeline.manager import Instance, PluginManager
@@ -215,8 +216,9 @@ class DaemonState:
         observations: Mapping[str, PluginObservation],
         journal: Journal,
         services: PluginServices,
+        delivery: EventDelivery,
     ) -> None:
-        self.loaded = loaded
+        self.loaded, self._delivery = loaded, delivery
         self._cameras, self._plugins, self._observations = cameras, plugins, observations
         self._journal, self._services = journal, services
         self.http: HttpServer | None = None
@@ -293,6 +295,7 @@ class DaemonState:
             ),
             storage=storage_report(state_directory(os.environ), self._journal, self._services),
             versions=versions(),
+            sinks=self._delivery.reports(),
         )
 
     def healthy(self) -> tuple[bool, str]:

@@ -35,6 +35,7 @@ _WORDS = {
     "replaced": "plug-ins restarted",
     "closed": "plug-ins stopped",
     "renewed": "certificates renewed",
+    "sinks": "sinks changed",
 }
 EXIT_REFUSED = EXIT_USAGE = 2
 EXIT_NO_DAEMON = 3

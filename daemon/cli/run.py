@@ -185,7 +185,8 @@ def _failed(error: Exception, notifier: Notifier, code: int) -> int:
 
 
 def _announce(daemon: Daemon) -> None:
-    """Prints the addresses on standard output. Ignores a closed output."""
+    """Prints the addresses on standard output, or on standard error if a sink writes events to standard output. Ignores
+    a closed output."""
     try:
         _print_addresses(daemon)
     except OutputError as error:
@@ -194,9 +195,12 @@ def _announce(daemon: Daemon) -> None:
 
 
 def _print_addresses(daemon: Daemon) -> None:
+    from sightd.daemon.config.delivery import writes_to_stdout
+
+    output = sys.stderr if writes_to_stdout(daemon.state.loaded.config.delivery) else sys.stdout
     for camera in daemon.state.cameras():
         rtsp = daemon.state.rtsp_url(camera.name) or "no RTSP"
         http = daemon.state.http_url()
-        print(f"  {camera.title:20} {rtsp}" + (f"   {http}/{camera.name}.mjpg" if http else ""))
+        print(f"  {camera.title:20} {rtsp}" + (f"   {http}/{camera.name}.mjpg" if http else ""), file=output)
     if http := daemon.state.http_url():
-        print(f"  {'overview':20} {http}/\n  {'metrics':20} {http}/metrics", flush=True)
+        print(f"  {'overview':20} {http}/\n  {'metrics':20} {http}/metrics", file=output, flush=True)

@@ -79,6 +79,7 @@ def show(status: Form, console: Console) -> None:
     for titles, rows in (
         (("CAMERA", "STATE", "FPS", "SIZE", "AGE", "VIEWERS", "LAST ERROR"), map(_camera, status["cameras"])),
         (("PLUG-IN", "STATE", "TIME", "MODEL", "RUNS ON", "FAULTS"), _plugins(status["plugins"])),
+        (("SINK", "TYPE", "STATE", "PENDING", "DEAD", "LOST", "FAULT"), map(_sink, status.get("sinks", ()))),
     ):
         if shown := list(rows):
             print_table(titles, shown, console)
@@ -111,6 +112,12 @@ def _plugins(plugins: Sequence[Form]) -> Iterator[Sequence[str]]:
         places = {f"{engine['backend']} ({engine['precision']}, {engine['device']})" for engine in plugin["engines"]}
         faults = f"{plugin['faults']}: {plugin['last_fault']}" if plugin["faults"] else "0"
         yield plugin["name"], plugin["state"], took, models, ", ".join(sorted(places)) or "-", faults
+
+
+def _sink(sink: Form) -> Sequence[str]:
+    oldest = "" if sink["oldest"] is None or not sink["pending"] else f" ({duration(sink['oldest'])})"
+    numbers = f"{sink['pending']}{oldest}", str(sink["dead"]), str(sink["lost"])
+    return sink["name"], sink["type"], sink["state"], *numbers, sink["fault"] or "-"
 
 
 def _lines(status: Form) -> Iterator[str]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from sightd.daemon.common.redaction import ADDRESSES, NETWORK, SOURCES, SUPPORTED
+from sightd.daemon.config.delivery import problems_of
 from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
 from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
 from sightd.daemon.config.source import InvalidSourceError, source_of
@@ -71,6 +72,8 @@ class Checks:
         yield from self._access()
         for section, tls in (("rtsp", self._config.rtsp.tls), ("http", self._config.http.tls)):
             yield from self._tls(section, tls) if tls else ()
+        for below, message, hint in problems_of(self._config.delivery):
+            yield self._problem(("delivery", *below), message, hint)
 
     def warnings(self) -> Iterator[LocatedProblem]:
         """Yields what works but is probably not intended."""
@@ -101,6 +104,11 @@ class Checks:
                 meant = address_meant(self._written.cameras[name].source.get_secret_value())
                 hint = f"did you mean {meant}?" if meant else "the daemon keeps trying to open it"
                 yield self._problem(path, "no such file or device exists at the moment", hint)
+        for name, sink in self._config.delivery.sinks.items():
+            for number, wanted in enumerate(sink.cameras or ()):
+                if wanted not in self._config.cameras and not self._is_lost("cameras"):
+                    message = f"there is no camera {wanted}"
+                    yield self._problem(("delivery", "sinks", name, "cameras", number), message, "correct the name")
         for name in self._unused() if self._knows_chains else ():
             yield self._problem(("plugins", name), "no chain uses this entry", f"write chain: [{name}]")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Camera, Config, Output, Render
 from sightd.plugins.api import PluginConfig
@@ -16,7 +17,8 @@ _FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events")
 @dataclass(frozen=True, slots=True)
 class ConfigDiff:
     """Names, in order. A camera is `changed` if anything that defines it is, including a plug-in of its chain. `fixed`
-    are sections that differ and require a restart, `renewed` the servers that switch to a renewed certificate."""
+    are sections that differ and require a restart, `renewed` the servers that switch to a renewed certificate, `sinks`
+    those that are added, removed or have other options."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -26,9 +28,11 @@ class ConfigDiff:
     closed: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return any((self.added, self.changed, self.removed, self.opened, self.replaced, self.closed, self.renewed))
+        cameras, plugins = (self.added, self.changed, self.removed), (self.opened, self.replaced, self.closed)
+        return any((*cameras, *plugins, self.renewed, self.sinks))
 
     def __str__(self) -> str:
         parts = {
@@ -39,6 +43,7 @@ class ConfigDiff:
             "plug-ins replaced": self.replaced,
             "plug-ins closed": self.closed,
             "certificates renewed": self.renewed,
+            "sinks changed": self.sinks,
         }
         return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names) or "nothing changed"
 
@@ -65,7 +70,15 @@ def diff(old: LoadedConfig, new: LoadedConfig) -> ConfigDiff:
         replaced=tuple(name for name in plugins if name in replaced),
         closed=tuple(name for name in plugins_before if name not in plugins),
         fixed=tuple(name for name in _FIXED if getattr(old.config, name) != getattr(new.config, name)),
+        sinks=changed_sinks(old.config.delivery, new.config.delivery),
     )
+
+
+def changed_sinks(old: Delivery, new: Delivery) -> tuple[str, ...]:
+    """Returns the sinks that are added, removed or have other options; all if the instance has another name."""
+    names = dict.fromkeys((*old.sinks, *new.sinks))
+    renamed = old.instance != new.instance
+    return tuple(name for name in names if renamed or old.sinks.get(name) != new.sinks.get(name))
 
 
 def enabled(config: Config) -> Mapping[str, Camera]:

@@ -17,20 +17,19 @@ from sightd.daemon.config.problems import PathKey, shown, unknown
 from sightd.engines.text import did_you_mean
 
 
-def model_at(root: type[BaseModel], path: PathKey) -> type[BaseModel] | None:
-    """Returns the model whose options are at `path`; None if the path leads to something else."""
+def fields_at(root: type[BaseModel], path: PathKey) -> dict[str, FieldInfo]:
+    """Returns the options at `path`, of all branches if it is a union; empty if the path leads to something else."""
     found: Any = root
     for step in path:
         found = _below(found, step)
-    return next(iter(_models(found)), None)
+    return {name: field for model in reversed(list(_models(found))) for name, field in model.model_fields.items()}
 
 
 def field_at(root: type[BaseModel], path: PathKey) -> FieldInfo | None:
     """Returns the option at `path`; None if there is none."""
     if not path or not isinstance(path[-1], str):
         return None
-    owner = model_at(root, path[:-1])
-    return owner.model_fields.get(path[-1]) if owner else None
+    return fields_at(root, path[:-1]).get(path[-1])
 
 
 def _below(annotation: Any, step: str | int) -> Any:
@@ -113,12 +112,15 @@ def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: 
     if kind == "string_pattern_mismatch" and context.get("pattern", "").startswith("^[a-z0-9][a-z0-9_-]"):
         return "is not a valid name", NAME_HINT
     if kind == "extra_forbidden":
-        model = model_at(root, path[:-1])
-        return unknown("option", str(path[-1]), model.model_fields if model else ())
+        return unknown("option", str(path[-1]), fields_at(root, path[:-1]))
     if kind == "missing":
         return "is missing", _fix(root, path)
     if kind in _WANTED:
         return _wrong_type(error, root, path, show)
+    if kind == "union_tag_not_found":
+        return "has no type", "write type:, which says which options it has"
+    if kind == "union_tag_invalid":
+        return "has an unknown type", f"write one of {context.get('expected_tags', '')}".replace("'", "")
     if kind in ("literal_error", "enum"):
         return _not_one_of(error, show)
     if kind in ("too_short", "too_long") and isinstance(error["input"], str):

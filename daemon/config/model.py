@@ -5,23 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints
 
+from sightd.daemon.config.delivery import Delivery
+from sightd.daemon.config.section import HostName, Name, Section
 from sightd.engines.sessions.backends import DEFAULT_BACKENDS, BackendName, Precision
 from sightd.plugins.api import Device, Duration, Size, Span
 
 Deinterlace = Literal["auto", "on", "off"]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""Lower-case letters, digits, "-" and "_": it becomes part of an address and of a metric's label."""
-
-HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
-"""A host name or address, without port."""
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are refused, and nothing changes after it was read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Reconnect(Section):
@@ -350,4 +341,5 @@ class Config(Section):
     models: Models = Field(default_factory=Models, description=Models.__doc__)
     engines: Engines = Field(default_factory=Engines, description=Engines.__doc__)
     events: Events = Field(default_factory=Events, description=Events.__doc__)
+    delivery: Delivery = Field(default_factory=Delivery, description=Delivery.__doc__)
     log: Log = Field(default_factory=Log, description=Log.__doc__)

@@ -14,8 +14,9 @@ from pydantic_core import ErrorDetails
 
 from sightd.daemon.config.explain import NAME_HINT, Explanation, explain
 from sightd.daemon.config.interpolation import Resolved
-from sightd.daemon.config.model import Config, Name
+from sightd.daemon.config.model import Config
 from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
+from sightd.daemon.config.section import Name
 from sightd.daemon.config.yaml import read_scalar, tag_of
 
 M = TypeVar("M", bound=BaseModel)

@@ -242,6 +242,11 @@ class Journal:
         fault = self._fault
         return None if fault is None else f"{fault} ({self._count()} events are queued in memory)"
 
+    @property
+    def last_id(self) -> int:
+        """Id of the last event stored in this run; 0 before the first."""
+        return self._last_id
+
     def note(self, kind: EventKind, *, camera: str | None = None, plugin: str | None = None, **facts: Any) -> None:
         """Records that something happened now. Never waits for the disk."""
         self.record(PendingEvent(kind, self._clock(), camera, plugin, facts))

@@ -51,6 +51,13 @@ class JournalReader:
             first, last = run.execute("SELECT min(id), max(id) FROM events").fetchone()
         return first or 0, last or 0
 
+    def last_id(self) -> int:
+        """Returns the id of the last event that was ever stored, even if it is deleted; 0 if there was none. Raises
+        JournalError."""
+        with self._opened() as run:
+            row = run.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        return 0 if row is None else int(row[0])
+
     def _events(self, wanted: Filter, condition: str, value: int, order: str, limit: int) -> list[Event]:
         conditions: list[str] = [condition]
         values: list[object] = [value]

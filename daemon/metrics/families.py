@@ -29,6 +29,9 @@ CONNECTION_REFUSALS = {
 }
 """Why servers reject or cut off connections: the total or per-address limit is reached; no request arrived in time; it
 sent more than any viewer would, or invalid data."""
+OUTCOMES = ("delivered", "filtered", "dead", "lost")
+"""What becomes of an event at a sink: delivered; not one that the sink gets; a dead letter; deleted from the journal
+before it was delivered."""
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
 """The value of `sightd_plugin_breaker_state` is the index in this tuple."""
@@ -74,6 +77,9 @@ class Families:
     events_lost: Counter
     events_waiting: Gauge
     state_writable: Gauge
+    delivery_events: Counter
+    delivery_pending: Gauge
+    delivery_oldest: Gauge
 
 
 def declare(registry: CollectorRegistry, version: str) -> Families:
@@ -166,6 +172,17 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         events_waiting=gauge("sightd_events_waiting", "Events waiting to be written to disk."),
         state_writable=gauge(
             "sightd_state_writable", "1 while the state can be written to disk, otherwise 0.", ("store",)
+        ),
+        delivery_events=counter(
+            "sightd_delivery_events_total", "Events by what became of them at a sink.", ("sink", "outcome")
+        ),
+        delivery_pending=gauge(
+            "sightd_delivery_pending", "Events of the journal that a sink has not processed yet.", ("sink",)
+        ),
+        delivery_oldest=gauge(
+            "sightd_delivery_oldest_pending_seconds",
+            "Age of the event that is being sent to a sink; 0 if there is none.",
+            ("sink",),
         ),
     )
 

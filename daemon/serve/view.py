@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
+from sightd.daemon.delivery.manager import SinkReport
 from sightd.daemon.serve.jpeg_stream import JpegStream
 
 
@@ -232,3 +233,4 @@ class Status:
     servers: Servers
     storage: StorageReport
     versions: Mapping[str, str]
+    sinks: Sequence[SinkReport] = ()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,27 +21,35 @@ def program(name: str, package: str) -> str:
     available."""
     if found := shutil.which(name):
         return found
+    return str(unpacked(package) / "usr" / "bin" / name)
+
+
+@cache
+def unpacked(package: str, *libraries: str) -> Path:
+    """Returns the folder in the cache into which the package, and those of its libraries that may be missing, are
+    unpacked, now if needed. Skips the test if one is not available."""
     folder = cache_directory(os.environ) / "tools" / package
-    unpacked = folder / "usr" / "bin" / name
-    if not unpacked.exists():
-        _unpack(package, folder)
-    return str(unpacked)
+    if not folder.exists():
+        _unpack([package, *libraries], folder)
+    return folder
 
 
-def _unpack(package: str, folder: Path) -> None:
+def _unpack(packages: Sequence[str], folder: Path) -> None:
+    package = packages[0]
     if shutil.which("apt-get") is None:
         pytest.skip(f"{package} is not installed, and there is no apt-get to download it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        done = _run("apt-get", "download", "-qq", package, cwd=scratch)
+        done = _run("apt-get", "download", "-qq", *packages, cwd=scratch)
         if done.returncode != 0 and os.geteuid() == 0:  # the package lists may be missing
             _run("apt-get", "update", "-qq", cwd=scratch)
-            done = _run("apt-get", "download", "-qq", package, cwd=scratch)
+            done = _run("apt-get", "download", "-qq", *packages, cwd=scratch)
         archives = list(Path(scratch).glob("*.deb"))
-        if not archives:
+        if len(archives) < len(packages):
             pytest.skip(f"{package} could not be downloaded from Debian: {done.stderr.strip()}")
         target = Path(scratch) / "unpacked"
-        subprocess.run(["dpkg-deb", "--extract", archives[0], target], check=True)
+        for archive in archives:
+            subprocess.run(["dpkg-deb", "--extract", archive, target], check=True)
         if not folder.exists():
             target.rename(folder)
 

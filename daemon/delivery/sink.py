@@ -1,0 +1,67 @@
+"""What every sink does, how an event is written for it, and how long to wait after a failure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from sightd.daemon.events.event import Event
+from sightd.engines.text import json_text
+
+SCHEMA = 1
+"""Version of the form of an event."""
+
+
+class UnavailableError(Exception):
+    """The sink does not accept events at the moment; the message says why, without a secret. The event is retried until
+    it is delivered."""
+
+
+class RefusedError(Exception):
+    """The sink refuses this event and would refuse it again; the message says why, without a secret."""
+
+
+class Sink(Protocol):
+    """A receiver of events. All methods but `abort` are called on one thread."""
+
+    @property
+    def idle_interval(self) -> float | None:
+        """Maximum seconds between two calls of `keep_alive` while there is nothing to send; None if it does nothing."""
+
+    def keep_alive(self) -> None:
+        """Connects if the sink needs a connection, and maintains it. Raises UnavailableError."""
+
+    def send(self, event: Event) -> None:
+        """Returns when the sink has acknowledged the event, within the sink's timeout. Raises UnavailableError or
+        RefusedError; the event may have arrived nevertheless."""
+
+    def close(self) -> None:
+        """Ends the connection in an orderly way, within a second. Never raises."""
+
+    def abort(self) -> None:
+        """Makes a call in progress fail soon. May be called from any thread; the sink is not used afterwards, except
+        for `close`."""
+
+
+def body_of(event: Event) -> str:
+    """Returns the event as a line of JSON, without the line break."""
+    return json_text({"schema": SCHEMA, **event.for_json()}, separators=(",", ":"))
+
+
+class Backoff:
+    """Delays between attempts: exponential with full jitter. Not thread-safe; `draw` returns random numbers in
+    [0, 1)."""
+
+    def __init__(self, initial: float, maximum: float, draw: Callable[[], float] = random.random) -> None:
+        self._initial, self._maximum, self._draw = min(initial, maximum), maximum, draw
+        self._limit = self._initial
+
+    def next(self) -> float:
+        """Returns the seconds to wait after one more failure."""
+        limit, self._limit = self._limit, min(2 * self._limit, self._maximum)
+        return limit * self._draw()
+
+    def reset(self) -> None:
+        """Begins again with the initial delay."""
+        self._limit = self._initial

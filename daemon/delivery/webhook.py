@@ -1,0 +1,184 @@
+"""Sends events as HTTP requests, signed, on a connection that is kept open."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sightd.daemon.config.delivery import WebhookOptions
+from sightd.daemon.delivery.sink import RefusedError, UnavailableError, body_of
+from sightd.daemon.events.event import Event
+
+_MAX_ANSWER = 64 * 1024
+"""Bytes of an answer that are read, so that its connection can be used again; the content does not matter."""
+_TEMPORARY = frozenset({408, 425, 429})
+"""Statuses of class 4xx that do not refuse the event."""
+
+
+class Webhook:
+    """A `Sink` of POST requests. A 2xx status acknowledges the event; 4xx refuses it, except 408, 425 and 429."""
+
+    idle_interval: float | None = None
+
+    def __init__(self, options: WebhookOptions, instance: str, clock: Callable[[], float] = time.time) -> None:
+        """`instance` makes the events' ids unique. `clock` returns the time of signatures, in s since the epoch."""
+        url = urlsplit(options.url.get_secret_value())
+        self._instance, self._clock, self._timeout = instance, clock, options.timeout
+        self._secret = None if options.secret is None else options.secret.get_secret_value().encode()
+        self._target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        self._headers = {name: value.get_secret_value() for name, value in options.headers.items()}
+        if url.username is not None:
+            login = f"{unquote(url.username)}:{unquote(url.password or '')}"
+            self._headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+        ca = None if options.ca is None else str(options.ca)
+        tls = partial(ssl.create_default_context, cafile=ca) if url.scheme == "https" else None
+        self._connection = _Connection(url.hostname or "", url.port or (443 if tls else 80), tls)
+        self._where = f"{url.scheme}://{self._connection.host}:{self._connection.port}"
+
+    def keep_alive(self) -> None:
+        pass
+
+    def send(self, event: Event) -> None:
+        body = body_of(event).encode()
+        headers = {
+            "User-Agent": "sightd",
+            **self._headers,
+            "Content-Type": "application/json",
+            "Idempotency-Key": f"{self._instance}-{event.id}",
+        }
+        if self._secret is not None:
+            headers["Sightd-Signature"] = signature(self._secret, int(self._clock()), body)
+        status = self._status(body, headers)
+        if 200 <= status < 300:
+            return
+        if 400 <= status < 500 and status not in _TEMPORARY:
+            raise RefusedError(f"{self._where} answered with status {status}")
+        redirect = "; redirects are not followed, so configure the final URL" if 300 <= status < 400 else ""
+        raise UnavailableError(f"{self._where} answered with status {status}{redirect}")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def abort(self) -> None:
+        self._connection.abort()
+
+    def _status(self, body: bytes, headers: Mapping[str, str]) -> int:
+        """Sends a request and returns the answer's status. Raises UnavailableError."""
+        connection, until = self._connection, time.monotonic() + self._timeout
+        while True:
+            reused = connection.sock is not None
+            try:
+                connection.until = until
+                connection.request("POST", self._target, body, dict(headers))
+                return self._answer(connection.getresponse())
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if reused and isinstance(error, ConnectionError):
+                    continue  # the server has closed an idle connection
+                raise UnavailableError(f"{self._where}: {self._reason(error)}") from error
+
+    def _answer(self, response: http.client.HTTPResponse) -> int:
+        """Reads the rest of the answer, so that the connection can be used again; otherwise closes it. The status
+        counts in any case."""
+        complete = False
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            response.read(_MAX_ANSWER)
+            complete = response.isclosed()
+        if not complete:
+            self._connection.close()
+        return response.status
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"no complete answer within {self._timeout:g} s"
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
+            return "the answer is not valid HTTP"  # the error's text may quote it
+        return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+
+
+def signature(secret: bytes, at: int, body: bytes) -> str:
+    """Returns the value of Sightd-Signature: the time and an HMAC-SHA256, in hex, of "TIME.BODY". A receiver computes
+    it again, compares in constant time, and rejects old times."""
+    digest = hmac.new(secret, b"%d.%s" % (at, body), hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest}"
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection of which everything, from connecting to the end of an answer, ends by `until` (monotonic s)."""
+
+    def __init__(self, host: str, port: int, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        super().__init__(host, port)
+        self._tls = tls
+        self.until = 0.0
+        self._aborted = False
+
+    def connect(self) -> None:
+        sock = socket.create_connection((self.host, self.port), timeout=_left(self.until))
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock.settimeout(_left(self.until))
+                sock = self._tls().wrap_socket(sock, server_hostname=self.host)
+            if self._aborted:
+                raise ConnectionAbortedError("aborted")
+        except BaseException:
+            sock.close()
+            raise
+        self.sock: Any = _TimedSocket(sock, self)
+
+    def abort(self) -> None:
+        self._aborted = True
+        sock = self.sock
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.raw.shutdown(socket.SHUT_RDWR)
+
+
+class _TimedSocket:
+    """What http.client uses of a socket."""
+
+    def __init__(self, raw: socket.socket, owner: _Connection) -> None:
+        self.raw, self._owner = raw, owner
+
+    def sendall(self, data: bytes) -> None:
+        self.raw.settimeout(_left(self._owner.until))
+        self.raw.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self.raw, self._owner))
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from the socket; closing it leaves the socket open."""
+
+    def __init__(self, raw: socket.socket, owner: _Connection) -> None:
+        self._raw, self._owner = raw, owner
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._raw.settimeout(_left(self._owner.until))
+        return self._raw.recv_into(buffer)
+
+
+def _left(until: float) -> float:
+    """Returns the seconds until then. Raises TimeoutError if there are none."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -1,0 +1,124 @@
+"""A real MQTT broker, mosquitto, from Debian's packages."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from tests.support.debian import unpacked
+from tests.support.waiting import BUSY, eventually
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+class Broker:
+    """Listens on the loopback; a context manager. It can be killed, frozen and started again."""
+
+    def __init__(
+        self, folder: Path, settings: str = "allow_anonymous true", tls: Mapping[str, str] | None = None
+    ) -> None:
+        self._root = unpacked("mosquitto", "libmosquitto1", "libcjson1", "libdlt2", "libwrap0")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        own = f"certfile {tls['certificate']}\nkeyfile {tls['key']}\n" if tls else ""
+        self._file = folder / "mosquitto.conf"
+        self._file.write_text(f"listener {self.port} 127.0.0.1\n{own}{settings}\nuser {getpass.getuser()}\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        libraries = os.pathsep.join(str(path.parent) for path in self._root.rglob("libmosquitto.so.1"))
+        binary = self._root / "usr" / "sbin" / "mosquitto"
+        self._process = subprocess.Popen(
+            [binary, "-c", self._file], env={**os.environ, "LD_LIBRARY_PATH": libraries},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        eventually(self._answers, what="mosquitto listens")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "mosquitto ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def __enter__(self) -> Broker:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thaw()
+        self.kill()
+
+
+class Subscriber:
+    """Receives all messages of a broker; a context manager."""
+
+    def __init__(self, port: int, **login: Any) -> None:
+        self.messages: list[Message] = []
+        self._port = port
+        self._changed = threading.Condition()
+        self._subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.reconnect_delay_set(0.02, 0.1)  # type: ignore[arg-type, unused-ignore]
+        if login:
+            self._client.username_pw_set(**login)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+
+    def wait_for(self, condition: Callable[[], bool], within: float = 10.0) -> None:
+        """Returns as soon as the condition holds after a message. Raises AssertionError if it does not in time."""
+        with self._changed:
+            assert self._changed.wait_for(condition, BUSY * within), f"not within {BUSY * within:g} s: {self.messages}"
+
+    def resubscribed(self) -> None:
+        """Waits until the messages of a broker that was started again arrive."""
+        assert self._subscribed.wait(BUSY * 10)
+
+    def expect_restart(self) -> None:
+        self._subscribed.clear()
+
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        with self._changed:
+            self.messages.append(Message(message.topic, message.payload, message.retain))
+            self._changed.notify_all()
+
+    def __enter__(self) -> Subscriber:
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        self.resubscribed()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()

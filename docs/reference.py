@@ -60,15 +60,20 @@ def _named(rows: Iterator[tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, ..
 
 def _options(schema: Schema, definitions: Schema, prefix: str) -> Iterator[tuple[str, ...]]:
     """Yields (key, type, default, description) of every option below `schema`; keys are dotted paths."""
-    branch = _object(schema, definitions)
+    objects = [branch for branch in _branches(schema, definitions) if branch.get("properties")]
     entries = _entries(schema, definitions)
-    if branch is not None:
-        for name, option in branch["properties"].items():
-            key = f"{prefix}.{name}".lstrip(".")
-            yield key, _type(option, definitions), _default(option), _sentence(option, definitions)
-            yield from _nested(option, definitions, key)
+    if objects:
+        rows = (row for branch in objects for row in _own_options(branch, definitions, prefix))
+        yield from dict.fromkeys(rows)  # alternatives share options
     elif entries is not None:
         yield from _options(entries, definitions, prefix)
+
+
+def _own_options(branch: Schema, definitions: Schema, prefix: str) -> Iterator[tuple[str, ...]]:
+    for name, option in branch["properties"].items():
+        key = f"{prefix}.{name}".lstrip(".")
+        yield key, _type(option, definitions), _default(option), _sentence(option, definitions)
+        yield from _nested(option, definitions, key)
 
 
 def _nested(option: Schema, definitions: Schema, key: str) -> Iterator[tuple[str, ...]]:

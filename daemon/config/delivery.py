@@ -117,7 +117,7 @@ Sink = Annotated[WebhookOptions | MqttOptions | JsonlOptions, Field(discriminato
 
 
 class Delivery(Section):
-    """Sends events to other programs, at least once and in order: docs/delivery.md."""
+    """Sends events to other programs, at least once and in order (docs/delivery.md)."""
 
     instance: Name | None = Field(
         None,

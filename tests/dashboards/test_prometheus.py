@@ -48,6 +48,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonPr
         },
         "chain": ["detector", "tracker"],
         "plugins": {"detector": one_object_network(folder)},
+        "delivery": {"sinks": {"lines": {"type": "jsonl", "path": str(folder / "events.jsonl")}}},
     }
     with DaemonProcess(folder, configuration) as daemon:
         target = daemon.url("").removeprefix("http://")

@@ -58,6 +58,7 @@ def cameras(**changed: Any) -> dict[str, Any]:
         ({"plugins": SECOND, "cameras": cameras(a=WITH_SECOND)}, ConfigDiff(changed=("a",), opened=("second",))),
         ({"rtsp": {"port": 9554}, "engines": {"device": "cuda:1"}}, ConfigDiff(fixed=("rtsp", "engines"))),
         ({"log": {"level": "debug"}}, ConfigDiff()),
+        ({"delivery": {"sinks": {"out": {"type": "jsonl"}}}}, ConfigDiff(sinks=("out",))),
     ],
 )
 def test_only_what_is_different_is_named(sections: dict[str, Any], expected: ConfigDiff) -> None:

@@ -74,7 +74,7 @@ def known_networks(models: Models, environ: Mapping[str, str]) -> Catalog:
     return with_custom_models(Catalog.load(), models.directory or default_directory(environ))
 
 
-_CAMERA_SECTIONS = ("cameras", "access", "rtsp", "http")
+_CAMERA_SECTIONS = ("cameras", "access", "rtsp", "http", "delivery")
 _LEAST_SECRET = 4
 """Shorter texts from references are not redacted in messages: that would black out parts of words."""
 
@@ -105,8 +105,9 @@ def load(
 ) -> LoadedConfig:
     """Reads a file. Raises ConfigError with every problem found.
 
-    `overrides` replace what the file says. Without `cameras` the file is read only for its plug-ins: its cameras and
-    servers are left out, whatever is wrong with them. `files` maps paths that references name to files read instead.
+    `overrides` replace what the file says. Without `cameras` the file is read only for its plug-ins: its cameras,
+    servers and sinks are left out, whatever is wrong with them. `files` maps paths that references name to files read
+    instead.
     """
     return load_text(
         _read(path), path, environ=environ, plugins=plugins, overrides=overrides, cameras=cameras, files=files

@@ -23,6 +23,7 @@ from sightd.daemon.delivery.webhook import Webhook
 from sightd.daemon.delivery.worker import Policy, SinkWorker
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.journal_reader import JournalError
 from sightd.daemon.metrics.delivery import DeliveryMetrics
 from sightd.engines.files import state_directory
 
@@ -63,14 +64,16 @@ class EventDelivery:
         self._leaving: dict[str, SinkWorker] = {}
         """Workers of removed sinks, which may still finish an event."""
         self._following = ExitStack()
+        self._follows = False
 
     def apply(self, options: Delivery) -> None:
         """Starts, replaces and stops sinks so that they are those of `options`; never waits for one. A new sink begins
-        with the next event, one that existed before where it ended."""
+        with the next event, one that existed before continues after its last event."""
         changed = changed_sinks(self._options, options)
         self._options = options
-        if self._workers or options.sinks:
-            self._follow()
+        if options.sinks and not self._follows:
+            self._following.enter_context(self._journal.followed(self._wake))
+            self._follows = True
         for name in changed:
             if (worker := self._workers.pop(name, None)) is not None:
                 worker.stop()
@@ -98,10 +101,6 @@ class EventDelivery:
             if not worker.join(time_left.within(_ABORTING)):
                 log.warning("sink %s did not stop in time; its events are sent after the next start", worker.name)
 
-    def _follow(self) -> None:
-        self._following.close()
-        self._following.enter_context(self._journal.followed(self._wake))
-
     def _wake(self) -> None:
         for worker in list(self._workers.values()):
             worker.wake()
@@ -112,7 +111,7 @@ class EventDelivery:
             name,
             _sink_of(name, options, instance),
             self._journal.reader,
-            partial(SinkStore, path, self._journal.reader.last_id),
+            partial(SinkStore, path, partial(self._first_position, self._journal.last_id)),
             Policy(partial(_wants, options), options.retry.attempts, options.max_dead_letters),
             Backoff(options.retry.initial_delay, options.retry.max_delay),
             self._metrics.sink(name, lambda: self._pending(worker), lambda: _age(worker) or 0.0),
@@ -121,9 +120,19 @@ class EventDelivery:
         self._workers[name] = worker
         worker.start()
 
+    def _first_position(self, last_id: int | None) -> int:
+        """Returns the position of a new sink: `last_id`, or, if the journal was not open when the sink was added, the
+        end of earlier runs. Raises JournalError."""
+        if last_id is None:
+            self._journal.reader.last_id()  # waits until the journal is open
+            last_id = self._journal.id_before
+        if last_id is None:
+            raise JournalError(f"the journal cannot be opened: {self._journal.fault}")
+        return last_id
+
     def _pending(self, worker: SinkWorker) -> int:
-        position = worker.progress.position
-        return 0 if position is None else max(0, self._journal.last_id - position)
+        position, last_id = worker.progress.position, self._journal.last_id
+        return 0 if position is None or last_id is None else max(0, last_id - position)
 
     def _report(self, worker: SinkWorker, kind: str) -> SinkReport:
         progress, now = worker.progress, time.monotonic()

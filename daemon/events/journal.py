@@ -96,6 +96,14 @@ class EventStore:
             raise self._journal_error(error) from error
         return None if row is None else float(row[0])
 
+    def last_id(self) -> int:
+        """Returns the id of the last event that was ever stored; 0 if there was none. Raises JournalError."""
+        try:
+            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        except sqlite3.Error as error:
+            raise self._journal_error(error) from error
+        return 0 if row is None else int(row[0])
+
     def forget_before(self, oldest: float) -> None:
         """Deletes events before `oldest` (seconds since the epoch). Raises JournalError."""
         try:
@@ -223,6 +231,7 @@ class Journal:
         self._waiting: deque[PendingEvent] = deque()
         self._batch: list[PendingEvent] = []
         self._lost = self._last_id = 0
+        self._id_before: int | None = None
         self._ending = False
         self._fault: str | None = None
         self._throttle = LogThrottle()
@@ -243,9 +252,14 @@ class Journal:
         return None if fault is None else f"{fault} ({self._count()} events are queued in memory)"
 
     @property
-    def last_id(self) -> int:
-        """Id of the last event stored in this run; 0 before the first."""
-        return self._last_id
+    def last_id(self) -> int | None:
+        """Id of the last event stored; None until the file is open."""
+        return None if self._id_before is None else self._last_id
+
+    @property
+    def id_before(self) -> int | None:
+        """Id of the last event of earlier runs, 0 if there is none; None until the file is open."""
+        return self._id_before
 
     def note(self, kind: EventKind, *, camera: str | None = None, plugin: str | None = None, **facts: Any) -> None:
         """Records that something happened now. Never waits for the disk."""
@@ -328,6 +342,8 @@ class Journal:
                 self._store = None
             if self._store is None:
                 self._store = EventStore(self.reader.path, self._last_id)
+                if self._id_before is None:
+                    self._last_id = self._id_before = self._store.last_id()
             if self._steady is None:  # before anything is written: our own events say nothing about the clock
                 self._steady = TrustedClock(self._clock, last_seen=self._store.newest())
             if self._batch:

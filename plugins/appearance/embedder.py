@@ -20,13 +20,13 @@ class ObjectEmbedder:
     """Embeds crops of objects. Thread-safe; holds nothing to release."""
 
     def __init__(self, engine: Engine) -> None:
-        """Runs the model once. Raises PluginError if it does not return one vector per image."""
+        """Runs the model once, with two images. Raises PluginError if it does not return one vector for each."""
         self._engine = engine
         spec = engine.model.input
         self._size = (spec.width, spec.height)
         self.model = engine.model.name
         grey = np.arange(spec.width * spec.height * 3).reshape(spec.height, spec.width, 3) % 256
-        self.dimensions = self._vectors([grey.astype(np.uint8)]).shape[1]
+        self.dimensions = self._vectors([grey.astype(np.uint8)] * 2).shape[1]
 
     def crop(self, frame: Frame, box: FloatArray) -> Image | None:
         """Returns the box xyxy of the frame, stretched to the model's input; None if it has no area in the frame."""
@@ -44,10 +44,10 @@ class ObjectEmbedder:
 
     def _vectors(self, crops: Sequence[Image]) -> FloatArray:
         outputs = list(self._engine.run(crops)[0].values())
-        vectors = outputs[0].reshape(len(crops), -1).astype(np.float32)
-        if len(outputs) != 1 or vectors.shape[1] < 2:
+        if len(outputs) != 1 or len(outputs[0]) != len(crops) or outputs[0].size < 2 * len(crops):
             shapes = ", ".join(str(list(one.shape)) for one in outputs)
-            raise PluginError(f"model {self.model!r} returns {shapes}, expected one vector per image")
+            raise PluginError(f"model {self.model!r} returns {shapes} for {len(crops)} images, expected a vector each")
+        vectors = outputs[0].reshape(len(crops), -1).astype(np.float32)
         if not np.isfinite(vectors).all():
             raise PluginError(f"model {self.model!r} returns values that are not finite")
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
@@ -156,6 +158,18 @@ def test_a_file_that_returns_no_vector_is_refused(tmp_path: Path) -> None:
     scores = {"model": {"file": write_colours(tmp_path / "scores.onnx", last="Softmax")}}
     (problem,) = AppearanceConfig.model_validate(scores).problems(Catalog.load())
     assert "ends in scores of classes" in problem.message
+
+
+def test_a_file_that_returns_one_vector_for_all_images_is_an_error_when_it_is_opened(
+    tmp_path: Path, opened: Opened
+) -> None:
+    file = write_colours(tmp_path / "mean.onnx")
+    network = onnx.load(str(file))
+    network.graph.node[-1].output[0] = "each"
+    network.graph.node.append(helper.make_node("ReduceMean", ["each"], ["logits"], axes=[0], keepdims=1))
+    onnx.save(network, str(file))
+    with pytest.raises(PluginError, match=r"model 'mean' returns \[1, 3\] for 2 images, expected a vector each"):
+        opened(model={"file": file, **PLAIN})
 
 
 def test_values_that_are_not_finite_are_an_error(tmp_path: Path, opened: Opened) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from sightd.daemon.isolation.opening import LoadEngine
@@ -82,7 +83,8 @@ class OpenFailure:
 
 @dataclass(frozen=True, slots=True)
 class FrameInfo:
-    """All of a frame except its image, which is sent on request."""
+    """All of a frame except its image, which is sent on request. `thumb` is `Frame.thumb`; None also if decoding fails,
+    which a plug-in that requests the image finds out."""
 
     camera: str
     seq: int
@@ -91,11 +93,14 @@ class FrameInfo:
     wall_time: float
     pts: float | None
     still: bool
+    thumb: FloatArray | None = field(compare=False)
 
     @classmethod
     def of(cls, frame: Frame) -> FrameInfo:
-        size = (frame.width, frame.height)
-        return cls(frame.camera, frame.seq, size, frame.captured_at, frame.wall_time, frame.pts, frame.still)
+        size, thumb = (frame.width, frame.height), None
+        with suppress(Exception):  # decoding fails
+            thumb = frame.thumb()
+        return cls(frame.camera, frame.seq, size, frame.captured_at, frame.wall_time, frame.pts, frame.still, thumb)
 
 
 @dataclass(frozen=True, slots=True)

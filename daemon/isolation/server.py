@@ -154,6 +154,7 @@ def _frame(facts: FrameInfo, decode: Callable[[], Image]) -> Frame:
         captured_at=facts.captured_at,
         wall_time=facts.wall_time,
         pts=facts.pts,
+        thumb=lambda: facts.thumb,
         still=facts.still,
     )
 

@@ -43,7 +43,8 @@ class Frame:
     `captured_at` is monotonic seconds, `wall_time` seconds since the epoch, and `pts` seconds in the source's own time
     (None if it has none). `decode` returns the BGR image; it is called at most once, from any thread. `on_device` is
     the image if it was decoded on a GPU; `decode` then downloads it. `luma` is the decoder's own luma plane, of
-    the same size as the image; it is called from any thread. `still` marks a photograph: it is unrelated to any other
+    the same size as the image; it is called from any thread. `thumb` is for copies of a frame that is in another
+    process: it returns what `Frame.thumb` returns there. `still` marks a photograph: it is unrelated to any other
     frame, even if several photographs are analysed one after the other.
     """
 
@@ -53,6 +54,7 @@ class Frame:
         "_lock",
         "_luma_weights",
         "_read_luma",
+        "_read_thumb",
         "_thumb",
         "camera",
         "captured_at",
@@ -77,6 +79,7 @@ class Frame:
         pts: float | None = None,
         on_device: DeviceImage | None = None,
         luma: LumaPlane | None = None,
+        thumb: Callable[[], FloatArray | None] | None = None,
         still: bool = False,
     ) -> None:
         self.camera = camera
@@ -91,6 +94,7 @@ class Frame:
         self._read_luma = None if luma is None else luma.read
         self._luma_weights = _BGR_WEIGHTS if luma is None else luma.weights
         self._image: Image | None = None
+        self._read_thumb = thumb
         self._thumb: FloatArray | None = None
         self._lock = threading.Lock()
 
@@ -157,6 +161,8 @@ class Frame:
 
         Computed once, in about 0.1 ms. Thread-safe.
         """
+        if self._read_thumb is not None:
+            return self._read_thumb()
         if self._thumb is None and self.on_device is None:
             self._thumb = _thumb_of(self._samples(*_THUMB))
         return self._thumb

@@ -77,6 +77,19 @@ class Faulty(Plugin[PluginConfig]):
         return None
 
 
+class Glancer(Plugin[PluginConfig]):
+    """Reports the first values of each frame's thumb; nothing if it has none."""
+
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        return [self.predict(frame, Results()) for frame in frames]
+
+    def predict(self, frame: Frame, results: Results) -> Results:
+        thumb = frame.thumb()
+        return found() if thumb is None else found(*thumb[:3].tolist())
+
+
 class SlowOpener(Faulty):
     """Cannot open while the file named by SLOW_OPENER exists."""
 

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import numpy as np
 import pytest
 
 from sightd.daemon.pipeline.manager import Instance, PluginManager
+from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.errors import EngineError
 from sightd.plugins.api import (
     AnyPlugin,
@@ -20,12 +22,13 @@ from sightd.plugins.api import (
     Frame,
     FrameOverride,
     Image,
+    LumaPlane,
     PluginConfig,
     PluginError,
     PrivacyMask,
     Results,
 )
-from tests.daemon.isolation.plugins import Careless, Faulty, Keeper, Meeting, Painter, scores
+from tests.daemon.isolation.plugins import Careless, Faulty, Glancer, Keeper, Meeting, Painter, scores
 from tests.daemon.pipeline.plugins import Observations
 
 Open = Callable[[type[AnyPlugin]], Instance]
@@ -69,6 +72,34 @@ def test_sees_the_pictures_from_another_process(isolated: Open) -> None:
         assert mean == value
     both = seen(instance, Frame.of(picture(1), camera="a"), Frame.of(picture(2), camera="b"))
     assert [scores(result)[1] for result in both] == [1, 2]
+
+
+def test_the_thumb_comes_with_the_frame_so_its_image_need_not_be_sent(isolated: Open) -> None:
+    instance = isolated(Glancer)
+    image = np.random.default_rng(1).integers(0, 255, (72, 128, 3), np.uint8)
+
+    def decode() -> Image:
+        raise AssertionError("the image is sent")
+
+    def frame(on_device: DeviceImage | None = None) -> Frame:
+        luma = LumaPlane(lambda: image[..., 1], (0, 1, 0, 0))
+        return Frame("a", 0, (128, 72), decode, captured_at=0, wall_time=0, on_device=on_device, luma=luma)
+
+    thumb = frame().thumb()
+    assert thumb is not None
+    assert scores(seen(instance, frame())[0]) == pytest.approx(thumb[:3], abs=1e-4)
+    assert scores(instance.supervisor.predict(frame(), Results())) == pytest.approx(thumb[:3], abs=1e-4)
+    on_gpu = frame(SimpleNamespace(ordinal=0))  # type: ignore[arg-type]
+    assert scores(instance.supervisor.predict(on_gpu, Results())) == [], "one on a GPU has none there either"
+    assert instance.supervisor.faults == 0, instance.supervisor.last_fault
+
+
+def test_a_frame_that_cannot_be_decoded_reaches_plugins_that_need_no_image(isolated: Open) -> None:
+    def decode() -> Image:
+        raise OSError("damaged")
+
+    damaged = Frame("a", 0, (128, 72), decode, captured_at=0, wall_time=0)
+    assert scores(seen(isolated(Glancer), damaged)[0]) == []
 
 
 def test_a_picture_that_it_keeps_stays_what_it_was_and_none_can_be_written(isolated: Open) -> None:

@@ -24,7 +24,7 @@ _EXAMPLES = """examples:
   sightd detector train labels.json --images jpg/    COCO JSON
   sightd detector train parts/ --name parts --int8   a YOLO folder; also makes parts-int8
 
-The layers behind the trunk of a small published detector are trained for your classes; 50 labelled frames of one camera
+The last layers of a small published detector are trained for your classes; 50 labelled frames of one camera
 are a good start. The model is stored on this machine and can be used immediately:
 
   plugins: {detector: {model: yard}}
@@ -72,9 +72,7 @@ def add(commands: SubParsers) -> None:
     )
     _add_settings(train)
     train.add_argument("--int8", action="store_true", help="also make an int8 version, NAME-int8")
-    train.add_argument(
-        "--work", type=Path, metavar="FOLDER", help="folder of checkpoint and features (default: NAME-training)"
-    )
+    train.add_argument("--work", type=Path, metavar="FOLDER", help="folder of the checkpoint (default: NAME-training)")
     train.add_argument("--report", type=Path, metavar="FOLDER", help="folder of the report (default: NAME-report)")
     train.add_argument("--directory", type=Path, help="model folder, as in `models.directory`")
     train.set_defaults(do=_train)
@@ -85,10 +83,9 @@ def _add_settings(train: argparse.ArgumentParser) -> None:
     train.add_argument("--steps", type=_COUNT, default=600, metavar="N", help="training steps (default: %(default)s)")
     train.add_argument("--batch", type=_COUNT, default=8, metavar="N", help="views per step (default: %(default)s)")
     train.add_argument(
-        "--views", type=_COUNT, default=16, metavar="N",
-        help="views of each frame: moved, scaled, mirrored, lit differently (default: %(default)s)",
+        "--rate", type=_RATE, default=1e-3, metavar="X",
+        help="learning rate of the layers that predict; 0.3 of it for the others (default: %(default)g)",
     )  # fmt: skip
-    train.add_argument("--rate", type=_RATE, metavar="X", help="learning rate (default: 0.002, with --all 0.0003)")
     train.add_argument(
         "--every", type=_COUNT, default=50, metavar="N",
         help="steps between measurements and checkpoints (default: %(default)s)",
@@ -107,7 +104,11 @@ def _add_settings(train: argparse.ArgumentParser) -> None:
         "(default: that of the base model, 416)",
     )  # fmt: skip
     train.add_argument("--no-mirror", action="store_true", help="never mirror frames: for text and signs")
-    train.add_argument("--all", action="store_true", help="train all layers; needs a GPU to be practical")
+    train.add_argument(
+        "--train", choices=("head", "neck", "all"), default="neck",
+        help="layers to train: head (those that predict, fastest), neck (also those that join the feature maps) or all "
+        "(three times as long) (default: %(default)s)",
+    )  # fmt: skip
     train.add_argument("--seed", type=_SEED, default=0, metavar="N", help="seed of all that is random (default: 0)")
 
 
@@ -185,11 +186,12 @@ def _trained(
 
 
 def _plan(args: argparse.Namespace) -> Plan:
+    from sightd.daemon.tools.training.detector.graph import Part
     from sightd.daemon.tools.training.detector.trainer import Plan
 
     return Plan(
-        args.steps, args.batch, args.views, args.rate or (3e-4 if args.all else 2e-3), args.every, args.patience,
-        args.hold_out, not args.no_mirror, args.all, args.seed, args.size,
+        args.steps, args.batch, args.rate, args.every, args.patience,
+        args.hold_out, not args.no_mirror, Part(args.train), args.seed, args.size,
     )  # fmt: skip
 
 

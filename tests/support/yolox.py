@@ -1,4 +1,5 @@
-"""A tiny file of the YOLOX family with random weights: three grids with two branches each, as official exports."""
+"""A tiny file of the YOLOX family with random weights: a neck and three grids with two branches each, as official
+exports."""
 
 from __future__ import annotations
 
@@ -18,11 +19,13 @@ SIDE, CHANNELS = 64, 8
 def write_yolox(path: Path, classes: int, *, seed: int = 0) -> Model:
     """Writes the file and returns its description."""
     build = _Build(np.random.default_rng(seed))
-    trunk = "images"
+    trunk, maps = "images", list[str]()
     for stride in (2, 4, 8, 16, 32):
         trunk = build.layer(trunk, 3 if stride == 2 else CHANNELS, CHANNELS, 3, 2)
         if stride >= 8:
-            build.grid(trunk, classes)
+            maps.append(trunk)
+    for feature in build.neck(maps):
+        build.grid(feature, classes)
     build.node("Concat", build.cells, "all", axis=2)
     build.node("Transpose", ["all"], "output", perm=[0, 2, 1])
     rows = sum((SIDE // stride) ** 2 for stride in (8, 16, 32))
@@ -64,6 +67,16 @@ class _Build:
         bias = self._constant(self._random.normal(0, 0.1, made))
         pads, strides = [kernel // 2] * 4, [stride, stride]
         return self.node("Conv", [source, weight, bias], kernel_shape=[kernel] * 2, pads=pads, strides=strides)
+
+    def neck(self, maps: list[str]) -> list[str]:
+        """Joins each feature map with the enlarged one of the next grid."""
+        deepest = self.layer(maps.pop(), CHANNELS, CHANNELS, 1)
+        found, scales = [deepest], self._constant(np.array([1, 1, 2, 2]))
+        for one in reversed(maps):
+            enlarged = self.node("Resize", [found[0], self._constant(np.zeros(0)), scales], mode="nearest")
+            joined = self.node("Concat", [enlarged, one], axis=1)
+            found.insert(0, self.layer(joined, 2 * CHANNELS, CHANNELS, 1))
+        return found
 
     def grid(self, trunk: str, classes: int) -> None:
         stem = self.layer(trunk, CHANNELS, CHANNELS, 1)

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(*more: str) -> int:
-    quick = ["--steps", "2", "--batch", "2", "--views", "2", "--every", "1", "--hold-out", "0.4"]
+    quick = ["--steps", "2", "--batch", "2", "--every", "1", "--hold-out", "0.4"]
     return main(["detector", "train", "yard/labels.json", "--name", "yard", *quick, *more])
 
 
@@ -56,7 +56,7 @@ def test_what_was_trained_can_be_named_listed_quantized_and_analysed(
     assert [one["label"] for one in report["after"]["classes"]] == list(LABELS)
     assert len(report["confusion"]) == 3
     assert cv2.imread("yard-report/confusion.png") is not None
-    assert not list(Path("yard-training").iterdir()), "neither checkpoint nor features are left"
+    assert not list(Path("yard-training").iterdir()), "neither checkpoint nor frozen layers are left"
     known = with_custom_models(Catalog.load(), folder)
     assert known.get("yard").labels == known.get("yard-int8").labels == LABELS
     assert main(["models", "list"]) == 0

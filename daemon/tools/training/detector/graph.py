@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,15 @@ from sightd.engines.models.onnx_file import require_readable
 OUTPUT = "output"
 """Name of the written file's output."""
 Weights = Mapping[str, NDArray[np.float32]]
+
+
+class Part(StrEnum):
+    """The layers that are trained: those that predict, or also the neck, which joins the feature maps of the grids, or
+    all. Those before them are frozen."""
+
+    HEAD = "head"
+    NECK = "neck"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +78,23 @@ class YoloxGraph:
                 needed |= set(node.input) - set(inputs)
         return found[::-1]
 
-    def write_trunk(self, target: Path) -> None:
-        """Writes the part that computes the feature maps."""
+    def inputs_of(self, part: Part) -> list[str]:
+        """Returns the inputs of the part: feature maps, or the model's own input."""
+        if part == Part.ALL:
+            return [self.input]
         features = [level.feature for level in self.levels]
-        self._write(target, features, [], {}, [_info(name, None) for name in features])
+        enlarging = next((node for node in self.model.graph.node if node.op_type in ("Resize", "Upsample")), None)
+        if part == Part.HEAD or enlarging is None:
+            return features
+        deepest = self._before(enlarging.input[0]) or enlarging.input[0]
+        before = {name for node in self.between([self.input], [deepest]) for name in node.output}
+        behind = [node for node in self.between([self.input], features) if before.isdisjoint(node.output)]
+        return list(dict.fromkeys(name for node in behind for name in node.input if name in before))
+
+    def write_frozen(self, target: Path, part: Part) -> None:
+        """Writes what computes the inputs of the part."""
+        ends = self.inputs_of(part)
+        self._write(target, ends, [], {}, [_info(name, None) for name in ends])
 
     def write(self, target: Path, weights: Weights, classes: int) -> None:
         """Writes the whole model with `weights` instead of the constants of the same names; its output is that of head

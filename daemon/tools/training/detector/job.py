@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +16,8 @@ from sightd.daemon.tools.label.finder import Finder, Found, reader_of
 from sightd.daemon.tools.label.labelled import LabelledFrame, LabelledFrames
 from sightd.daemon.tools.training.checkpoint import Checkpoint
 from sightd.daemon.tools.training.detector.evaluation import Evaluation, evaluate
-from sightd.daemon.tools.training.detector.graph import OUTPUT, YoloxGraph
-from sightd.daemon.tools.training.detector.inputs import FeatureInputs, ImageInputs, Inputs, Views
+from sightd.daemon.tools.training.detector.graph import OUTPUT, Part, YoloxGraph
+from sightd.daemon.tools.training.detector.inputs import Examples, Inputs
 from sightd.daemon.tools.training.detector.loss import Cells
 from sightd.daemon.tools.training.detector.network import TrainableYolox
 from sightd.daemon.tools.training.detector.shares import Shares
@@ -63,7 +60,7 @@ class DetectorJob:
     def __init__(
         self, data: LabelledFrames, shares: Shares, base: Model, plan: Plan, store: ModelStore, work: Path, threads: int
     ) -> None:
-        """`data.labels` are the classes, `shares` its frames; `work` is an existing folder for checkpoint and features.
+        """`data.labels` are the classes, `shares` its frames; `work` is an existing folder for the checkpoint.
         Raises TrainingError if a class has no object to learn from, or nothing can be measured; EngineError if the base
         model is not stored, or is not of the YOLOX family."""
         self._labels, self._shares, self._base, self._plan = data.labels, shares, base, plan
@@ -87,40 +84,20 @@ class DetectorJob:
         read; OSError if the folder cannot be written; EngineError if the model cannot be stored."""
         if hint := size_hint(self._shares.train, self._made):
             report(hint)
-        with ExitStack() as held:
-            train, choice = self._inputs(held, progress)
-            network = self._network(self._device, whole=self._plan.whole)
-            search = _Search(network, train, choice, self._made, self._plan, self._device)
+        plan, shares = self._plan, self._shares
+        examples = Examples(shares.train, self._made.input, mirror=plan.mirror)
+        network = self._network(self._device, plan.part)
+        with Inputs(self._graph, plan.part, self._work, self._threads, self._device) as inputs:
+            trainer = Trainer(network, examples, inputs, cells_of(self._made, self._device), plan, self._device)
+            search = _Search(trainer, inputs, shares.choice, self._made, plan)
             search.run(self._checkpoint, progress, report)
         before = measured(self._base, self._base_file, self._labels, self._shares.test, self._threads)
         model, after = self._stored(name, search, progress)
         self._checkpoint.remove()
-        shutil.rmtree(self._work / "features", ignore_errors=True)
         return Trained(model, before, after, search.best_step, search.step)
 
-    def _inputs(self, held: ExitStack, progress: Progress) -> tuple[Inputs, Inputs]:
-        """Returns the inputs of the frames to train on, and of those of the choice."""
-        plan, spec = self._plan, self._made.input
-        train = Views(self._shares.train, spec, plan.seed, mirror=plan.mirror)
-        choice = Views(self._shares.choice, spec, plan.seed, mirror=False)
-        if plan.whole:
-            return ImageInputs(train, self._device), ImageInputs(choice, self._device)
-        key = _key({**self._settings, "steps": 0, "batch": 0, "rate": 0, "every": 0, "patience": 0})
-        trunk = self._work / "features" / f"{key}.onnx"
-        trunk.parent.mkdir(exist_ok=True)
-        self._graph.write_trunk(trunk)
-        made = []
-        for part, views, count in (("train", train, plan.views), ("choice", choice, 1)):
-            folder = trunk.parent / f"{key}-{part}"
-            folder.mkdir(exist_ok=True)
-            inputs = FeatureInputs(self._graph, trunk, views, count, folder, self._threads, self._device)
-            held.callback(inputs.close)
-            inputs.prepare(f"features of the frames ({part})", progress)
-            made.append(inputs)
-        return made[0], made[1]
-
-    def _network(self, device: str, *, whole: bool) -> TrainableYolox:
-        return TrainableYolox(self._graph, len(self._labels), device, self._plan.seed, whole=whole)
+    def _network(self, device: str, part: Part) -> TrainableYolox:
+        return TrainableYolox(self._graph, len(self._labels), device, self._plan.seed, part)
 
     def _stored(self, name: str, search: _Search, progress: Progress) -> tuple[Model, Evaluation]:
         folder, test = file_of(name, self._store.directory).parent, self._shares.test
@@ -148,7 +125,7 @@ class DetectorJob:
             (found,) = session.run({self._graph.input: tensor}).values()
         finally:
             session.close()
-        network = self._network("cpu", whole=True)
+        network = self._network("cpu", Part.ALL)
         network.weights.update({name: torch.tensor(array) for name, array in weights.items()})
         with torch.no_grad():
             rows = network.rows([torch.tensor(tensor)])
@@ -171,10 +148,9 @@ class _Search:
     of the choice."""
 
     def __init__(
-        self, network: TrainableYolox, train: Inputs, choice: Inputs, model: Model, plan: Plan, device: str
+        self, trainer: Trainer, inputs: Inputs, choice: Sequence[LabelledFrame], model: Model, plan: Plan
     ) -> None:
-        self._plan, self._choice, self._model = plan, choice, model
-        self._trainer = Trainer(network, train, cells_of(model, device), plan, device)
+        self._trainer, self._inputs, self._choice, self._model, self._plan = trainer, inputs, choice, model, plan
         self._reader = reader_of(model)
         self._numbers = np.arange(len(model.labels))
         self.best: Arrays = {}
@@ -204,10 +180,10 @@ class _Search:
             report(f"stopped at step {trainer.step}: no better result since step {self.best_step}")
 
     def _measured(self) -> Evaluation:
-        pairs, views = [], self._choice.views
-        for n, frame in enumerate(views.frames):
-            rows = self._trainer.rows(self._choice.batch([(n, 0)]))
-            geometry = prepare([np.zeros((frame.height, frame.width, 3), np.uint8)], views.spec)[1][0]
+        pairs = []
+        for frame in self._choice:
+            tensor, (geometry,) = prepare([frame.image()], self._model.input)
+            rows = self._trainer.rows(self._inputs.of([tensor]))
             pairs.append((frame.arrays(), Found.read(self._reader, {OUTPUT: rows}, geometry, self._numbers)))
         return evaluate(self._model.labels, pairs)
 
@@ -285,10 +261,6 @@ def _require_examples(labels: Sequence[str], shares: Shares) -> None:
                 f"no object on the {len(frames)} frames held out for the {part}: label more frames at the end of the "
                 "film, or hold out more (--hold-out)"
             )
-
-
-def _key(settings: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _digest(frames: Sequence[LabelledFrame]) -> str:

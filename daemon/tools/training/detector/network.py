@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
 
-from sightd.daemon.tools.training.detector.graph import Level, YoloxGraph
+from sightd.daemon.tools.training.detector.graph import Level, Part, YoloxGraph
 from sightd.daemon.tools.training.preflight import TrainingError
 
 Tensor = Any
@@ -21,24 +21,25 @@ steps (Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv 1708.0200
 
 
 class TrainableYolox:
-    """The layers of a YOLOX model from the trunk's feature maps on or, with `whole`, from the image on, with new layers
-    that predict `classes` classes. All convolutions in it are trained; batch normalisation is part of their weights."""
+    """A part of a YOLOX model, with new layers that predict `classes` classes. All convolutions in it are trained;
+    batch normalisation is part of their weights."""
 
-    def __init__(self, graph: YoloxGraph, classes: int, device: str, seed: int, *, whole: bool) -> None:
+    def __init__(self, graph: YoloxGraph, classes: int, device: str, seed: int, part: Part) -> None:
         """Raises TrainingError if the graph has an operator that is not known here."""
         levels = graph.levels
-        self.inputs = [graph.input] if whole else [level.feature for level in levels]
+        self.inputs = graph.inputs_of(part)
         self._outputs = [name for level in levels for name in (level.box, level.objectness, level.classes)]
         self._levels = levels
         nodes = graph.between(self.inputs, self._outputs)
         known = {name: np.asarray(value) for name, value in graph.constants.items()}
         known.update(_new_layers(levels, known, classes, seed))
-        names = {name for node in nodes if node.op_type == "Conv" for name in node.input[1:]}
         self.weights = {
             name: fast(torch.tensor(known[name].astype(np.float32), device=device)).requires_grad_()
-            for name in sorted(names)
+            for name in sorted(_weights_of(nodes))
         }
         """What training changes, by the names in the file."""
+        self.head = _weights_of(graph.between([level.feature for level in levels], self._outputs))
+        """Names of those that predict."""
         self._steps = [_Step(node, known) for node in _with_silu(nodes)]
 
     def raw(self, inputs: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -53,6 +54,10 @@ class TrainableYolox:
         """Returns raw predictions [b, cells, 5 + c], in the order of head "yolox"."""
         grids = [torch.cat(parts, 1).flatten(2) for parts in self.raw(inputs)]
         return torch.cat(grids, 2).transpose(1, 2)
+
+
+def _weights_of(nodes: Sequence[onnx.NodeProto]) -> set[str]:
+    return {name for node in nodes if node.op_type == "Conv" for name in node.input[1:]}
 
 
 def fast(tensor: Tensor) -> Tensor:

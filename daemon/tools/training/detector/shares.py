@@ -53,11 +53,16 @@ def _sources(frames: Sequence[LabelledFrame]) -> list[list[LabelledFrame]]:
     """Returns the frames of each source in order of time; single frames together, in an order that looks random."""
     by_source: dict[str, list[LabelledFrame]] = defaultdict(list)
     for frame in frames:
-        by_source[frame.source or frame.folder or _series(frame)].append(frame)
+        by_source[source_of(frame)].append(frame)
     films = [sorted(one, key=_order) for one in by_source.values() if len(one) >= _LEAST_FILM]
     singles = [frame for one in by_source.values() if len(one) < _LEAST_FILM for frame in one]
     shuffled = sorted(singles, key=lambda frame: hashlib.sha256(frame.name.encode()).hexdigest())
     return [*films, shuffled] if shuffled else films
+
+
+def source_of(frame: LabelledFrame) -> str:
+    """Returns what the frame was taken from, as far as that is known: frames of one source look alike."""
+    return frame.source or frame.folder or _series(frame)
 
 
 def _series(frame: LabelledFrame) -> str:

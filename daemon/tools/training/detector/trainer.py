@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sightd.daemon.tools.training.detector.inputs import Inputs
+from sightd.daemon.tools.training.detector.graph import Part
+from sightd.daemon.tools.training.detector.inputs import Examples, Inputs
 from sightd.daemon.tools.training.detector.loss import Cells, loss_of
 from sightd.daemon.tools.training.detector.network import TrainableYolox
 
@@ -22,26 +23,27 @@ _WARM_UP = 0.05
 _LAST_RATE = 0.05
 _WEIGHT_DECAY = 5e-4
 _LARGEST_GRADIENT = 10.0
+_BEFORE_HEAD = 0.3
+"""Learning rate of the layers before those that predict, as a share of theirs."""
 _MEMORY = 0.98
 """Decay of the moving average of the weights, which is what is measured and exported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Each of `steps` uses `batch` of the `views` views of each frame. Every `every` steps the frames of the choice are
-    measured; after `patience` measurements without a better one, training ends. `rate` is AdamW's learning rate.
-    `whole`: every layer is trained, not only those behind the trunk. `side` is that of the model's square input in
-    pixels, a multiple of 32; 0 for that of the base model."""
+    """Each of `steps` uses `batch` random views of the frames. Every `every` steps the frames of the choice are
+    measured; after `patience` measurements without a better one, training ends. `rate` is AdamW's learning rate for
+    the layers that predict. `part` is trained. `side` is that of the model's square input in pixels, a multiple of 32;
+    0 for that of the base model."""
 
     steps: int
     batch: int = 8
-    views: int = 16
     rate: float = 1e-3
     every: int = 50
     patience: int = 6
     held_out: float = 0.3
     mirror: bool = True
-    whole: bool = False
+    part: Part = Part.NECK
     seed: int = 0
     side: int = 0
 
@@ -55,13 +57,19 @@ class Plan:
 class Trainer:
     """Trains with AdamW. Used by one thread."""
 
-    def __init__(self, network: TrainableYolox, inputs: Inputs, cells: Cells, plan: Plan, device: str) -> None:
-        self._network, self._inputs, self._cells, self._plan, self._device = network, inputs, cells, plan, device
+    def __init__(
+        self,
+        network: TrainableYolox,
+        examples: Examples,
+        inputs: Inputs,
+        cells: Cells,
+        plan: Plan,
+        device: str,
+    ) -> None:
+        self._network, self._examples, self._inputs = network, examples, inputs
+        self._cells, self._plan, self._device = cells, plan, device
         self._average = {name: tensor.detach().clone() for name, tensor in network.weights.items()}
-        biases = [tensor for tensor in network.weights.values() if tensor.ndim == 1]
-        kernels = [tensor for tensor in network.weights.values() if tensor.ndim > 1]
-        groups = [{"params": kernels, "weight_decay": _WEIGHT_DECAY}, {"params": biases, "weight_decay": 0.0}]
-        self._adam = torch.optim.AdamW(groups, lr=plan.rate)
+        self._adam = torch.optim.AdamW(_groups(network), lr=plan.rate)
         self.step = 0
         """Number of steps done."""
 
@@ -69,12 +77,12 @@ class Trainer:
         """Does one step and returns its loss. Its input depends only on the plan, the frames and the step's number."""
         plan = self._plan
         random = np.random.default_rng((plan.seed, self.step))
-        frames = random.integers(0, len(self._inputs.views.frames), plan.batch)
-        chosen = [(int(frame), int(random.integers(plan.views))) for frame in frames]
-        truth = [self._inputs.views.truth(frame, view, self._device) for frame, view in chosen]
+        examples = [self._examples.random(random) for _ in range(plan.batch)]
+        truth = [tuple(torch.tensor(part, device=self._device) for part in (one.boxes, one.labels)) for one in examples]
         for group in self._adam.param_groups:
-            group["lr"] = plan.rate_at(self.step)
-        loss = loss_of(self._network.rows(self._inputs.batch(chosen)), self._cells, truth)
+            group["lr"] = plan.rate_at(self.step) * group["share"]
+        inputs = self._inputs.of([one.tensor for one in examples])
+        loss = loss_of(self._network.rows(inputs), self._cells, truth)
         self._adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self._network.weights.values()), _LARGEST_GRADIENT)
@@ -124,6 +132,19 @@ class Trainer:
         decay = min(_MEMORY, self.step / (self.step + 10))
         for name, tensor in self._network.weights.items():
             self._average[name].lerp_(tensor.detach(), 1 - decay)
+
+
+def _groups(network: TrainableYolox) -> list[dict[str, Any]]:
+    """Returns AdamW's groups of weights. `share` is a factor of the learning rate."""
+    groups = []
+    for share in (1.0, _BEFORE_HEAD):
+        part = [tensor for name, tensor in network.weights.items() if (name in network.head) == (share == 1)]
+        for decay, tensors in (
+            (_WEIGHT_DECAY, [one for one in part if one.ndim > 1]),
+            (0.0, [one for one in part if one.ndim == 1]),
+        ):
+            groups += [{"params": tensors, "weight_decay": decay, "share": share}] if tensors else []
+    return groups
 
 
 def scored_rows(network: TrainableYolox, inputs: list[Any], weights: Mapping[str, Any]) -> NDArray[np.float32]:

@@ -46,12 +46,11 @@ class View:
         return prepare([lit], spec)[0]
 
     def _lit(self, image: Image) -> Image:
-        planes = cv2.cvtColor(image, cv2.COLOR_BGR2HSV).astype(np.float32)
-        planes[..., 0] = (planes[..., 0] + self.hue) % 180
-        planes[..., 1] *= self.saturation
-        planes[..., 2] *= self.brightness
-        limited = np.clip(planes, 0, (179, 255, 255)).astype(np.uint8)
-        return np.asarray(cv2.cvtColor(limited, cv2.COLOR_HSV2BGR), np.uint8)
+        levels = np.arange(256)
+        table = np.stack(((levels + self.hue) % 180, levels * self.saturation, levels * self.brightness), 1)
+        planes = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+        lit = cv2.LUT(planes, table.clip(0, (179, 255, 255)).astype(np.uint8)[None])
+        return np.asarray(cv2.cvtColor(lit, cv2.COLOR_HSV2BGR), np.uint8)
 
     def _outside(self, image: Image, size: tuple[int, int]) -> NDArray[np.bool_]:
         """Returns which pixels of the view the image does not reach: bool [h, w]."""
@@ -81,9 +80,8 @@ def plain_view(width: int, height: int, spec: InputSpec) -> View:
     return View(matrix, plain=True)
 
 
-def random_view(width: int, height: int, spec: InputSpec, seed: tuple[int, ...], *, mirror: bool) -> View:
-    """Returns a view that depends only on the arguments; `mirror` lets half of them be mirrored."""
-    random = np.random.default_rng(seed)
+def random_view(width: int, height: int, spec: InputSpec, random: np.random.Generator, *, mirror: bool) -> View:
+    """Returns a random view; `mirror` lets half of them be mirrored."""
     matrix = np.vstack((plain_view(width, height, spec).matrix, (0, 0, 1)))
     centre = matrix[:2, :2] @ (width / 2, height / 2) + matrix[:2, 2]
     scale = float(np.exp(random.uniform(*np.log(_SCALE))))

@@ -21,7 +21,7 @@ from tests.support.yolox import SIDE, write_yolox
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
 
-from sightd.daemon.tools.training.detector.graph import YoloxGraph
+from sightd.daemon.tools.training.detector.graph import Part, YoloxGraph
 from sightd.daemon.tools.training.detector.job import DetectorJob, Trained, size_hint
 from sightd.daemon.tools.training.detector.trainer import Plan, Trainer
 
@@ -53,12 +53,12 @@ def train(data: LabelledFrames, tmp_path: Path, plan: Plan, lines: list[str] | N
     return job(data, tmp_path, plan).run("mine", silent, (lines if lines is not None else []).append)
 
 
-QUICK = Plan(4, batch=2, views=2, every=2)
+QUICK = Plan(4, batch=2, every=2)
 
 
 @pytest.mark.slow
-def test_new_classes_are_learnt_behind_a_trunk_of_random_weights(data: LabelledFrames, tmp_path: Path) -> None:
-    trained = train(data, tmp_path, Plan(200, views=8, rate=5e-3, every=50, held_out=0.4))
+def test_new_classes_are_learnt_behind_frozen_layers_of_random_weights(data: LabelledFrames, tmp_path: Path) -> None:
+    trained = train(data, tmp_path, Plan(200, rate=5e-3, every=50, held_out=0.4))
     assert trained.after.map50 > 0.2
     assert trained.before.map50 == 0
 
@@ -74,14 +74,14 @@ def test_the_stored_model_has_the_new_classes_and_finds_what_was_measured(data: 
     assert trained.after.objects.sum() == 3
     assert lines[0].startswith("half of the objects are at most 22 pixels")
     assert lines[1].startswith("step 2: loss ")
-    assert not list((tmp_path / "work").iterdir()), "checkpoint and features are removed"
+    assert not list((tmp_path / "work").iterdir()), "checkpoint and frozen layers are removed"
 
 
-@pytest.mark.parametrize("whole", [False, True], ids=["behind the trunk", "whole"])
+@pytest.mark.parametrize("part", Part)
 def test_an_interrupted_training_ends_as_if_it_had_not_been(
-    whole: bool, data: LabelledFrames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: Part, data: LabelledFrames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = Plan(4, batch=2, views=2, every=2, whole=whole)
+    plan = Plan(4, batch=2, every=2, part=part)
     straight = train(data, tmp_path, plan).model.path
     assert straight is not None
     expected = YoloxGraph(straight).constants
@@ -116,11 +116,11 @@ def test_a_checkpoint_of_other_frames_or_options_is_refused(
         with pytest.raises(KeyboardInterrupt):
             train(data, tmp_path, QUICK)
     with pytest.raises(TrainingError, match="belongs to other images, other options or another model"):
-        train(data, tmp_path, Plan(6, batch=2, views=2, every=2))
+        train(data, tmp_path, Plan(6, batch=2, every=2))
 
 
 def test_a_larger_input_is_trained_stored_and_remembered(data: LabelledFrames, tmp_path: Path) -> None:
-    trained = train(data, tmp_path, Plan(2, batch=2, views=2, every=2, side=2 * SIDE))
+    trained = train(data, tmp_path, Plan(2, batch=2, every=2, side=2 * SIDE))
     model = trained.model
     assert model.path is not None
     assert (model.input.width, model.input.height) == (2 * SIDE, 2 * SIDE)
@@ -142,7 +142,7 @@ def test_small_objects_are_told_with_what_helps(data: LabelledFrames, tmp_path: 
 
 def test_it_stops_when_nothing_better_comes(data: LabelledFrames, tmp_path: Path) -> None:
     lines: list[str] = []
-    trained = train(data, tmp_path, Plan(50, batch=1, views=1, rate=1e-9, every=1, patience=2), lines)
+    trained = train(data, tmp_path, Plan(50, batch=1, rate=1e-9, every=1, patience=2), lines)
     assert (trained.step, trained.steps) == (1, 3)
     assert "stopped at step 3: no better result since step 1" in lines
 

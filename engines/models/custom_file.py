@@ -11,7 +11,7 @@ from sightd.engines.heads import HEAD_FORMATS
 from sightd.engines.labels import COCO_KEYPOINTS, COCO_SKELETON
 from sightd.engines.model import ColourOrder, InputSpec, KeypointSpec, Model, Resize
 from sightd.engines.models.label_files import ClassNames, LabelsError
-from sightd.engines.models.onnx_file import Shape, last_operation, read_io_spec, text
+from sightd.engines.models.onnx_file import Shape, last_operation, read_io_spec, require_any_batch, text
 from sightd.engines.models.recognise import COCO_FORMS, FoundHead, Recognised, recognise
 
 Triple = tuple[float, float, float]
@@ -279,8 +279,8 @@ def embedder_from_file(
 def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | None) -> tuple[str, int, int]:
     """Returns name, width and height of the file's only input, an image."""
     match list(inputs.items()):
-        case [(name, (_, 3 | None, height, width))]:
-            pass
+        case [(name, (batch, 3 | None, height, width))]:
+            require_any_batch(path, batch)
         case _:
             raise ModelFileError(
                 f"{path} has the input {text(inputs)}; it must have one image [batch, 3, height, width] as input"

@@ -160,6 +160,12 @@ def precision_of(graph: onnx.GraphProto) -> str:
     return "fp16" if sizes.get(TensorProto.FLOAT16, 0) > sizes.get(TensorProto.FLOAT, 0) else "fp32"
 
 
+def require_any_batch(path: Path, batch: int | None) -> None:
+    """Raises ModelFileError if a model with this first axis of its input takes neither any number of images nor one."""
+    if batch not in (None, 1):
+        raise ModelFileError(f"{path} takes {batch} images at a time: export it with a dynamic batch, or one of 1")
+
+
 def require_readable(path: Path) -> None:
     """Raises ModelFileError if the file cannot be read or is not safe to open."""
     _load(path)

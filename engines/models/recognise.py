@@ -11,7 +11,7 @@ from pathlib import Path
 from sightd.engines.errors import ModelFileError
 from sightd.engines.labels import COCO_IDENTIFIER_LABELS, COCO_LABELS
 from sightd.engines.models.export_metadata import MOST_SIDE, ExportMetadata, read_metadata
-from sightd.engines.models.onnx_file import OnnxContent, Shape, read_content, text
+from sightd.engines.models.onnx_file import OnnxContent, Shape, read_content, require_any_batch, text
 
 COCO_FORMS: Mapping[int, tuple[str, ...]] = {
     80: COCO_LABELS,
@@ -353,7 +353,8 @@ def _image_input(path: Path, content: OnnxContent) -> ImageInput:
             f"{path} has the input {text(ends.inputs)}; it must have one image [batch, 3, height, width] or [batch, "
             f"height, width, 3] as input, and may have {SIZE_INPUT} [batch, 2]"
         )
-    ((name, (_, first, middle, last)),) = images.items()
+    ((name, (batch, first, middle, last)),) = images.items()
+    require_any_batch(path, batch)
     nhwc = last == 3 and first != 3
     if not nhwc and first not in (3, None):
         raise ModelFileError(

@@ -113,6 +113,12 @@ def test_an_open_size_is_that_of_the_metadata(tmp_path: Path) -> None:
     assert (model_from_file(path).input.width, model_from_file(path).input.height) == (96, 64)
 
 
+def test_a_file_for_several_images_at_a_time_is_refused(tmp_path: Path) -> None:
+    path = export(tmp_path, {"output0": (7, CELLS)}, metadata=ultralytics(), shape=(4, 3, 64, 96))
+    with pytest.raises(ModelFileError, match="takes 4 images at a time: export it with a dynamic batch, or one of 1"):
+        model_from_file(path)
+
+
 COCO80: dict[str, dict[str, tuple[int, ...]]] = {
     "yolo": {"output0": (84, 8400)},
     "yolox": {"output": (CELLS, 85)},

@@ -160,6 +160,12 @@ def test_a_file_that_returns_no_vector_is_refused(tmp_path: Path) -> None:
     assert "ends in scores of classes" in problem.message
 
 
+def test_a_file_for_several_images_at_a_time_is_refused_by_the_check(tmp_path: Path) -> None:
+    fixed = {"model": {"file": write_colours(tmp_path / "four.onnx", batch=4)}}
+    (problem,) = AppearanceConfig.model_validate(fixed).problems(Catalog.load())
+    assert problem.message.endswith("takes 4 images at a time: export it with a dynamic batch, or one of 1")
+
+
 def test_a_file_that_returns_one_vector_for_all_images_is_an_error_when_it_is_opened(
     tmp_path: Path, opened: Opened
 ) -> None:

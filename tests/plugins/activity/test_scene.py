@@ -8,6 +8,7 @@ import pytest
 
 from sightd.plugins.activity.scene import Transform, View, change, is_cut, is_other_scene, view_of
 from sightd.plugins.api import FloatArray, Frame, Image, LumaPlane
+from tests.support import media
 
 NOTHING = np.zeros((0, 4), np.float32)
 
@@ -109,6 +110,19 @@ def test_a_fast_pan_is_no_cut_and_another_scene_is_one() -> None:
     assert not is_cut(view(before), view(after))
     assert is_cut(view(before), view(picture(2)))
     assert not is_cut(None, view(before))
+
+
+def test_the_cuts_of_a_film_are_found_however_late_the_next_frame_is_analysed() -> None:
+    """The frames are up to 14 apart, as with two analysed frames per second. The film is played in a loop."""
+    film = cv2.VideoCapture(str(media.path("bikes.mp4")))
+    views = [view(np.asarray(image, np.uint8)) for found, image in iter(film.read, (False, None)) if found]
+    for cut in (30, 76, 137, 187, 242, 250):
+        for before in range(cut - 8, cut):
+            for after in range(cut, before + 14, 4):
+                assert change(views[before], views[after % len(views)], NOTHING).cut, (before, after)
+    for first, end in ((0, 30), (30, 76), (76, 137), (137, 187), (187, 242)):
+        for before in range(first, end - 3, 3):
+            assert not change(views[before], views[before + 3], NOTHING).cut, before
 
 
 def test_the_thumb_of_a_decoders_luma_is_that_of_the_image_and_decodes_nothing() -> None:

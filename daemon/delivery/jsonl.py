@@ -25,7 +25,7 @@ class LinesOnStdout:
         self._timeout = options.timeout
         self._id = 0
         self._rest = b""
-        """What is left to write of event `_id`: half a line must be completed before another."""
+        """What is left to write of event `_id`: the next attempt completes its line."""
         self._aborted = False
 
     def keep_alive(self) -> None:
@@ -33,7 +33,7 @@ class LinesOnStdout:
 
     def send(self, event: Event) -> None:
         if self._id != event.id:
-            self._id, self._rest = event.id, self._rest + body_of(event).encode() + b"\n"
+            self._id, self._rest = event.id, body_of(event).encode() + b"\n"
         until = time.monotonic() + self._timeout
         while self._rest:
             if not _is_writable(min(0.2, until - time.monotonic())):

@@ -18,14 +18,13 @@ from sightd.daemon.config.delivery import Delivery, JsonlOptions, MqttOptions, S
 from sightd.daemon.config.diff import changed_sinks
 from sightd.daemon.delivery.jsonl import LinesInFile, LinesOnStdout
 from sightd.daemon.delivery.sink import Backoff, Sink
-from sightd.daemon.delivery.store import SinkStore
+from sightd.daemon.delivery.store import SinkStore, store_path
 from sightd.daemon.delivery.webhook import Webhook
 from sightd.daemon.delivery.worker import Policy, SinkWorker
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import JournalError
 from sightd.daemon.metrics.delivery import DeliveryMetrics
-from sightd.engines.files import state_directory
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ class EventDelivery:
             worker.wake()
 
     def _start(self, name: str, options: SinkOptions, instance: str) -> None:
-        path = state_directory(self._environ) / "delivery" / f"{name}.db"
+        path = store_path(self._environ, name)
         worker = SinkWorker(
             name,
             _sink_of(name, options, instance),

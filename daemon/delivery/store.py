@@ -6,14 +6,14 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightd.daemon.delivery.sink import body_of
 from sightd.daemon.events.event import Event
-from sightd.engines.files import make_private
+from sightd.engines.files import make_private, state_directory
 from sightd.plugins.storage.sqlite import NotOursError, is_damaged, read_only, require_ours
 
 _VERSION = 1
@@ -134,6 +134,11 @@ class SinkStore:
         if isinstance(error, NotOursError) or (isinstance(error, sqlite3.Error) and is_damaged(error)):
             return StoreError(f"{self._path}: {reason}: move it away; the sink then begins with new events")
         return StoreError(f"{self._path}: {reason}: free disk space, or give this user write permission")
+
+
+def store_path(environ: Mapping[str, str], sink: str) -> Path:
+    """Returns a sink's file, in the state directory."""
+    return state_directory(environ) / "delivery" / f"{sink}.db"
 
 
 def dead_letters(path: Path) -> list[DeadLetter]:

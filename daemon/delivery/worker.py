@@ -152,7 +152,6 @@ class SinkWorker:
                 self._observer.counted("filtered")
                 store.position = event.id
             self._report(position=store.position)
-        store.save()
         return True
 
     def _opened(self) -> SinkStore:

@@ -123,6 +123,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "samples list": (["samples", "list"], 0),
     "faces list": (["faces", "list"], 0),
     "events": (["events", "--journal", "events.db"], 0),
+    "delivery": (["delivery", "dead"], 0),
     "schema": (["schema"], 0),
     "analyze": (["analyze", "-c", "sightd.yaml", "stills", "--chain", "detector", "--annotated", "copy"], 0),
 }

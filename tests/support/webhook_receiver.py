@@ -97,9 +97,13 @@ class WebhookReceiver:
             return self.answers.pop(0) if self.answers else self.usual
 
     def hang(self, handler: Handler) -> None:
-        """Does not answer until the receiver is closed."""
+        """Does not answer; closes the connection after `release`, or when the receiver is closed."""
         self._released.wait()
         handler.close_connection = True
+
+    def release(self) -> None:
+        """Ends the requests that hang."""
+        self._released.set()
 
     def wait_for(self, condition: Callable[[], bool], within: float = 10.0) -> None:
         """Returns as soon as the condition holds after a request. Raises AssertionError if it does not in time."""

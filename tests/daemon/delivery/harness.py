@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.delivery.manager import EventDelivery, SinkReport
-from sightd.daemon.delivery.store import DeadLetter, dead_letters
+from sightd.daemon.delivery.store import DeadLetter, dead_letters, store_path
 from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.metrics.registry import Metrics
@@ -41,9 +41,8 @@ class DeliveryHarness:
         """Sends to these sinks; returns when each of them has its position."""
         given = {name: {"retry": QUICK, "timeout": "5s", **options} for name, options in sinks.items()}
         self.delivery.apply(Delivery.model_validate({"instance": "yard", "sinks": given}))
-        stores = [self.folder / "delivery" / f"{name}.db" for name in sinks]
         workers = self.delivery._workers.values()
-        eventually(lambda: all(one.progress.position is not None for one in workers), what=f"positions in {stores}")
+        eventually(lambda: all(one.progress.position is not None for one in workers), what="positions")
 
     def note(self, count: int = 1, kind: EventKind = EventKind.CAMERA_LATE, camera: str = "gate") -> list[int]:
         """Records events and returns their ids, once they are stored."""
@@ -65,4 +64,4 @@ class DeliveryHarness:
         return total(text.decode(), "sightd_delivery_events_total", sink=name, outcome=outcome)
 
     def dead(self, name: str) -> list[DeadLetter]:
-        return dead_letters(self.folder / "delivery" / f"{name}.db")
+        return dead_letters(store_path({"SIGHTD_STATE_DIR": str(self.folder)}, name))

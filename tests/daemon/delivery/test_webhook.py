@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sightd.daemon.config.delivery import WebhookOptions
+from sightd.daemon.config.delivery import Delivery, WebhookOptions
 from sightd.daemon.delivery.sink import Backoff, RefusedError, UnavailableError
+from sightd.daemon.delivery.store import store_path
 from sightd.daemon.delivery.webhook import Webhook
 from sightd.daemon.events.event import Event, EventKind
 from tests.daemon.delivery.harness import DeliveryHarness
@@ -173,6 +176,7 @@ def test_only_the_newest_dead_letters_are_kept(receiver: WebhookReceiver, events
     ids = events.note(5)
     events.settled("hook")
     assert [one.event["id"] for one in events.dead("hook")] == ids[2:]
+    assert len(receiver.requests) == 10, "each had two attempts"
 
 
 def test_a_sink_that_hangs_delays_no_other_and_no_stop(receiver: WebhookReceiver, tmp_path: Path) -> None:
@@ -226,6 +230,34 @@ def test_a_changed_or_absent_sink_keeps_its_position(receiver: WebhookReceiver, 
     events.settled("hook")
     assert list(dict.fromkeys(receiver.ids)) == ids
     assert "Sightd-Signature" in receiver.requests[-1].headers
+
+
+def test_an_acknowledged_event_is_stored_before_the_next_one_is_sent(
+    receiver: WebhookReceiver, events: DeliveryHarness
+) -> None:
+    receiver.answers = [status(204), receiver.hang]
+    events.apply(hook=hook(receiver))
+    first, _ = events.note(2)
+    receiver.wait_for(lambda: len(receiver.requests) == 2)
+    with closing(sqlite3.connect(store_path({"SIGHTD_STATE_DIR": str(events.folder)}, "hook"))) as file:
+        assert file.execute("SELECT position FROM progress").fetchone() == (first,)
+    receiver.release()
+
+
+def test_a_changed_sink_begins_when_the_call_of_the_old_one_has_ended(
+    receiver: WebhookReceiver, events: DeliveryHarness
+) -> None:
+    receiver.answers = [receiver.hang]
+    events.apply(hook=hook(receiver))
+    first, second = events.note(2)
+    receiver.wait_for(lambda: len(receiver.requests) == 1)
+    events.delivery.apply(Delivery.model_validate({"sinks": {"hook": hook(receiver)}}))
+    events.note(1, camera="other")
+    assert events.delivery._workers["hook"].progress.position is None
+    assert receiver.ids == [first]
+    receiver.release()
+    receiver.wait_for(lambda: len(receiver.requests) == 4)
+    assert receiver.ids[:3] == [first, first, second]
 
 
 def test_events_that_the_journal_deleted_before_their_delivery_are_counted_and_logged_once(

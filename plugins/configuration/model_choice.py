@@ -41,6 +41,8 @@ HeadName: TypeAlias = Literal[
     "yolo",
     "yolov5",
     "yolo-end-to-end",
+    "yolo-obb",
+    "yolo-obb-end-to-end",
     "yolo-nas",
     "detr",
     "rf-detr",

@@ -13,7 +13,8 @@ from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.capture.slot import FrameSlot
 from sightd.daemon.capture.status import FeedStatus
 from sightd.daemon.config.diff import chain_of, output_of, render_of
-from sightd.daemon.config.model import Camera, Config, Output, Render
+from sightd.daemon.config.model import Camera, ClipRules, Config, Output, Render
+from sightd.daemon.config.recording import allows_unredacted, clips_of
 from sightd.daemon.config.source import SourceKind
 from sightd.daemon.encode.choice import CodecChoice
 from sightd.daemon.events.availability import CameraAvailability, ReportedState
@@ -24,6 +25,8 @@ from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.manager import PluginManager
 from sightd.daemon.pipeline.output import CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
+from sightd.daemon.recording.recorder import Recorder
+from sightd.daemon.recording.tap import PacketTap
 from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.serve.jpeg_stream import JpegStream
 from sightd.daemon.serve.rtsp.server import RtspServer
@@ -78,7 +81,11 @@ class CameraRun:
         reported: ReportedState,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
+        recorder: Recorder | None,
+        clips: ClipRules | None,
+        unredacted: bool,
     ) -> None:
+        """`clips` says what `recorder` records, even if the chain redacts if `unredacted`."""
         self.name = name
         self._began = time.monotonic()
         title = options.title or name
@@ -91,12 +98,24 @@ class CameraRun:
         self._journal = journal
         self._availability = CameraAvailability(name, self._metrics, journal, reported)
         self._slot = FrameSlot()
-        self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec, wanted_height=output.max_height)
+        pipeline = manager.pipeline(name, chain, self._analysed)
+        self._recorder = recorder if clips is not None and (unredacted or not pipeline.redacts) else None
+        if clips is not None and pipeline.redacts and not unredacted:
+            log.error("camera %s is not recorded: its chain redacts, and recording.allow_unredacted is not set", name)
+        self._feed = Feed(
+            name,
+            options,
+            self._arrived,
+            self,
+            nvdec=nvdec,
+            wanted_height=output.max_height,
+            packets=self._tap(clips),
+        )
         self._output = CameraOutput(
             name,
             title,
             self._slot,
-            manager.pipeline(name, chain, self._analysed),
+            pipeline,
             Renderer(title, render, output.max_height, drawing),
             Publisher(output, codec, rtsp, jpeg, self._metrics, metrics.stages),
             self._metrics,
@@ -109,6 +128,11 @@ class CameraRun:
         self._began = time.monotonic()
         self._output.start()
         self._feed.start()
+
+    def _tap(self, clips: ClipRules | None) -> PacketTap | None:
+        if self._recorder is None or clips is None:
+            return None
+        return self._recorder.tap(self.name, clips, self._metrics.recording())
 
     def request_stop(self) -> None:
         """Asks both threads to end soon; does not wait."""
@@ -124,6 +148,8 @@ class CameraRun:
         if not self._output.stop(max(0.1, until - time.monotonic())):
             log.error("camera %s: the output thread did not stop within %.1f s; abandoning it", self.name, deadline)
         self._manager.forget(self.name, max(0.1, until - time.monotonic()))
+        if self._recorder is not None:
+            self._recorder.remove(self.name)
         self._all_metrics.remove_camera(self.name)
 
     def stalled(self, now: float, limit: float) -> str | None:
@@ -248,6 +274,7 @@ class CameraManager:
         self._runs: dict[str, CameraRun] = {}
         self.rtsp: RtspServer | None = None
         self.nvdec: Nvdec | None = None
+        self.recorder: Recorder | None = None
 
     @property
     def runs(self) -> Mapping[str, CameraRun]:
@@ -338,6 +365,9 @@ class CameraManager:
             reported=place.reported,
             rtsp=place.rtsp,
             jpeg=place.jpeg,
+            recorder=self.recorder,
+            clips=clips_of(config, camera),
+            unredacted=allows_unredacted(config, camera),
         )
 
 

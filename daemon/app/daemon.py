@@ -33,6 +33,8 @@ from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.daemon.pipeline.model_loading import engine_loading
 from sightd.daemon.pipeline.plugin_observer import PluginObservation
+from sightd.daemon.recording.recorder import Recorder
+from sightd.daemon.recording.store import clips_folder
 from sightd.daemon.serve.auth import Access, PeerRoles
 from sightd.daemon.serve.errors import TlsError
 from sightd.daemon.serve.http.app import create_app
@@ -111,6 +113,7 @@ class Daemon:
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.retention, events.max_count, self.metrics.events)
         self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery)
+        self.recorder = self._recorder_of(self._config)
         self._observations: dict[str, PluginObservation] = {}
         self._manager = PluginManager(
             load_engine,
@@ -119,6 +122,7 @@ class Daemon:
             progress=progress,
         )
         self._camera_manager = CameraManager(self._manager, self.metrics, self.journal, gpus, self._video_gpu)
+        self._camera_manager.recorder = self.recorder
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
         self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)
@@ -131,6 +135,7 @@ class Daemon:
             self.journal,
             self._services,
             self.delivery,
+            self.recorder,
         )
         self._stopped = False
         self._changing = threading.Lock()
@@ -145,6 +150,8 @@ class Daemon:
         self.journal.start()
         self.journal.note(EventKind.DAEMON_STARTED, version=installed_version())
         self.delivery.apply(self._config.delivery)
+        if self.recorder is not None:
+            self.recorder.start()
         cameras = list(enabled(self._config))
         codecs = codecs_of(self._config, cameras)
         self._open_nvdec(self._config, cameras)
@@ -258,6 +265,8 @@ class Daemon:
             parts.callback(lambda: self.delivery.close(deadline.within(2.0)))
             parts.callback(lambda: self.journal.close(deadline.within(3.0, keep=0.5)))
             parts.callback(self.journal.note, EventKind.DAEMON_STOPPED)
+            if (recorder := self.recorder) is not None:
+                parts.callback(lambda: recorder.close(deadline.within(2.0, keep=1.0)))
             parts.callback(lambda: self._services.close(deadline.within(2.0, keep=1.0)))
             if self._control is not None:  # the web server owns it later, but may never have been created
                 parts.callback(self._control.close)
@@ -279,6 +288,12 @@ class Daemon:
                 yield
             finally:
                 self.state.changing_since = None
+
+    def _recorder_of(self, config: Config) -> Recorder | None:
+        clips = config.recording.clips
+        if clips is None:
+            return None
+        return Recorder(clips_folder(clips, os.environ), clips, self.journal, self.metrics.clips())
 
     def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
         if self._camera_manager.nvdec is None and uses_nvdec(config, cameras):
@@ -320,6 +335,7 @@ class Daemon:
                 self._access,
                 self._ask_reload,
                 self.journal,
+                None if self.recorder is None else self.recorder.reader,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))

@@ -21,6 +21,7 @@ from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.daemon.pipeline.plugin_observer import PluginObservation
 from sightd.daemon.pipeline.supervisor import HANGS_AFTER
+from sightd.daemon.recording.recorder import Recorder
 from sightd.daemon.serve.http.control_socket import ControlSocket
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.jpeg_stream import JpegStream
@@ -145,7 +146,9 @@ def plugin_report(instance: Instance, observation: PluginObservation | None) -> 
     )
 
 
-def storage_report(directory: Path, journal: Journal, services: PluginServices) -> StorageReport:
+def storage_report(
+    directory: Path, journal: Journal, services: PluginServices, recorder: Recorder | None
+) -> StorageReport:
     """Storage use and errors. Queries the disk, which may block."""
     free, total = _room(directory)
     stores = {
@@ -157,7 +160,11 @@ def storage_report(directory: Path, journal: Journal, services: PluginServices) 
     }
     path = journal.reader.path
     kept = StoreReport(str(path), _size(path), journal.fault)
-    return StorageReport(str(directory), free, total, kept, galleries, stores)
+    clips = None
+    if recorder is not None:
+        fault = next(iter(recorder.faults), None) or recorder.shortage
+        clips = StoreReport(str(recorder.reader.folder), recorder.size, fault)
+    return StorageReport(str(directory), free, total, kept, galleries, stores, clips)
 
 
 def all_viewers(cameras: list[CameraReport]) -> Viewers:
@@ -217,10 +224,11 @@ class DaemonState:
         journal: Journal,
         services: PluginServices,
         delivery: EventDelivery,
+        recorder: Recorder | None = None,
     ) -> None:
         self.loaded, self._delivery = loaded, delivery
         self._cameras, self._plugins, self._observations = cameras, plugins, observations
-        self._journal, self._services = journal, services
+        self._journal, self._services, self._recorder = journal, services, recorder
         self.http: HttpServer | None = None
         self.control: ControlSocket | None = None
         self._began = time.monotonic()
@@ -258,6 +266,7 @@ class DaemonState:
         plugins = {name: plugin_status(instance) for name, instance in dict(self._plugins.instances).items()}
         lost = self._journal.fault
         state = [*([] if lost is None else [f"events cannot be kept: {lost}"]), *self._services.faults]
+        state += [] if self._recorder is None else self._recorder.faults
         if few := descriptor_shortage():
             state.append(few)
         reasons = [
@@ -293,7 +302,7 @@ class DaemonState:
                 http=http_url,
                 control=None if self.control is None else str(self.control.path),
             ),
-            storage=storage_report(state_directory(os.environ), self._journal, self._services),
+            storage=storage_report(state_directory(os.environ), self._journal, self._services, self._recorder),
             versions=versions(),
             sinks=self._delivery.reports(),
         )

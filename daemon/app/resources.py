@@ -14,6 +14,7 @@ from pathlib import Path
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Config
 from sightd.daemon.events.journal_reader import journal_of
+from sightd.daemon.recording.store import clips_folder
 from sightd.daemon.serve.http.control_socket import MOST_CONNECTIONS
 from sightd.engines.files import make_private, state_directory
 
@@ -57,8 +58,9 @@ class StateInUseError(Exception):
 
 @contextmanager
 def locked_state(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[None]:
-    """Locks the state directory and, if it is elsewhere, the journal. Raises StateInUseError if another daemon holds a
-    lock. The kernel releases the locks when the process ends, however it ends; child processes do not inherit them."""
+    """Locks the state directory and, if they are elsewhere, journal and clips. Raises StateInUseError if another
+    daemon holds a lock. The kernel releases the locks when the process ends, however it ends; child processes do not
+    inherit them."""
     state, journal = state_directory(environ), journal_of(loaded.config.events, environ)
     with ExitStack() as held:
         held.enter_context(_locked(state / FILE, f"the state directory {state}", loaded.path))
@@ -66,6 +68,9 @@ def locked_state(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[N
             held.enter_context(
                 _locked(journal.with_name(f"{journal.name}.lock"), f"the journal {journal}", loaded.path)
             )
+        if (options := loaded.config.recording.clips) is not None and options.path is not None:
+            clips = clips_folder(options, environ)
+            held.enter_context(_locked(clips / FILE, f"the folder of the clips {clips}", loaded.path))
         yield
 
 

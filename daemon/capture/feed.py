@@ -14,6 +14,7 @@ from sightd.daemon.capture.decoding import DecodedFrame
 from sightd.daemon.capture.errors import Reason, SourceError, fault_of, hiding
 from sightd.daemon.capture.http_camera import open_web
 from sightd.daemon.capture.lateness import Lateness
+from sightd.daemon.capture.packets import PacketObserver
 from sightd.daemon.capture.reconnect import FaultThrottle, FeedState, ReconnectPolicy, ReconnectState, in_words
 from sightd.daemon.capture.rtsp import RtspCapture
 from sightd.daemon.capture.rtsp_dialogue import UnreadableCodecError
@@ -108,8 +109,8 @@ class Feed:
 
     Frames are numbered from 0 without gaps over the feed's whole life. `sink` is called from the feed's thread and must
     not block; `FrameSlot.put` is meant for it. `nvdec`, if given, decodes instead of FFmpeg. If a source offers several
-    sizes, the smallest with at least `wanted_height` lines is read (None: the largest). Raises InvalidSourceError if
-    the camera's address cannot be used.
+    sizes, the smallest with at least `wanted_height` lines is read (None: the largest). `packets` observes
+    what is received. Raises InvalidSourceError if the camera's address cannot be used.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Feed:
         chance: Callable[[], float] = random.random,
         nvdec: Nvdec | None = None,
         wanted_height: int | None = None,
+        packets: PacketObserver | None = None,
     ) -> None:
         self.camera = camera
         self.source = replace(source_of(options), wanted_height=wanted_height)
@@ -147,7 +149,7 @@ class Feed:
         self._news = True
         """Whether to log that frames arrive: none ever arrived before, or their loss was logged."""
         self._stopping = threading.Event()
-        self._playback = Playback(self._clock, self._stopping.wait, nvdec=nvdec)
+        self._playback = Playback(self._clock, self._stopping.wait, nvdec=nvdec, packets=packets)
         self._next_seq = 0
         self._progress_at = now
         self._thread = threading.Thread(target=self._run, name=f"feed-{camera}", daemon=True)
@@ -217,6 +219,8 @@ class Feed:
                 self._lateness.restart()
                 self._read(stream)
             finally:
+                if self._playback.packets is not None:
+                    self._playback.packets.stream_closed()
                 stream.close()
         except Exception as failure:  # noqa: BLE001 - the thread's boundary: a feed must survive whatever FFmpeg raises
             fault = hiding(fault_of(failure), self._password)

@@ -229,6 +229,8 @@ class ImageStream:
         context.options = {"err_detect": "explode", "max_pixels": str(MOST_PIXELS)}
         context.thread_count = 1
         self._decoding: Final = CpuDecoding(context)
+        if playback.packets is not None:
+            playback.packets.stream_opened(codec)
 
     def frames(self) -> Iterator[DecodedFrame | Gap]:
         while True:

@@ -12,6 +12,7 @@ import av
 from sightd.daemon.capture import rtsp_gstreamer
 from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame, Decoding, GpuDecoding
 from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.packets import RECORDABLE, KeyFrames, ReceivedPacket
 from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, address_of, is_key
 from sightd.daemon.capture.rtsp_login import OwnLogin
@@ -62,6 +63,10 @@ class RtspCapture:
             self._session.close(well=True)
             raise
         self._watch = _Watch(self._session, source, playback.clock.monotonic())
+        self._observer = playback.packets
+        if self._observer is not None:
+            self._observer.stream_opened(self._codec)
+        self._key_frames = KeyFrames(self._codec, self._session.dialogue.configuration)
 
     def frames(self) -> Iterator[DecodedFrame | Gap]:
         clock, begun = self._playback.clock, False
@@ -80,6 +85,8 @@ class RtspCapture:
             if discontinuous and begun:
                 yield Gap.DAMAGED
             begun = True
+            if self._observer is not None and self._codec in RECORDABLE:
+                self._observer.packet_received(self._received(packet, now))
             yield from self._decoded(packet, arrival, began_at)
 
     def close(self) -> None:
@@ -90,9 +97,11 @@ class RtspCapture:
 
     def _decoding_of(self, nvdec: Nvdec | None) -> Decoding:
         context = _decoder_of(self._session.dialogue, by_gpu=nvdec is not None)
+        self._codec = context.name
+        if nvdec is not None or self._playback.packets is not None:
+            self._keys_of = context.name
         if nvdec is None:
             return CpuDecoding(context, deinterlace=self._source.deinterlace)
-        self._keys_of = context.name
         return GpuDecoding(nvdec, context)
 
     def _logged_in(self, address: Address, until: float) -> RtspSession:
@@ -144,6 +153,13 @@ class RtspCapture:
         if (time := buffer.pts) != self._gst.gst.CLOCK_TIME_NONE:
             packet.pts, packet.time_base = _signed(time), _NANOSECONDS
         return packet, buffer.has_flags(flags.DISCONT) or buffer.has_flags(flags.CORRUPTED)
+
+    def _received(self, packet: av.Packet[Any], now: float) -> ReceivedPacket:
+        pts = None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
+        data = bytes(packet)
+        return ReceivedPacket(
+            self._key_frames.complete(data) if packet.is_keyframe else data, pts, None, packet.is_keyframe, now
+        )
 
     def _decoded(
         self, packet: av.Packet[Any], arrival: tuple[float, float], began_at: float | None

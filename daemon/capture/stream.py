@@ -17,6 +17,7 @@ from av.stream import Disposition
 from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame, Decoding, GpuDecoding, annex_b_of
 from sightd.daemon.capture.errors import Reason, SourceError, resolves
 from sightd.daemon.capture.pacing import Pacer, PresentationTimes, Timeline
+from sightd.daemon.capture.packets import ContainerPackets, PacketObserver
 from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.rtsp_login import LoginMemory
 from sightd.daemon.config.model import Deinterlace
@@ -93,7 +94,7 @@ class Gap(Enum):
 @dataclass(frozen=True, slots=True)
 class Playback:
     """What persists from one opening of a source to the next: its clocks, its timeline, how to wait, the type of its
-    RTSP login, and the GPU decoder (None: the CPU decodes).
+    RTSP login, the GPU decoder (None: the CPU decodes), and the observer of received packets, if any.
 
     `wait(seconds)` sleeps; it returns early, with a true value, once the feed is stopped.
     """
@@ -104,6 +105,7 @@ class Playback:
     timeline: Timeline = field(default_factory=Timeline)
     login: LoginMemory = field(default_factory=LoginMemory)
     nvdec: Nvdec | None = None
+    packets: PacketObserver | None = None
 
 
 class Stream(Protocol):
@@ -152,6 +154,8 @@ class AvStream:
         rate = self._video.guessed_rate or self._video.average_rate or _USUAL_RATE
         self._interval = 1 / float(rate)
         playback.timeline.new_play()
+        observer = playback.packets
+        self._packets = None if observer is None else ContainerPackets(observer, self._video, timed=self._timed)
 
     def frames(self) -> Iterator[DecodedFrame | Gap]:
         clock = self._playback.clock
@@ -159,6 +163,8 @@ class AvStream:
         try:
             for packet in packets:
                 arrival = (clock.monotonic(), clock.wall())
+                if self._packets is not None:
+                    self._packets.received(packet, arrival[0])
                 try:
                     frames = self._decoding.decode(packet)
                 except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sightd.daemon.config.delivery import Delivery
-from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Camera, Config, Output, Render
 from sightd.plugins.api import PluginConfig
 
-_FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events")
+if TYPE_CHECKING:  # loading checks cameras with what is here
+    from sightd.daemon.config.load import LoadedConfig
+
+_FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events", "recording")
 """Sections that are read only at start-up."""
 
 

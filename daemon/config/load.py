@@ -15,6 +15,7 @@ from sightd.daemon.config.model import Camera, Config, Models
 from sightd.daemon.config.overrides import Override, apply
 from sightd.daemon.config.plugin_entries import EntryReader, PluginSource
 from sightd.daemon.config.problems import START, ConfigError, LocatedProblem, PathKey, Positions
+from sightd.daemon.config.recording import RecordingChecks
 from sightd.daemon.config.renamed_options import RenamedOptions
 from sightd.daemon.config.validate import SalvagedConfig, salvage_config, validate
 from sightd.daemon.config.yaml import MAX_BYTES, Document, YamlSyntaxError, parse
@@ -159,6 +160,8 @@ def load_text(
         checks = Checks(config, document.positions, readable.config, readable.lost)
         report.add(problem for problem in checks.problems() if not report.tells_of(problem.path))
         report.warn(warning for warning in checks.warnings() if not report.tells_of(warning.path))
+        recording = RecordingChecks(config, document.positions, reader.redacting, readable.lost)
+        report.add(problem for problem in recording.problems() if not report.tells_of(problem.path))
     if report.problems:
         raise report.error()
     names_only = config.model_copy(update={"plugins": {name: {} for name in config.plugins}})

@@ -66,6 +66,74 @@ class Output(Section):
     mjpeg_max_fps: float = Field(15.0, gt=0, description="Maximum frame rate of the MJPEG stream.")
 
 
+EventPattern = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?$", max_length=63)]
+"""The kind of an event, or a prefix such as "zone.*"."""
+
+
+class ClipRules(Section):
+    """Which events of a camera get a clip, and how much it shows."""
+
+    kinds: list[EventPattern] = Field(
+        min_length=1,
+        description="Kinds of events that get a clip (`sightd events` lists them); a prefix with .* stands for all "
+        "that begin with it.",
+        examples=[["zone.entered", "line.*"]],
+    )
+    pre: Duration = Field(10.0, description="How much to record from before the event.", examples=["10s"])
+    post: Duration = Field(10.0, description="How much to record from after the event.", examples=["10s"])
+    max_length: Span = Field(
+        60.0,
+        description="Maximum length of a clip. Further events within a clip extend it up to this length.",
+        examples=["60s"],
+    )
+    max_memory: Size = Field(
+        64 * 2**20,
+        description="Maximum size of the packets of one camera that are kept in memory. If `pre` needs more, clips "
+        "begin later.",
+        examples=["64MiB"],
+    )
+
+
+class Clips(ClipRules):
+    """Clips of events, from before they happened, as the cameras send them: without boxes and without redaction."""
+
+    path: Path | None = Field(
+        None, description="Folder of the clips and their index. By default clips in the state directory."
+    )
+    max_size: Size = Field(
+        20 * 10**9, description="Maximum size of all clips; beyond this, the oldest are deleted.", examples=["20GB"]
+    )
+    retention: Span = Field(30 * 86400.0, description="Older clips are deleted.", examples=["30d"])
+    min_free: Size = Field(
+        500 * 10**6,
+        description="Free space to leave on the disk of the clips: if there is less, the oldest are deleted.",
+        examples=["500MB"],
+    )
+
+
+class Recording(Section):
+    """Recordings of what the cameras send, without re-encoding (H.264 and H.265 only)."""
+
+    clips: Clips | None = Field(None, description="Record clips of events; by default none.")
+    allow_unredacted: bool = Field(
+        False,
+        description="Also record cameras whose chain redacts frames, although recordings are not redacted. Otherwise "
+        "that is an error.",
+    )
+
+
+class CameraRecording(Section):
+    """What differs from the top-level `recording` for this camera."""
+
+    enabled: bool = Field(True, description="Whether to record this camera.")
+    kinds: list[EventPattern] | None = Field(None, min_length=1, description="As in recording.clips.")
+    pre: Duration | None = Field(None, description="As in recording.clips.", examples=["10s"])
+    post: Duration | None = Field(None, description="As in recording.clips.", examples=["10s"])
+    max_length: Span | None = Field(None, description="As in recording.clips.", examples=["60s"])
+    max_memory: Size | None = Field(None, description="As in recording.clips.", examples=["64MiB"])
+    allow_unredacted: bool | None = Field(None, description="As in recording.")
+
+
 class Camera(Section):
     """One camera: its source, its plug-ins, and its output."""
 
@@ -139,6 +207,9 @@ class Camera(Section):
     )
     render: Render | None = Field(None, description="What to draw for this camera; by default the top-level `render`.")
     output: Output | None = Field(None, description="How to encode this camera; by default the top-level `output`.")
+    recording: CameraRecording | None = Field(
+        None, description="What to record of this camera; by default as in the top-level `recording`."
+    )
 
 
 class Tls(Section):
@@ -342,4 +413,5 @@ class Config(Section):
     engines: Engines = Field(default_factory=Engines, description=Engines.__doc__)
     events: Events = Field(default_factory=Events, description=Events.__doc__)
     delivery: Delivery = Field(default_factory=Delivery, description=Delivery.__doc__)
+    recording: Recording = Field(default_factory=Recording, description=Recording.__doc__)
     log: Log = Field(default_factory=Log, description=Log.__doc__)

@@ -168,6 +168,10 @@ class EntryReader:
         skips = {"every": config.every > 1, "max_fps": config.max_fps is not None}
         return found if may_skip else [*found, *(option for option, is_set in skips.items() if is_set)]
 
+    def redacting(self, chain: Sequence[str]) -> list[str]:
+        """Returns the plug-ins of a chain that redact frames."""
+        return [name for name in chain if self._redacts(name)]
+
     def _redacts(self, name: str) -> bool:
         """Whether an instance redacts, which only an instance knows; creating one loads nothing."""
         if name not in self.entries.configs:

@@ -8,6 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from sightd.daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families, Series
 from sightd.daemon.metrics.plugin import DeclaredCounters
+from sightd.daemon.metrics.recording import CameraRecordingMetrics
 from sightd.plugins.api import Count
 
 OTHER_CLASS = "other"
@@ -98,6 +99,10 @@ class CameraMetrics:
             self._series.unbind(self._families.encoder_info, self.name, self._encoder)
         self._encoder = name
         self._series.bind(self._families.encoder_info, self.name, name).set(1)
+
+    def recording(self) -> CameraRecordingMetrics:
+        """Returns the series of a camera that is recorded."""
+        return CameraRecordingMetrics(self.name, self._families, self._series)
 
     def remove(self) -> None:
         """Removes all of the camera's time series."""

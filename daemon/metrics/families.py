@@ -32,6 +32,8 @@ sent more than any viewer would, or invalid data."""
 OUTCOMES = ("delivered", "filtered", "dead", "lost")
 """What becomes of an event at a sink: delivered; not one that the sink gets; a dead letter; deleted from the journal
 before it was delivered."""
+CLIP_DELETIONS = ("age", "size", "disk")
+"""Why clips are deleted: older than `retention`; more than `max_size`; the disk is nearly full."""
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
 """The value of `sightd_plugin_breaker_state` is the index in this tuple."""
@@ -80,6 +82,13 @@ class Families:
     delivery_events: Counter
     delivery_pending: Gauge
     delivery_oldest: Gauge
+    recording_buffer: Gauge
+    recording_lost: Counter
+    clips: Counter
+    clip_bytes: Counter
+    clip_errors: Counter
+    clips_deleted: Counter
+    clips_stored: Gauge
 
 
 def declare(registry: CollectorRegistry, version: str) -> Families:
@@ -184,6 +193,19 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
             "Age of the event that is being sent to a sink; 0 if there is none.",
             ("sink",),
         ),
+        recording_buffer=gauge(
+            "sightd_recording_buffer_bytes", "Received packets kept in memory for the beginning of clips.", camera
+        ),
+        recording_lost=counter(
+            "sightd_recording_packets_lost_total",
+            "Packets missing in clips because the disk was too slow.",
+            camera,
+        ),
+        clips=counter("sightd_clips_total", "Clips written.", camera),
+        clip_bytes=counter("sightd_clip_bytes_total", "Bytes of clips written.", camera),
+        clip_errors=counter("sightd_clip_errors_total", "Clips that could not be written or were cut short.", camera),
+        clips_deleted=counter("sightd_clips_deleted_total", "Deleted clips.", ("reason",)),
+        clips_stored=gauge("sightd_clips_stored_bytes", "Size of all clips on the disk."),
     )
 
 

@@ -14,6 +14,7 @@ from sightd.daemon.metrics.camera import CameraMetrics, ClassNames
 from sightd.daemon.metrics.delivery import DeliveryMetrics
 from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
 from sightd.daemon.metrics.plugin import DeclaredCounters, EventMetrics, PluginMetrics
+from sightd.daemon.metrics.recording import ClipStoreMetrics
 from sightd.engines.cuda.driver import transferred
 from sightd.engines.cuda.stream import TransferCounter
 from sightd.plugins.api import MAX_VALUES
@@ -130,6 +131,10 @@ class Metrics:
             if name not in self._plugins:
                 self._plugins[name] = PluginMetrics(name, self._families, self._declared, self.events)
             return self._plugins[name]
+
+    def clips(self) -> ClipStoreMetrics:
+        """Returns the series of the folder of the clips."""
+        return ClipStoreMetrics(self._families)
 
     def state_writable(self, store: str, able: bool) -> None:
         """Sets whether some part of the state can be written. `store` is from a fixed set."""

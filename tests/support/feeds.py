@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.capture.feed import Feed
+from sightd.daemon.capture.packets import PacketObserver
 from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.config.model import Camera
 from sightd.plugins.api import Frame
@@ -50,12 +51,24 @@ class Record:
 class RunningFeed:
     """A started feed that keeps all its frames; a context manager that stops it and asserts that it ends."""
 
-    def __init__(self, address: str, *, wanted_height: int | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        wanted_height: int | None = None,
+        packets: PacketObserver | None = None,
+        **options: Any,
+    ) -> None:
         options = {"timeout": "800ms", "reconnect": {"initial_delay": "100ms", "max_delay": "500ms"}, **options}
         self.frames: list[tuple[float, Frame]] = []
         self.record = Record()
         self.feed = Feed(
-            "front", Camera(source=SecretStr(address), **options), self._take, self.record, wanted_height=wanted_height
+            "front",
+            Camera(source=SecretStr(address), **options),
+            self._take,
+            self.record,
+            wanted_height=wanted_height,
+            packets=packets,
         )
 
     def wait_for(self, frames: int, within: float = 15.0) -> list[Frame]:

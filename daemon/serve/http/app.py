@@ -11,10 +11,12 @@ from fastapi.telemetry import TelemetryConfig
 
 from sightd.daemon.common.process import installed_version
 from sightd.daemon.events.journal import Journal
+from sightd.daemon.recording.index import ClipReader
 from sightd.daemon.serve.auth import Access
 from sightd.daemon.serve.http.auth import AuthMiddleware
 from sightd.daemon.serve.http.bodies import JsonRoute, refuse_invalid
 from sightd.daemon.serve.http.middleware import CommonHeaders, Compression, HeadRequests
+from sightd.daemon.serve.http.routes_clips import add_clips
 from sightd.daemon.serve.http.routes_daemon import (
     AskReload,
     Exposition,
@@ -40,9 +42,11 @@ def create_app(
     access: Access,
     ask_reload: AskReload | None = None,
     journal: Journal | None = None,
+    clips: ClipReader | None = None,
 ) -> FastAPI:
     """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.viewer_limit` disconnects them.
-    `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events. `PluginRoutes`
+    `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
+    their clips. `PluginRoutes`
     adds the routes of plug-ins."""
     app = FastAPI(
         title="sightd",
@@ -73,4 +77,6 @@ def create_app(
         add_control(app, ask_reload, access)
     if journal is not None:
         add_events(app, journal, app.state.viewer_limit)
+    if clips is not None:
+        add_clips(app, clips)
     return app

@@ -112,6 +112,13 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "stream_slate_active",
         "encoder_active",
         "encoder_info",
+        "recording_buffer_bytes",
+        "recording_packets_lost",
+        "clips",
+        "clip_bytes",
+        "clip_errors",
+        "clips_deleted",
+        "clips_stored_bytes",
     }
     assert {"process_cpu_seconds", "python_info", "python_gc_collections"} <= set(scrape(metrics))
 

@@ -1,0 +1,122 @@
+"""Received packets, as an observer of a feed gets them before they are decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+
+RECORDABLE = frozenset({"h264", "hevc"})
+"""FFmpeg's names of the codecs whose packets are passed on: H.264 and H.265."""
+_AVCC = 1
+"""First byte of parameter sets as stored in MP4; those in Annex B begin with a start code."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedPacket:
+    """An access unit of H.264 or H.265 in Annex B, as the camera sent it.
+
+    `pts` and `dts` are in s of the stream's own clock, None if it does not state them. `key`: it can be decoded without
+    those before it. `received_at` is in monotonic s.
+    """
+
+    data: bytes
+    pts: float | None
+    dts: float | None
+    key: bool
+    received_at: float
+
+
+_START = b"\0\0\0\1"
+_MOST_UNITS = 64
+"""NAL units of an access unit that are examined: only a few precede the image."""
+
+
+def parameter_sets(codec: str, unit: bytes) -> bytes:
+    """Returns the parameter sets at the beginning of an access unit (Annex B) of H.264 or HEVC, in order and each after
+    a start code; empty if there are none."""
+    found = bytearray()
+    for part in unit.split(b"\0\0\1", _MOST_UNITS)[1:_MOST_UNITS]:
+        if not part:
+            continue
+        kind = part[0] & 31 if codec == "h264" else part[0] >> 1 & 63
+        if kind in ((1, 5) if codec == "h264" else range(32)):  # the image itself
+            break
+        if kind in ((7, 8) if codec == "h264" else (32, 33, 34)):
+            found += _START + part.rstrip(b"\0")
+    return bytes(found)
+
+
+class KeyFrames:
+    """Completes key frames with the parameter sets that a stream states only once, or elsewhere: each can then be
+    played without what came before it."""
+
+    def __init__(self, codec: str, stated: bytes | None) -> None:
+        """`stated` are the parameter sets (Annex B) that the stream's description contains, if any."""
+        self._codec = codec
+        self._known = stated if stated is not None and stated.startswith((_START, _START[1:])) else b""
+
+    def complete(self, unit: bytes) -> bytes:
+        """Returns a key frame with parameter sets, if they are known."""
+        if own := parameter_sets(self._codec, unit):
+            self._known = own
+            return unit
+        return self._known + unit
+
+
+class PacketObserver(Protocol):
+    """Receives a camera's packets in the order in which they arrive. Called from the feed's thread; must not block or
+    raise."""
+
+    def stream_opened(self, codec: str) -> None:
+        """A connection was opened; `codec` is FFmpeg's name. Packets follow if it is one of `RECORDABLE`. The clock of
+        earlier packets does not apply to them."""
+        ...
+
+    def packet_received(self, packet: ReceivedPacket) -> None: ...
+
+    def stream_closed(self) -> None:
+        """The connection has ended; nothing follows until the next one is opened."""
+        ...
+
+
+class ContainerPackets:
+    """Passes the packets of a container's stream on to an observer. Each is copied once, because decoding may empty
+    it."""
+
+    def __init__(self, observer: PacketObserver, video: av.VideoStream, *, timed: bool) -> None:
+        """`timed`: the container states times; otherwise FFmpeg counts frames."""
+        context = video.codec_context
+        self._observer, self._timed, self._units = observer, timed, None
+        self._passes = context.name in RECORDABLE
+        if self._passes and context.extradata and context.extradata[0] == _AVCC:
+            self._units = av.BitStreamFilterContext(f"{context.name}_mp4toannexb", video)
+        self._key_frames = KeyFrames(context.name, context.extradata)
+        observer.stream_opened(context.name)
+
+    def received(self, packet: av.Packet[Any], received_at: float) -> None:
+        """Passes a packet on, unless it cannot be converted: the decoder reports such damage."""
+        if not self._passes or packet.size == 0:
+            return
+        pts, dts = (_seconds(packet.pts, packet), _seconds(packet.dts, packet)) if self._timed else (None, None)
+        try:
+            data = self._annex_b(packet)
+        except (av.error.InvalidDataError, av.error.ArgumentError):
+            return
+        if packet.is_keyframe:
+            data = self._key_frames.complete(data)
+        self._observer.packet_received(ReceivedPacket(data, pts, dts, packet.is_keyframe, received_at))
+
+    def _annex_b(self, packet: av.Packet[Any]) -> bytes:
+        if self._units is None:
+            return bytes(packet)
+        copy: av.Packet[Any] = av.Packet(bytes(packet))
+        copy.is_keyframe = packet.is_keyframe
+        return b"".join(bytes(unit) for unit in self._units.filter(copy))
+
+
+def _seconds(ticks: int | None, packet: av.Packet[Any]) -> float | None:
+    base: Fraction | None = packet.time_base
+    return None if ticks is None or base is None else float(ticks * base)

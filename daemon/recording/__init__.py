@@ -1,0 +1,1 @@
+"""Records what cameras send, without re-encoding: clips of events, from before they happened."""

@@ -1,0 +1,141 @@
+"""Writes one clip: fragmented MP4, which stays playable up to its last whole group of pictures whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+
+from sightd.daemon.capture.packets import ReceivedPacket, parameter_sets
+from sightd.daemon.recording.clock import TIME_BASE, ClipClock
+from sightd.engines.files import make_private
+
+PART = ".part"
+"""Suffix of a clip that is being written."""
+_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class UnplayableError(Exception):
+    """No decoder could play a clip that begins with these packets."""
+
+
+class _Output:
+    """The file that the muxer writes; it never seeks. If the disk is full, `make_room` is asked before each further
+    attempt."""
+
+    def __init__(self, path: Path, make_room: Callable[[], bool]) -> None:
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
+        self._make_room = make_room
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        left = memoryview(data)
+        while left:
+            try:
+                written = self._file.write(left)
+            except OSError as error:
+                if error.errno in _NO_ROOM and self._make_room():
+                    continue
+                raise
+            self.size += written
+            left = left[written:]
+        return len(data)
+
+    def close(self) -> None:
+        """Closes the file after its content is on the disk. Idempotent. Raises OSError."""
+        if self._file.closed:
+            return
+        with self._file:
+            os.fsync(self._file.fileno())
+
+
+class ClipFile:
+    """A clip that is being written, by one thread. `finish` or `abandon` must follow; all methods may raise OSError or
+    av.FFmpegError."""
+
+    def __init__(
+        self, path: Path, codec: str, first: Sequence[ReceivedPacket], make_room: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Creates the file with the suffix `PART`. `codec` is one of `capture.packets.RECORDABLE`; `first` are packets
+        from a key frame on, which `write` writes. `make_room` frees space on a full disk and returns whether it could.
+        Raises UnplayableError."""
+        self.path = path
+        self._clock = ClipClock(first)
+        self.parameters = parameter_sets(codec, first[0].data)
+        self._codec = codec
+        make_private(path.parent)
+        self._part = path.with_name(path.name + PART)
+        self._output = _Output(self._part, make_room)
+        try:
+            self._container, self._stream = _muxer(self._output, codec, first[0].data)
+        except BaseException:
+            self._output.close()
+            self._part.unlink()
+            raise
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._output.size
+
+    def fits(self, packet: ReceivedPacket) -> bool:
+        """Returns whether the packet can be decoded in this clip. If the camera has changed its parameter sets, such as
+        the frame size, it needs another."""
+        return not packet.key or parameter_sets(self._codec, packet.data) in (b"", self.parameters)
+
+    def write(self, packet: ReceivedPacket) -> None:
+        out: av.Packet[Any] = av.Packet(packet.data)
+        out.pts, out.dts = self._clock.times(packet)
+        out.time_base = TIME_BASE
+        out.is_keyframe = packet.key
+        out.stream = self._stream
+        self._container.mux(out)
+
+    def finish(self) -> None:
+        """Completes the clip: when it returns, the whole file is on the disk under its final name."""
+        self._container.close()
+        self._output.close()
+        self._part.rename(self.path)
+        sync_folder(self.path.parent)
+
+    def abandon(self) -> None:
+        """Closes what has been written so far, without completing it."""
+        try:
+            self._container.close()
+        except (OSError, av.FFmpegError):
+            pass  # the same fault again
+        finally:
+            self._output.close()
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in the folder survive a power cut. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _muxer(output: _Output, codec: str, key_frame: bytes) -> tuple[av.container.OutputContainer, av.VideoStream]:
+    """Returns a muxer whose stream has the size and parameter sets of the key frame."""
+    try:
+        with av.open(io.BytesIO(key_frame), format=codec) as source:
+            template = source.streams.video[0]
+            if not template.width or not template.codec_context.extradata:
+                raise UnplayableError("its key frame has no parameter sets")
+            container = av.open(output, "w", format="mp4", container_options={"movflags": _MOVFLAGS})
+            stream = container.add_stream_from_template(template)
+            if codec == "hevc":
+                stream.codec_context.codec_tag = "hvc1"  # the only form of H.265 that Safari plays
+            stream.time_base = TIME_BASE
+            container.start_encoding()
+    except (av.FFmpegError, IndexError) as error:
+        raise UnplayableError(f"its key frame cannot be read: {type(error).__name__}") from None
+    return container, stream

@@ -1,0 +1,133 @@
+"""The folder of the clips: makes room, deletes by age and size, and repairs what a killed process left."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import av
+
+from sightd.daemon.config.model import Clips
+from sightd.daemon.recording.clip_file import PART, sync_folder
+from sightd.daemon.recording.index import Clip, ClipIndex
+from sightd.engines.files import state_directory
+from sightd.engines.log_throttle import LogThrottle
+from sightd.plugins.storage.trusted_clock import TrustedClock
+
+log = logging.getLogger(__name__)
+
+
+def clips_folder(options: Clips, environ: Mapping[str, str]) -> Path:
+    """Returns the folder of the clips: the configured one, or one in the state directory."""
+    return options.path or state_directory(environ) / "clips"
+
+
+class StoreObserver(Protocol):
+    """Counts for metrics."""
+
+    def deleted(self, reason: str) -> None:
+        """`reason`: age, size or disk."""
+        ...
+
+    def stored(self, size: int) -> None: ...
+
+
+class ClipStore:
+    """The clips on the disk, with their index; used by one thread, except `evicted_at` and `size`. All methods may
+    raise ClipIndexError or OSError."""
+
+    def __init__(
+        self,
+        folder: Path,
+        options: Clips,
+        observer: StoreObserver,
+        *,
+        free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Opens the folder, creates it if necessary, and finishes or removes clips that a killed process left. `free`
+        returns the free bytes of the disk, `clock` seconds since the epoch."""
+        self.folder, self._options, self._observer, self._free, self._clock = folder, options, observer, free, clock
+        self.index = ClipIndex(folder)
+        self._trusted = TrustedClock(clock, last_seen=self.index.newest())
+        self._throttle = LogThrottle()
+        self.evicted_at: float | None = None
+        """When a clip was last deleted before its time because the disk was nearly full; s since the epoch."""
+        self.size = 0
+        """Bytes of all finished clips, as of the last `tidy`."""
+        for number, begin, path in self.index.unfinished():
+            self.salvage(number, begin, path)
+        for part in folder.glob(f"*/*{PART}"):
+            part.unlink()
+
+    def salvage(self, number: int, begin: float, path: str) -> None:
+        """Finishes a clip that was interrupted, up to its last whole group of pictures; removes it if it has none."""
+        final = self.folder / path
+        part = final.with_name(final.name + PART)
+        if part.exists():
+            part.rename(final)
+            sync_folder(final.parent)
+        length = _playable(final)
+        if length is None:
+            final.unlink(missing_ok=True)
+            self.index.remove(number)
+            return
+        self.index.finish(number, begin + length, final.stat().st_size, ())
+        log.info("clip %d (%s) was interrupted; its first %.1f s are kept", number, path, length)
+
+    def make_room(self) -> bool:
+        """Deletes the oldest clip that is not protected, because the disk is full. Returns whether there was one."""
+        clip = self.index.oldest()
+        if clip is None:
+            return False
+        self._delete(clip, "disk")
+        self.evicted_at = self._clock()
+        if self._throttle.add():
+            log.warning(
+                "the disk of %s is nearly full: deleted the clip of %s of %s before its time; free disk space, lower "
+                "recording.clips.max_size, or set recording.clips.path to another disk",
+                self.folder,
+                clip.camera,
+                time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(clip.begin)),
+            )
+        return True
+
+    def tidy(self, in_progress: int) -> None:
+        """Deletes the oldest clips that are not protected, by age and size, and so that `min_free` bytes of the disk
+        stay free. `in_progress` are the bytes of clips that are being written."""
+        while self._free(self.folder) < self._options.min_free and self.make_room():
+            pass
+        if (now := self._trusted.trusted()) is not None:
+            while clip := self.index.oldest(now - self._options.retention):
+                self._delete(clip, "age")
+        while (size := self.index.total()) + in_progress > self._options.max_size and (clip := self.index.oldest()):
+            self._delete(clip, "size")
+        self.size = size
+        self._observer.stored(size)
+
+    def has_room(self) -> bool:
+        """Returns whether a clip may be begun: `min_free` bytes are free."""
+        return self._free(self.folder) >= self._options.min_free
+
+    def close(self) -> None:
+        self.index.close()
+
+    def _delete(self, clip: Clip, reason: str) -> None:
+        (self.folder / clip.path).unlink(missing_ok=True)
+        self.index.remove(clip.id)
+        self._observer.deleted(reason)
+
+
+def _playable(path: Path) -> float | None:
+    """Returns the length of a clip in s, up to its last whole fragment; None if nothing can be played."""
+    try:
+        with av.open(str(path)) as container:
+            video = container.streams.video[0]
+            ends = [packet.pts for packet in container.demux(video) if packet.pts is not None and packet.size]
+            return float(max(ends) * video.time_base) if ends and video.time_base else None
+    except (OSError, av.FFmpegError, IndexError):
+        return None

@@ -1,0 +1,73 @@
+"""What is recorded of each camera, and which cameras must not be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sightd.daemon.config.load import LoadedConfig, load_text
+from sightd.daemon.config.plugin_entries import PluginSource
+from sightd.daemon.config.problems import ConfigError
+from sightd.daemon.config.recording import clips_of
+from sightd.plugins.configuration.registry import check_chain
+from tests.daemon.config.test_redacting_chains import CLASSES
+
+_CLIPS = {"kinds": ["zone.*"], "pre": "5s"}
+
+
+def loaded(camera: dict[str, Any] | None = None, **sections: Any) -> LoadedConfig:
+    gate = {"source": "rtsp://camera/1", **(camera or {})}
+    text = yaml.safe_dump({"cameras": {"gate": gate}, "recording": {"clips": _CLIPS}, **sections})
+    return load_text(text, Path("site.yaml"), environ={}, plugins=PluginSource(CLASSES.__getitem__, check_chain))
+
+
+def problems(camera: dict[str, Any] | None = None, **sections: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        loaded(camera, **sections)
+    return str(caught.value)
+
+
+def test_a_camera_takes_the_rules_of_the_file_and_changes_single_ones() -> None:
+    config = loaded({"recording": {"post": "3s", "kinds": ["line.crossed"]}}).config
+    rules = clips_of(config, config.cameras["gate"])
+    assert rules is not None
+    assert (rules.kinds, rules.pre, rules.post, rules.max_length) == (["line.crossed"], 5.0, 3.0, 60.0)
+
+
+def test_nothing_is_recorded_unless_asked_for() -> None:
+    config = loaded(recording={}).config
+    assert clips_of(config, config.cameras["gate"]) is None
+    config = loaded({"recording": {"enabled": False}}).config
+    assert clips_of(config, config.cameras["gate"]) is None
+
+
+def test_a_camera_whose_chain_redacts_is_refused_with_what_to_do() -> None:
+    redacting: dict[str, Any] = {"chain": ["detector", "hider"]}
+    message = problems(**redacting)
+    assert "cameras.gate: cannot be recorded: hider of its chain redacts" in message
+    assert "allow_unredacted: true" in message
+    assert loaded({"recording": {"enabled": False}}, **redacting)
+    assert loaded({"recording": {"allow_unredacted": True}}, **redacting)
+    assert loaded(recording={"clips": _CLIPS, "allow_unredacted": True}, **redacting)
+    assert loaded(plugins={"hider": {"hide": False}}, **redacting)
+
+
+def test_a_camera_may_be_stricter_than_the_file() -> None:
+    redacting: dict[str, Any] = {
+        "chain": ["detector", "hider"],
+        "recording": {"clips": _CLIPS, "allow_unredacted": True},
+    }
+    assert "redacts" in problems({"recording": {"allow_unredacted": False}}, **redacting)
+
+
+def test_a_test_pattern_cannot_be_recorded() -> None:
+    assert "cannot be recorded: a test pattern" in problems({"source": "testpattern://"})
+
+
+def test_options_that_do_not_fit_together_are_refused() -> None:
+    assert "pre (60 s) is not less than max_length (60 s)" in problems({"recording": {"pre": "60s"}})
+    assert "has no effect" in problems({"recording": {"pre": "3s"}}, recording={})
+    assert "recording.clips.kinds" in problems(recording={"clips": {"kinds": []}})

@@ -17,6 +17,8 @@ from sightd.daemon.delivery.sink import UnavailableError
 from sightd.daemon.events.event import Event
 from tests.daemon.delivery.harness import DeliveryHarness
 
+pytestmark = pytest.mark.waiting
+
 
 def event(number: int, **facts: str) -> Event:
     return Event(number, "camera.up", 1.0, "gate", None, facts)

@@ -23,6 +23,8 @@ from tests.support.certificates import self_signed
 from tests.support.mosquitto import Broker, Message, Subscriber
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 EVENT = Event(812, "camera.down", 1.0, "gate", None, {"reason": "timeout"})
 ONLINE = Message("sightd/yard/status", b"online", False)
 OFFLINE = Message("sightd/yard/status", b"offline", False)

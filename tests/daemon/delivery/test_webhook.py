@@ -23,6 +23,8 @@ from tests.daemon.delivery.harness import DeliveryHarness
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import Handler, WebhookReceiver, cut, status
 
+pytestmark = pytest.mark.waiting
+
 SECRET = "a-secret-of-the-receiver"
 EVENT = Event(812, "camera.down", 1.0, "gate", None, {"reason": "timeout"})
 

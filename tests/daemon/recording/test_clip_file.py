@@ -15,6 +15,8 @@ from tests.daemon.recording.packets import FPS, GOP, encoded, packet
 from tests.support.barcode import get_bar
 from tests.support.small_disk import SmallDisk
 
+pytestmark = pytest.mark.computing
+
 _ROOT = Path(__file__).parents[3]
 
 

@@ -11,6 +11,8 @@ from sightd.daemon.capture.packets import ReceivedPacket
 from sightd.daemon.recording.clock import TICKS, ClipClock, reordering
 from tests.daemon.recording.packets import packet
 
+pytestmark = pytest.mark.computing
+
 
 def times(packets: list[ReceivedPacket]) -> list[tuple[int, int]]:
     clock = ClipClock(packets)

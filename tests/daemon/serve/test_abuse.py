@@ -137,6 +137,7 @@ def test_viewers_that_are_killed(harness: AbuseHarness, viewer_process: StartVie
         all_are_gone(harness)
 
 
+@pytest.mark.slow
 def test_a_client_that_stops_halfway_or_hardly_moves(harness: AbuseHarness, viewer_process: StartViewer) -> None:
     """All at once, because each takes time: incomplete requests, descriptions that are never played, stopped viewers,
     and viewers that read a byte a second."""

@@ -90,6 +90,7 @@ def udp(address: str, port: int = 0) -> socket.socket:
     return receiver
 
 
+@pytest.mark.waiting
 def test_headers_without_end_are_cut_off(serve: Serve) -> None:
     service = serve()
     with connect(service.server.port) as connection:

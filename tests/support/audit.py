@@ -89,7 +89,8 @@ def installed_otherwise(pins: Mapping[str, str]) -> Iterator[str]:
 
 
 def licence_fault(data: PackageMetadata) -> str | None:
-    """Returns why a package may not be shipped with sightd; None if it may."""
+    """Returns why a package may not be shipped with sightd; None if it may. Of licences joined by OR, one must be
+    allowed; of those in parentheses, all."""
     classifiers = [one.split(" :: ")[-1] for one in data.get_all("Classifier") or [] if one.startswith("License ::")]
     given = data.get_all("License-Expression") or data.get_all("License") or classifiers
     text = "; ".join(given).strip()
@@ -98,10 +99,14 @@ def licence_fault(data: PackageMetadata) -> str | None:
     text = text.splitlines()[0]
     if _BINDING.search(text):
         return f"licence {text}"
-    names = [name.strip(" ()") for name in re.split(r"\s+(?:AND|OR)\s+|[;/]", text)]
-    if all(any(allowed in name for allowed in _ALLOWED) for name in names):
+    choices = [text] if "(" in text else re.split(r"\s+OR\s+", text)
+    if any(all(map(_is_allowed, re.split(r"\s+(?:AND|OR)\s+|[;/]", choice))) for choice in choices):
         return None
     return f"licence {text!r} is on no list: see whether it may be used, and add it to tests/support/audit.py"
+
+
+def _is_allowed(licence: str) -> bool:
+    return any(allowed in licence for allowed in _ALLOWED)
 
 
 def vulnerabilities(report: Mapping[str, Any] | None) -> tuple[int, list[str]]:

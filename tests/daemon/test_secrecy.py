@@ -117,7 +117,7 @@ def parent(process: Path) -> int:
         return 0
 
 
-@pytest.mark.parametrize("form", ["json", "journald"])
+@pytest.mark.parametrize("form", ["json", pytest.param("journald", marks=pytest.mark.slow)])
 def test_a_secret_comes_out_nowhere(tmp_path: Path, camera: CameraSimulator, form: Form) -> None:
     state = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", "")}
     environ = {key: value for key, value in state.items() if value} | {"CAMERA_PASSWORD": quote(CANARY, safe="")}

@@ -104,6 +104,7 @@ def test_a_plugin_that_leaks(harness: Ward) -> None:
     harness.quiet("SightdMemoryGrowing")
 
 
+@pytest.mark.slow
 def test_a_camera_whose_pictures_cannot_be_encoded(harness: Ward, tmp_path: Path) -> None:
     harness.quiet("SightdOutputErrors")
     reload(harness.daemon, {"wide": {"source": str(too_wide(tmp_path / "wide.avi")), "chain": []}})

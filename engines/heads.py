@@ -103,7 +103,7 @@ HEAD_FORMATS: Mapping[str, HeadFormat] = {
     ),
     "mmdeploy": HeadFormat(
         "dets [b, n, 5] x1, y1, x2, y2 in pixels, score; labels [b, n]",
-        _input(ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT, 1.0, _BGR_MEAN, _BGR_STD),
+        _input(ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT_ROUNDED, 1.0, _BGR_MEAN, _BGR_STD),
         suppressed=True,
     ),
 }

@@ -18,7 +18,10 @@ class Resize(StrEnum):
     STRETCH = "stretch"
     """Each side is scaled independently; the aspect ratio is lost."""
     LETTERBOX_TOP_LEFT = "letterbox-top-left"
-    """Aspect ratio kept, image in the top left corner, padding on the right and bottom (YOLOX)."""
+    """Aspect ratio kept, image in the top left corner, padding on the right and bottom; its size is rounded down
+    (YOLOX)."""
+    LETTERBOX_TOP_LEFT_ROUNDED = "letterbox-top-left-rounded"
+    """As LETTERBOX_TOP_LEFT, but its size is rounded to the nearest pixel (RTMDet)."""
     LETTERBOX_CENTRE = "letterbox-centre"
     """Aspect ratio kept, image centred, equal padding on opposite sides."""
     FIT_TOP_LEFT = "fit-top-left"

@@ -105,7 +105,7 @@ def size_of(image: NDArray[np.uint8]) -> tuple[int, int]:
 
 def letterbox(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int]:
     """Returns left, top, width and height of the image within the model's input. Fractions of a pixel are rounded,
-    except in YOLOX's letterbox (top left), whose authors cut them off: a row more or less moves mAP."""
+    except in YOLOX's letterbox, whose authors cut them off: a row more or less moves mAP."""
     if spec.resize is Resize.STRETCH:
         return 0, 0, spec.width, spec.height
     ratio = min(spec.width / width, spec.height / height)
@@ -114,9 +114,9 @@ def letterbox(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, 
     less = 0.5 - 1e-6 if spec.resize is Resize.LETTERBOX_TOP_LEFT else 0.0
     inner_width = min(max(round(width * ratio - less), 1), spec.width)
     inner_height = min(max(round(height * ratio - less), 1), spec.height)
-    if spec.resize in (Resize.LETTERBOX_TOP_LEFT, Resize.FIT_TOP_LEFT):
-        return 0, 0, inner_width, inner_height
-    return (spec.width - inner_width) // 2, (spec.height - inner_height) // 2, inner_width, inner_height
+    if spec.resize is Resize.LETTERBOX_CENTRE:
+        return (spec.width - inner_width) // 2, (spec.height - inner_height) // 2, inner_width, inner_height
+    return 0, 0, inner_width, inner_height
 
 
 def _pad(planes: NDArray[Any], rows: slice, columns: slice, value: NDArray[np.float32]) -> None:

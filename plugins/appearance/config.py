@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from sightd.engines.errors import ModelFileError
-from sightd.engines.files import expanded
-from sightd.engines.model import ColourOrder, Model
+from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import embedder_from_file
 from sightd.engines.models.onnx_file import files_of
@@ -18,49 +17,20 @@ from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, Duration, PluginConfig
 from sightd.plugins.configuration.model_choice import files_of_named
-
-Three = tuple[float, float, float]
-Positive = Annotated[float, Field(gt=0)]
+from sightd.plugins.configuration.own_image_model import OwnImageModel
 
 
-class OwnEmbedder(BaseModel):
+class OwnEmbedder(OwnImageModel):
     """An ONNX file with one image input and one vector per image as output. Options that are not set have the values
     usual for ImageNet models, which those for re-identification share."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: Path = Field(description="The ONNX file.", examples=["/srv/models/osnet.onnx"])
-    width: int | None = Field(None, ge=1, description="Input width in pixels, for a file with a dynamic size.")
-    height: int | None = Field(None, ge=1, description="Input height in pixels, for a file with a dynamic size.")
-    colour: ColourOrder = Field(ColourOrder.RGB, description="Order of the colour channels of the input.")
-    scale: float = Field(1 / 255, gt=0, description="Factor applied to each pixel value (0-255), before mean and std.")
-    mean: Three = Field(
-        (0.485, 0.456, 0.406), description="Mean to subtract from each channel, in the order of `colour`."
-    )
-    std: tuple[Positive, Positive, Positive] = Field(
-        (0.229, 0.224, 0.225), description="Standard deviation to divide each channel by, in the order of `colour`."
-    )
-
-    @model_validator(mode="after")
-    def _whole_size(self) -> Self:
-        if (self.width is None) != (self.height is None):
-            raise ValueError("set both width and height, or neither")
-        return self
-
     def model(self) -> Model:
         """Returns the model. Raises ModelFileError for unreadable or unsuitable files."""
-        return embedder_from_file(
-            expanded(self.file),
-            size=(self.width, self.height) if self.width and self.height else None,
-            colour=self.colour,
-            scale=self.scale,
-            mean=self.mean,
-            std=self.std,
-        )
+        return embedder_from_file(self.file, **self.preprocessing())
 
     def files(self) -> list[Path]:
         """Returns the file and those that hold its weights. Raises ModelFileError."""
-        return sorted(files_of(expanded(self.file)))
+        return sorted(files_of(self.file))
 
     def problems(self) -> Iterator[ConfigProblem]:
         """Yields a problem if the file is unusable or the model exceeds the memory or time limit."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from sightd.engines.errors import ModelFileError
-from sightd.engines.model import ColourOrder, Model
+from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import classifier_from_file
 from sightd.engines.models.onnx_file import files_of
@@ -17,51 +17,22 @@ from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import ConfigProblem, Duration, PluginConfig, PluginError
 from sightd.plugins.configuration.model_choice import files_of_named, labels_in
-
-Three = tuple[float, float, float]
-Positive = Annotated[float, Field(gt=0)]
+from sightd.plugins.configuration.own_image_model import OwnImageModel
 
 
-class OwnClassifier(BaseModel):
+class OwnClassifier(OwnImageModel):
     """An ONNX file with one image input and one score per class as output. Options that are not set have the values
     usual for ImageNet models."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: Path = Field(description="The ONNX file.", examples=["/srv/models/birds.onnx"])
     labels: Path | Annotated[list[str], Field(min_length=1)] = Field(
         description="Class names in the order of the model output: a text file with one name per line, or a list.",
         examples=["/srv/models/birds.txt", ["robin", "wren"]],
     )
-    width: int | None = Field(None, ge=1, description="Input width in pixels, for a file with a dynamic size.")
-    height: int | None = Field(None, ge=1, description="Input height in pixels, for a file with a dynamic size.")
-    colour: ColourOrder = Field(ColourOrder.RGB, description="Order of the colour channels of the input.")
-    scale: float = Field(1 / 255, gt=0, description="Factor applied to each pixel value (0-255), before mean and std.")
-    mean: Three = Field(
-        (0.485, 0.456, 0.406), description="Mean to subtract from each channel, in the order of `colour`."
-    )
-    std: tuple[Positive, Positive, Positive] = Field(
-        (0.229, 0.224, 0.225), description="Standard deviation to divide each channel by, in the order of `colour`."
-    )
-
-    @model_validator(mode="after")
-    def _whole_size(self) -> Self:
-        if (self.width is None) != (self.height is None):
-            raise ValueError("set both width and height, or neither")
-        return self
 
     def model(self) -> Model:
         """Returns the model. Raises PluginError or ModelFileError for unreadable or unsuitable files."""
         names = labels_in(self.labels) if isinstance(self.labels, Path) else self.labels
-        return classifier_from_file(
-            self.file,
-            names,
-            size=(self.width, self.height) if self.width and self.height else None,
-            colour=self.colour,
-            scale=self.scale,
-            mean=self.mean,
-            std=self.std,
-        )
+        return classifier_from_file(self.file, names, **self.preprocessing())
 
     def files(self) -> Iterator[Path]:
         """Yields the file, those that hold its weights, and that of the labels. Raises ModelFileError."""

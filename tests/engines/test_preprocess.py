@@ -122,6 +122,7 @@ def test_a_letterbox_is_padded_right_and_below() -> None:
         (Resize.LETTERBOX_TOP_LEFT, (640, 272), (416, 176)),
         (Resize.LETTERBOX_TOP_LEFT, (1920, 1080), (416, 234)),
         (Resize.LETTERBOX_TOP_LEFT, (3, 5000), (1, 416)),
+        (Resize.LETTERBOX_TOP_LEFT_ROUNDED, (640, 272), (416, 177)),
         (Resize.LETTERBOX_CENTRE, (640, 272), (416, 177)),
     ],
 )

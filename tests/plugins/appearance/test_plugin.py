@@ -178,6 +178,7 @@ def test_a_file_that_returns_one_vector_for_all_images_is_an_error_when_it_is_op
         opened(model={"file": file, **PLAIN})
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_values_that_are_not_finite_are_an_error(tmp_path: Path, opened: Opened) -> None:
     with pytest.raises(PluginError, match="not finite"):
         opened(model={"file": write_colours(tmp_path / "a.onnx"), "scale": 1e38, "std": [1e-30, 1, 1]})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
@@ -20,8 +19,8 @@ from pydantic import (
 )
 
 from sightd.plugins.api import Duration, PluginConfig, Span
+from sightd.plugins.schedule.weekly import ScheduleText, TimeZoneName
 from sightd.plugins.zones.geometry import Point, crossing_edges
-from sightd.plugins.zones.schedule import parse_schedule
 
 MOST_SHAPES = 32
 """Zones, and lines, of a camera."""
@@ -90,19 +89,11 @@ class Shape(Part):
     classes: list[ClassName] | None = Field(
         None, min_length=1, max_length=100, description="Classes that count; by default all.", examples=[["person"]]
     )
-    active: str | None = Field(
+    active: ScheduleText | None = Field(
         None,
-        max_length=500,
         description="When it counts, in local time: days and times, parts separated by semicolons; by default always.",
         examples=["mon-fri 18:00-07:00; sat,sun"],
     )
-
-    @field_validator("active")
-    @classmethod
-    def _is_a_schedule(cls, active: str | None) -> str | None:
-        if active is not None:
-            parse_schedule(active)
-        return active
 
 
 class Zone(Shape):
@@ -298,7 +289,7 @@ class ZonesConfig(PluginConfig):
         "the `max_lost` of the tracker.",
         examples=["2s"],
     )
-    timezone: str | None = Field(
+    timezone: TimeZoneName | None = Field(
         None, description="Time zone of `active`; by default that of this machine.", examples=["Europe/Berlin"]
     )
     store: Path | None = Field(
@@ -306,16 +297,6 @@ class ZonesConfig(PluginConfig):
         description="File with the zones that come through the API. By default zones.json in the state directory.",
     )
     draw: bool = Field(True, description="Draw zones and lines into the video.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_known(cls, name: str | None) -> str | None:
-        if name is not None:
-            try:
-                ZoneInfo(name)
-            except (OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError
-                raise ValueError(f'"{name}" is no time zone; write it like "Europe/Berlin"') from None
-        return name
 
     def of_camera(self, camera: str) -> CameraZones:
         """Returns what the configuration says about a camera."""

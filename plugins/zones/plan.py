@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightd.plugins.schedule.weekly import Schedule, parse_schedule
 from sightd.plugins.zones.config import CameraZones, Line, Plane, Scale, Zone
 from sightd.plugins.zones.geometry import Area, Gate, GroundPlane, Point
-from sightd.plugins.zones.schedule import Schedule, parse_schedule
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Weekly schedules in local time, such as "mon-fri 18:00-07:00; sat-sun"."""
+"""Weekly schedules in local time, such as "mon-fri 18:00-07:00; sat-sun", and the options that hold them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY, _WEEK = 24 * 60, 7 * 24 * 60
@@ -85,3 +89,22 @@ def _minute(text: str) -> int:
     if not _TIME.fullmatch(text):
         raise ValueError(f'"{text}" is no time; write HH:MM, from 00:00 to 24:00')
     return int(text[:2]) * 60 + int(text[3:])
+
+
+def _schedule_text(text: str) -> str:
+    parse_schedule(text)
+    return text
+
+
+def _zone_name(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError
+        raise ValueError(f'"{name}" is no time zone; write it like "Europe/Berlin"') from None
+    return name
+
+
+ScheduleText = Annotated[str, Field(max_length=500), AfterValidator(_schedule_text)]
+"""A schedule as it is written in the configuration, for `parse_schedule`."""
+TimeZoneName = Annotated[str, AfterValidator(_zone_name)]
+"""A time zone of the IANA database, for `ZoneInfo`."""

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sightd.plugins.zones.schedule import parse_schedule
+from sightd.plugins.schedule.weekly import parse_schedule
 
 MONDAY = 2
 """Of March 2026."""

@@ -1,0 +1,1 @@
+"""Weekly schedules in options of the configuration."""

@@ -50,31 +50,31 @@ class CameraMetrics:
         self._declared = declared
         self._classes = classes
         self._series = series = Series()
-        self.up: Gauge = series.bind(families.source_up, name)
-        self.last_frame: Gauge = series.bind(families.source_last_frame, name)
-        self.age: Gauge = series.bind(families.source_age, name)
-        self.latency: Histogram = series.bind(families.frame_latency, name)
-        self.slate_active: Gauge = series.bind(families.stream_slate_active, name)
-        self.skipped: Counter = series.bind(families.stream_skipped, name)
-        self.encoder_active: Gauge = series.bind(families.encoder_active, name)
-        self.clients = {p: series.bind(families.stream_clients, name, p) for p in PROTOCOLS}
-        self.frames = {stage: series.bind(families.frames, name, stage) for stage in FRAME_STAGES}
-        self._reconnects = {r: series.bind(families.source_reconnects, name, r) for r in reconnect_reasons}
-        self._drops = {drop: series.bind(families.frames_dropped, name, *drop) for drop in DROPS}
+        self.up: Gauge = series.bind(families.source.up, name)
+        self.last_frame: Gauge = series.bind(families.source.last_frame, name)
+        self.age: Gauge = series.bind(families.source.age, name)
+        self.latency: Histogram = series.bind(families.frames.latency, name)
+        self.slate_active: Gauge = series.bind(families.stream.slate_active, name)
+        self.skipped: Counter = series.bind(families.stream.skipped, name)
+        self.encoder_active: Gauge = series.bind(families.stream.encoder_active, name)
+        self.clients = {p: series.bind(families.stream.clients, name, p) for p in PROTOCOLS}
+        self.frames = {stage: series.bind(families.frames.total, name, stage) for stage in FRAME_STAGES}
+        self._reconnects = {r: series.bind(families.source.reconnects, name, r) for r in reconnect_reasons}
+        self._drops = {drop: series.bind(families.frames.dropped, name, *drop) for drop in DROPS}
         self._counters: dict[tuple[str, str | None], Counter] = {}
         self._encoder = ""
 
     def lost(self, reason: str) -> None:
         """Counts a lost or failed connection to the camera. `reason` is from a fixed set, never a message."""
         if reason not in self._reconnects:
-            self._reconnects[reason] = self._series.bind(self._families.source_reconnects, self.name, reason)
+            self._reconnects[reason] = self._series.bind(self._families.source.reconnects, self.name, reason)
         self._reconnects[reason].inc()
 
     def dropped(self, stage: str, reason: str, count: int = 1) -> None:
         """Counts dropped frames. Stage and reason are from fixed sets (`families.DROPS` lists the common ones)."""
         drop = (stage, reason)
         if drop not in self._drops:
-            self._drops[drop] = self._series.bind(self._families.frames_dropped, self.name, stage, reason)
+            self._drops[drop] = self._series.bind(self._families.frames.dropped, self.name, stage, reason)
         self._drops[drop].inc(count)
 
     def count(self, count: Count) -> None:
@@ -96,9 +96,9 @@ class CameraMetrics:
     def encoder(self, name: str) -> None:
         """Sets the current encoder: "x264" or "nvenc"."""
         if self._encoder and self._encoder != name:
-            self._series.unbind(self._families.encoder_info, self.name, self._encoder)
+            self._series.unbind(self._families.stream.encoder_info, self.name, self._encoder)
         self._encoder = name
-        self._series.bind(self._families.encoder_info, self.name, name).set(1)
+        self._series.bind(self._families.stream.encoder_info, self.name, name).set(1)
 
     def recording(self) -> CameraRecordingMetrics:
         """Returns the series of a camera that is recorded."""

@@ -15,10 +15,10 @@ class SinkMetrics:
     def __init__(self, name: str, families: Families, pending: Callable[[], int], oldest: Callable[[], float]) -> None:
         self._series = Series()
         self._events: dict[str, Counter] = {
-            outcome: self._series.bind(families.delivery_events, name, outcome) for outcome in OUTCOMES
+            outcome: self._series.bind(families.delivery.events, name, outcome) for outcome in OUTCOMES
         }
-        self._series.bind(families.delivery_pending, name).set_function(pending)
-        self._series.bind(families.delivery_oldest, name).set_function(oldest)
+        self._series.bind(families.delivery.pending, name).set_function(pending)
+        self._series.bind(families.delivery.oldest, name).set_function(oldest)
 
     def counted(self, outcome: str, count: int = 1) -> None:
         """Counts events. Raises KeyError unless the outcome is one of `families.OUTCOMES`."""

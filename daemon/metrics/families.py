@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -47,165 +47,293 @@ Family = TypeVar("Family", Counter, Gauge, Histogram)
 
 
 @dataclass(frozen=True, slots=True)
-class Families:
-    """The metric families of one registry."""
+class _Registration:
+    """Creates families in a registry. The methods raise ValueError if it already has one of the name."""
 
-    source_up: Gauge
-    source_last_frame: Gauge
-    source_age: Gauge
-    source_reconnects: Counter
-    frames: Counter
-    frames_dropped: Counter
-    frame_latency: Histogram
+    registry: CollectorRegistry
+
+    def counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
+
+    def gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self.registry)
+
+    def histogram(self, name: str, meaning: str, *labels: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(name, meaning, labels, registry=self.registry, buckets=buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFamilies:
+    """Cameras as sources of frames."""
+
+    up: Gauge
+    last_frame: Gauge
+    age: Gauge
+    reconnects: Counter
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            up=to.gauge(
+                "sightd_source_up", "1 while the camera sends frames, 0 while the offline slate is shown.", "camera"
+            ),
+            last_frame=to.gauge(
+                "sightd_source_last_frame_timestamp_seconds",
+                "Unix time of the last frame; 0 before the first.",
+                "camera",
+            ),
+            age=to.gauge(
+                "sightd_source_age_seconds",
+                "Age of the newest live frame at its arrival, by the clock of the stream; 0 if not measured.",
+                "camera",
+            ),
+            reconnects=to.counter(
+                "sightd_source_reconnects_total",
+                "Number of times the camera was lost or could not be opened.",
+                "camera",
+                "reason",
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFamilies:
+    """Frames on their way through the daemon."""
+
+    total: Counter
+    dropped: Counter
+    latency: Histogram
     stage_duration: Histogram
-    stream_clients: Gauge
-    stream_slate_active: Gauge
-    stream_skipped: Counter
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            total=to.counter(
+                "sightd_frames_total",
+                "Frames by processing stage: captured = shown + unwatched + dropped; some were analysed, some encoded.",
+                "camera",
+                "stage",
+            ),
+            dropped=to.counter("sightd_frames_dropped_total", "Dropped frames.", "camera", "stage", "reason"),
+            latency=to.histogram(
+                "sightd_frame_latency_seconds", "Time from capture to the encoded packet.", "camera", buckets=_LATENCY
+            ),
+            stage_duration=to.histogram(
+                "sightd_stage_duration_seconds", "Time a frame spends in a stage.", "stage", buckets=_WORK
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFamilies:
+    """What viewers get, and its encoding."""
+
+    clients: Gauge
+    slate_active: Gauge
+    skipped: Counter
     encoder_active: Gauge
     encoder_info: Gauge
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            clients=to.gauge("sightd_stream_clients", "Current number of viewers.", "camera", "protocol"),
+            slate_active=to.gauge(
+                "sightd_stream_slate_active", "1 while the offline slate is shown, otherwise 0.", "camera"
+            ),
+            skipped=to.counter(
+                "sightd_stream_skipped_total",
+                "Encoded frames that were dropped before RTSP because sending was late.",
+                "camera",
+            ),
+            encoder_active=to.gauge("sightd_encoder_active", "1 while H.264 is encoded, otherwise 0.", "camera"),
+            encoder_info=to.gauge(
+                "sightd_encoder_info", "1 for the H.264 encoder in use by the camera.", "camera", "encoder"
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PluginFamilies:
+    """Plug-ins, their processes and their models."""
+
     batch_size: Histogram
-    plugin_duration: Histogram
-    plugin_faults: Counter
-    plugin_breaker_state: Gauge
-    plugin_resident: Gauge
-    plugin_cpu: Counter
-    plugin_restarts: Counter
+    duration: Histogram
+    faults: Counter
+    breaker_state: Gauge
+    resident: Gauge
+    cpu: Counter
+    restarts: Counter
     engine_info: Gauge
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            batch_size=to.histogram("sightd_batch_size", "Frames per batch.", "plugin", buckets=_BATCH),
+            duration=to.histogram(
+                "sightd_plugin_duration_seconds", "Duration of plug-in calls.", "plugin", "phase", buckets=_WORK
+            ),
+            faults=to.counter("sightd_plugin_faults_total", "Failed plug-in calls.", "plugin", "reason"),
+            breaker_state=to.gauge(
+                "sightd_plugin_breaker_state",
+                "State of the circuit breaker: 0 closed (running), 1 half-open (on trial), 2 open (disabled).",
+                "plugin",
+            ),
+            resident=to.gauge(
+                "sightd_plugin_process_resident_bytes",
+                "Resident memory of the process of an isolated plug-in; 0 if there is none.",
+                "plugin",
+            ),
+            cpu=to.counter(
+                "sightd_plugin_process_cpu_seconds_total",
+                "CPU time of the processes of an isolated plug-in.",
+                "plugin",
+            ),
+            restarts=to.counter(
+                "sightd_plugin_process_restarts_total",
+                "Number of restarts of the process of an isolated plug-in.",
+                "plugin",
+            ),
+            engine_info=to.gauge(
+                "sightd_engine_info",
+                "1 for each running model, with its backend and device.",
+                *("plugin", "model", "backend", "precision", "device"),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonFamilies:
+    """The servers, and the daemon as a whole."""
+
     access_refused: Counter
     connections_refused: Counter
-    config_reloads: Counter
-    config_last_reload_successful: Gauge
-    events: Counter
-    events_lost: Counter
-    events_waiting: Gauge
+    reloads: Counter
+    last_reload_successful: Gauge
     state_writable: Gauge
-    delivery_events: Counter
-    delivery_pending: Gauge
-    delivery_oldest: Gauge
-    recording_buffer: Gauge
-    recording_lost: Counter
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            access_refused=to.counter("sightd_access_refused_total", "Rejected requests.", "server", "reason"),
+            connections_refused=to.counter(
+                "sightd_connections_refused_total", "Rejected or closed connections.", "server", "reason"
+            ),
+            reloads=to.counter("sightd_config_reloads_total", "Number of configuration reloads.", "outcome"),
+            last_reload_successful=to.gauge(
+                "sightd_config_last_reload_successful",
+                "1 if the running configuration is the one read last, otherwise 0.",
+            ),
+            state_writable=to.gauge(
+                "sightd_state_writable", "1 while the state can be written to disk, otherwise 0.", "store"
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventFamilies:
+    """The event journal."""
+
+    total: Counter
+    lost: Counter
+    waiting: Gauge
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            total=to.counter("sightd_events_total", "Events by kind.", "kind"),
+            lost=to.counter("sightd_events_lost_total", "Events that could not be stored."),
+            waiting=to.gauge("sightd_events_waiting", "Events waiting to be written to disk."),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFamilies:
+    """The sinks that events are delivered to."""
+
+    events: Counter
+    pending: Gauge
+    oldest: Gauge
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            events=to.counter(
+                "sightd_delivery_events_total", "Events by what became of them at a sink.", "sink", "outcome"
+            ),
+            pending=to.gauge(
+                "sightd_delivery_pending", "Events of the journal that a sink has not processed yet.", "sink"
+            ),
+            oldest=to.gauge(
+                "sightd_delivery_oldest_pending_seconds",
+                "Age of the event that is being sent to a sink; 0 if there is none.",
+                "sink",
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFamilies:
+    """Recordings of received packets."""
+
+    buffer: Gauge
+    lost: Counter
     clips: Counter
     clip_bytes: Counter
     clip_errors: Counter
-    clips_deleted: Counter
-    clips_stored: Gauge
+    deleted: Counter
+    stored: Gauge
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            buffer=to.gauge(
+                "sightd_recording_buffer_bytes",
+                "Received packets kept in memory for the beginning of clips.",
+                "camera",
+            ),
+            lost=to.counter(
+                "sightd_recording_packets_lost_total",
+                "Packets missing in clips because the disk was too slow.",
+                "camera",
+            ),
+            clips=to.counter("sightd_clips_total", "Clips written.", "camera"),
+            clip_bytes=to.counter("sightd_clip_bytes_total", "Bytes of clips written.", "camera"),
+            clip_errors=to.counter(
+                "sightd_clip_errors_total", "Clips that could not be written or were cut short.", "camera"
+            ),
+            deleted=to.counter("sightd_clips_deleted_total", "Deleted clips.", "reason"),
+            stored=to.gauge("sightd_clips_stored_bytes", "Size of all clips on the disk."),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """The metric families of one registry, by subject."""
+
+    source: SourceFamilies
+    frames: FrameFamilies
+    stream: StreamFamilies
+    plugin: PluginFamilies
+    daemon: DaemonFamilies
+    events: EventFamilies
+    delivery: DeliveryFamilies
+    recording: RecordingFamilies
 
 
 def declare(registry: CollectorRegistry, version: str) -> Families:
     """Registers all families. Raises ValueError if the registry already has them."""
     Info("sightd_build", "Version of the running sightd.", registry=registry).info({"version": version})
-    counter = partial(Counter, registry=registry)
-    gauge = partial(Gauge, registry=registry)
-    histogram = partial(Histogram, registry=registry)
-    camera = ("camera",)
+    to = _Registration(registry)
     return Families(
-        source_up=gauge(
-            "sightd_source_up", "1 while the camera sends frames, 0 while the offline slate is shown.", camera
-        ),
-        source_last_frame=gauge(
-            "sightd_source_last_frame_timestamp_seconds", "Unix time of the last frame; 0 before the first.", camera
-        ),
-        source_age=gauge(
-            "sightd_source_age_seconds",
-            "Age of the newest live frame at its arrival, by the clock of the stream; 0 if not measured.",
-            camera,
-        ),
-        source_reconnects=counter(
-            "sightd_source_reconnects_total",
-            "Number of times the camera was lost or could not be opened.",
-            (*camera, "reason"),
-        ),
-        frames=counter(
-            "sightd_frames_total",
-            "Frames by processing stage: captured = shown + unwatched + dropped; some were analysed, some encoded.",
-            (*camera, "stage"),
-        ),
-        frames_dropped=counter("sightd_frames_dropped_total", "Dropped frames.", (*camera, "stage", "reason")),
-        frame_latency=histogram(
-            "sightd_frame_latency_seconds", "Time from capture to the encoded packet.", camera, buckets=_LATENCY
-        ),
-        stage_duration=histogram(
-            "sightd_stage_duration_seconds", "Time a frame spends in a stage.", ("stage",), buckets=_WORK
-        ),
-        stream_clients=gauge("sightd_stream_clients", "Current number of viewers.", (*camera, "protocol")),
-        stream_slate_active=gauge(
-            "sightd_stream_slate_active", "1 while the offline slate is shown, otherwise 0.", camera
-        ),
-        stream_skipped=counter(
-            "sightd_stream_skipped_total",
-            "Encoded frames that were dropped before RTSP because sending was late.",
-            camera,
-        ),
-        encoder_active=gauge("sightd_encoder_active", "1 while H.264 is encoded, otherwise 0.", camera),
-        encoder_info=gauge(
-            "sightd_encoder_info", "1 for the H.264 encoder in use by the camera.", (*camera, "encoder")
-        ),
-        batch_size=histogram("sightd_batch_size", "Frames per batch.", ("plugin",), buckets=_BATCH),
-        plugin_duration=histogram(
-            "sightd_plugin_duration_seconds", "Duration of plug-in calls.", ("plugin", "phase"), buckets=_WORK
-        ),
-        plugin_faults=counter("sightd_plugin_faults_total", "Failed plug-in calls.", ("plugin", "reason")),
-        plugin_breaker_state=gauge(
-            "sightd_plugin_breaker_state",
-            ("State of the circuit breaker: 0 closed (running), 1 half-open (on trial), 2 open (disabled)."),
-            ("plugin",),
-        ),
-        plugin_resident=gauge(
-            "sightd_plugin_process_resident_bytes",
-            ("Resident memory of the process of an isolated plug-in; 0 if there is none."),
-            ("plugin",),
-        ),
-        plugin_cpu=counter(
-            "sightd_plugin_process_cpu_seconds_total", "CPU time of the processes of an isolated plug-in.", ("plugin",)
-        ),
-        plugin_restarts=counter(
-            "sightd_plugin_process_restarts_total",
-            "Number of restarts of the process of an isolated plug-in.",
-            ("plugin",),
-        ),
-        engine_info=gauge(
-            "sightd_engine_info",
-            "1 for each running model, with its backend and device.",
-            ("plugin", "model", "backend", "precision", "device"),
-        ),
-        access_refused=counter("sightd_access_refused_total", "Rejected requests.", ("server", "reason")),
-        connections_refused=counter(
-            "sightd_connections_refused_total", "Rejected or closed connections.", ("server", "reason")
-        ),
-        config_reloads=counter("sightd_config_reloads_total", "Number of configuration reloads.", ("outcome",)),
-        config_last_reload_successful=gauge(
-            "sightd_config_last_reload_successful", "1 if the running configuration is the one read last, otherwise 0."
-        ),
-        events=counter("sightd_events_total", "Events by kind.", ("kind",)),
-        events_lost=counter("sightd_events_lost_total", "Events that could not be stored."),
-        events_waiting=gauge("sightd_events_waiting", "Events waiting to be written to disk."),
-        state_writable=gauge(
-            "sightd_state_writable", "1 while the state can be written to disk, otherwise 0.", ("store",)
-        ),
-        delivery_events=counter(
-            "sightd_delivery_events_total", "Events by what became of them at a sink.", ("sink", "outcome")
-        ),
-        delivery_pending=gauge(
-            "sightd_delivery_pending", "Events of the journal that a sink has not processed yet.", ("sink",)
-        ),
-        delivery_oldest=gauge(
-            "sightd_delivery_oldest_pending_seconds",
-            "Age of the event that is being sent to a sink; 0 if there is none.",
-            ("sink",),
-        ),
-        recording_buffer=gauge(
-            "sightd_recording_buffer_bytes", "Received packets kept in memory for the beginning of clips.", camera
-        ),
-        recording_lost=counter(
-            "sightd_recording_packets_lost_total",
-            "Packets missing in clips because the disk was too slow.",
-            camera,
-        ),
-        clips=counter("sightd_clips_total", "Clips written.", camera),
-        clip_bytes=counter("sightd_clip_bytes_total", "Bytes of clips written.", camera),
-        clip_errors=counter("sightd_clip_errors_total", "Clips that could not be written or were cut short.", camera),
-        clips_deleted=counter("sightd_clips_deleted_total", "Deleted clips.", ("reason",)),
-        clips_stored=gauge("sightd_clips_stored_bytes", "Size of all clips on the disk."),
+        source=SourceFamilies.declared(to),
+        frames=FrameFamilies.declared(to),
+        stream=StreamFamilies.declared(to),
+        plugin=PluginFamilies.declared(to),
+        daemon=DaemonFamilies.declared(to),
+        events=EventFamilies.declared(to),
+        delivery=DeliveryFamilies.declared(to),
+        recording=RecordingFamilies.declared(to),
     )
 
 

@@ -58,10 +58,10 @@ class EventMetrics:
 
     def __init__(self, families: Families, kinds: Iterable[str]) -> None:
         """Counters of `kinds` start at 0."""
-        self._events = families.events
-        self._noted = {kind: families.events.labels(kind) for kind in kinds}
-        self._lost, self._waiting = families.events_lost, families.events_waiting
-        self._writable = families.state_writable.labels("events")
+        self._events = families.events.total
+        self._noted = {kind: families.events.total.labels(kind) for kind in kinds}
+        self._lost, self._waiting = families.events.lost, families.events.waiting
+        self._writable = families.daemon.state_writable.labels("events")
 
     def declare(self, kinds: Iterable[str]) -> None:
         """Adds kinds, whose counters start at 0; idempotent."""
@@ -91,10 +91,10 @@ class PluginMetrics:
         self._families = families
         self._series = series = Series()
         self._engines: set[tuple[str, str, str, str]] = set()
-        self.batch_size: Histogram = series.bind(families.batch_size, name)
-        self.duration = {phase: series.bind(families.plugin_duration, name, phase) for phase in PHASES}
-        self._breaker: Gauge = series.bind(families.plugin_breaker_state, name)
-        self._faults = {reason: series.bind(families.plugin_faults, name, reason) for reason in FAULTS}
+        self.batch_size: Histogram = series.bind(families.plugin.batch_size, name)
+        self.duration = {phase: series.bind(families.plugin.duration, name, phase) for phase in PHASES}
+        self._breaker: Gauge = series.bind(families.plugin.breaker_state, name)
+        self._faults = {reason: series.bind(families.plugin.faults, name, reason) for reason in FAULTS}
 
     def declares(self, declarations: Declarations) -> None:
         """Registers what the plug-in's class declares; idempotent. Raises PluginError if a counter cannot be
@@ -105,11 +105,11 @@ class PluginMetrics:
     def begins(self) -> None:
         """A new instance starts: clears the engine and process series of the previous one, and closes the breaker."""
         for engine in self._engines:
-            self._series.unbind(self._families.engine_info, self.name, *engine)
+            self._series.unbind(self._families.plugin.engine_info, self.name, *engine)
         self._engines.clear()
-        self._series.unbind(self._families.plugin_resident, self.name)
-        self._series.unbind(self._families.plugin_restarts, self.name)
-        self._series.unbind(self._families.plugin_cpu, self.name)
+        self._series.unbind(self._families.plugin.resident, self.name)
+        self._series.unbind(self._families.plugin.restarts, self.name)
+        self._series.unbind(self._families.plugin.cpu, self.name)
         self.breaker(BREAKER_STATES[0])
 
     def failed(self, reason: str) -> None:
@@ -123,23 +123,23 @@ class PluginMetrics:
     def process_resident(self, size: int) -> None:
         """Sets the resident memory of the plug-in's process, in bytes. Only isolated plug-ins have the process
         series."""
-        self._series.bind(self._families.plugin_resident, self.name).set(size)
-        self._series.bind(self._families.plugin_restarts, self.name)
+        self._series.bind(self._families.plugin.resident, self.name).set(size)
+        self._series.bind(self._families.plugin.restarts, self.name)
 
     def process_used(self, cpu: float) -> None:
-        self._series.bind(self._families.plugin_cpu, self.name).inc(cpu)
+        self._series.bind(self._families.plugin.cpu, self.name).inc(cpu)
 
     def process_restarted(self) -> None:
-        self._series.bind(self._families.plugin_restarts, self.name).inc()
+        self._series.bind(self._families.plugin.restarts, self.name).inc()
 
     def engine(self, model: str, backend: str, precision: str, device: str) -> None:
         """Reports a model running for this plug-in; replaces the entry of the same model with other settings."""
         for known in [engine for engine in self._engines if engine[0] == model]:
-            self._series.unbind(self._families.engine_info, self.name, *known)
+            self._series.unbind(self._families.plugin.engine_info, self.name, *known)
             self._engines.discard(known)
         engine = (model, backend, precision, device)
         self._engines.add(engine)
-        self._series.bind(self._families.engine_info, self.name, *engine).set(1)
+        self._series.bind(self._families.plugin.engine_info, self.name, *engine).set(1)
 
     def remove(self) -> None:
         """Removes all of the plug-in's time series."""

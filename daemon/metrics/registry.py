@@ -83,17 +83,19 @@ class Metrics:
         self._lock = threading.Lock()
         self._cameras: dict[str, CameraMetrics] = {}
         self._plugins: dict[str, PluginMetrics] = {}
-        self.stages: dict[str, Histogram] = {stage: self._families.stage_duration.labels(stage) for stage in STAGES}
-        self._reloads = {taken: self._families.config_reloads.labels(word) for taken, word in RELOADS.items()}
-        self._families.config_last_reload_successful.set(1)
+        self.stages: dict[str, Histogram] = {
+            stage: self._families.frames.stage_duration.labels(stage) for stage in STAGES
+        }
+        self._reloads = {taken: self._families.daemon.reloads.labels(word) for taken, word in RELOADS.items()}
+        self._families.daemon.last_reload_successful.set(1)
         self._refusals = {
-            (server, reason): self._families.access_refused.labels(server, reason)
+            (server, reason): self._families.daemon.access_refused.labels(server, reason)
             for server in SERVERS
             for reason in REFUSALS
         }
         for server, reasons in CONNECTION_REFUSALS.items():
             for reason in reasons:
-                self._families.connections_refused.labels(server, reason)
+                self._families.daemon.connections_refused.labels(server, reason)
         self._exposing = threading.Lock()
         self._exposed: dict[str, bytes] = {}  # by content type; there are two
         self._budget = Budget(_EXPOSITION_SHARE, _EXPOSITION_BURST)
@@ -138,12 +140,12 @@ class Metrics:
 
     def state_writable(self, store: str, able: bool) -> None:
         """Sets whether some part of the state can be written. `store` is from a fixed set."""
-        self._families.state_writable.labels(store).set(able)
+        self._families.daemon.state_writable.labels(store).set(able)
 
     def reloaded(self, taken: bool) -> None:
         """Counts a configuration reload, which was applied or refused."""
         self._reloads[taken].inc()
-        self._families.config_last_reload_successful.set(taken)
+        self._families.daemon.last_reload_successful.set(taken)
 
     def refused(self, server: str, reason: str) -> None:
         """Counts a rejected request."""
@@ -151,7 +153,7 @@ class Metrics:
 
     def connection_refused(self, server: str) -> Callable[[str], None]:
         """Returns a function that counts connections the server rejected or cut off, by reason."""
-        return lambda reason: self._families.connections_refused.labels(server, reason).inc()
+        return lambda reason: self._families.daemon.connections_refused.labels(server, reason).inc()
 
     def remove_camera(self, name: str) -> None:
         """Removes the camera's time series. Ignores unknown names."""

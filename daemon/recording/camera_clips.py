@@ -25,6 +25,8 @@ _MOST_LATER = 1000
 """Events that wait for their clip."""
 _SILENCE = 1.0
 """Seconds after the end of a clip in which its last packet may still arrive."""
+_REPORTED = 60.0
+"""Seconds for which a fault of the stream is reported; one of the disk is reported as long as it lasts."""
 
 
 class ClipObserver(Protocol):
@@ -57,6 +59,15 @@ class Window:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a clip was not written: because of the disk, or of the stream. `at` is in monotonic s."""
+
+    message: str
+    of_disk: bool
+    at: float
+
+
 @dataclass(slots=True)
 class _Written:
     """A clip that is being written; times of its first and newest packet in monotonic s, `begin` in s since the
@@ -71,8 +82,8 @@ class _Written:
 
 
 class CameraClips:
-    """Writes a camera's clips; used by one thread. Faults end a clip and no more: `fault` says what happened until the
-    next one succeeds."""
+    """Writes a camera's clips; used by one thread. A fault ends one clip and no more: `fault` says what happened as
+    long as its cause lasts."""
 
     def __init__(
         self,
@@ -90,7 +101,12 @@ class CameraClips:
         self._written: _Written | None = None
         self._later: list[tuple[int, float]] = []
         self._codec = ""
-        self.fault: str | None = None
+        self._fault: _Fault | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """Why no clip could be written, unless that is over; from any thread."""
+        return None if (fault := self._fault) is None else fault.message
 
     @property
     def in_progress(self) -> int:
@@ -113,6 +129,20 @@ class CameraClips:
                 self._write(self._window, store)
         except Exception as error:  # noqa: BLE001 - one camera's fault must not keep the others from being recorded
             self._fail(error, store)
+
+    def recover(self, store: ClipStore) -> None:
+        """Ends `fault` if its cause is over: the disk can be written again, or the stream failed a minute ago."""
+        if self._fault is None:
+            return
+        try:
+            if self._fault.of_disk:
+                store.check(self.camera)
+            elif self._clock() - self._fault.at < _REPORTED:
+                return
+        except (OSError, ClipIndexError):
+            return  # it is reported already
+        self._fault = None
+        log.info("camera %s: clips can be written again", self.camera, extra={"camera": self.camera})
 
     def close(self, store: ClipStore) -> None:
         """Finishes the clip that is being written, at what has arrived."""
@@ -185,7 +215,7 @@ class CameraClips:
         end = written.begin + written.newest - written.first
         store.index.finish(written.number, end, written.file.size, self._window.events)
         self._observer.written(written.file.size)
-        self.fault = None
+        self._fault = None
         log.info("camera %s: clip %d, %.1f s, %d events", self.camera, written.number, end - written.begin,
                  len(self._window.events), extra={"camera": self.camera})  # fmt: skip
 
@@ -200,10 +230,12 @@ class CameraClips:
     def _fail(self, error: Exception, store: ClipStore) -> None:
         """Ends a clip that cannot be written; what is on the disk is kept if it can be played."""
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        self.fault = f"clips of camera {self.camera} cannot be written: {reason}"
+        message = f"clips of camera {self.camera} cannot be written: {reason}"
+        of_disk = isinstance(error, OSError | ClipIndexError)
+        self._fault = _Fault(message, of_disk, self._clock())
         self._observer.failed()
         expected = isinstance(error, FAULTS)
-        log.error("%s", self.fault, extra={"camera": self.camera}, exc_info=None if expected else error)
+        log.error("%s", message, extra={"camera": self.camera}, exc_info=None if expected else error)
         written = self._written
         self._end()
         if written is None:

@@ -143,6 +143,11 @@ class ClipIndex:
             found = self._connection.execute("SELECT max(end) FROM clips").fetchone()[0]
         return None if found is None else float(found)
 
+    def check(self) -> None:
+        """Writes to the file without changing what it contains."""
+        with self._transaction() as run:
+            run(f"PRAGMA user_version = {_VERSION}")
+
     def close(self) -> None:
         self._connection.close()
 

@@ -204,6 +204,8 @@ class Recorder:
                 self._failed(error)
             else:
                 self._fault = None
+            for clips in cameras:
+                clips.recover(store)
 
     def _close_all(self) -> None:
         if self._store is None:

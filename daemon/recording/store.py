@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -14,11 +16,14 @@ import av
 from sightd.daemon.config.model import Clips
 from sightd.daemon.recording.clip_file import PART, sync_folder
 from sightd.daemon.recording.index import Clip, ClipIndex
-from sightd.engines.files import state_directory
+from sightd.engines.files import make_private, state_directory
 from sightd.engines.log_throttle import LogThrottle
 from sightd.plugins.storage.trusted_clock import TrustedClock
 
 log = logging.getLogger(__name__)
+
+_TRIAL = 1 << 16
+"""Bytes written to find out whether the disk can be written again."""
 
 
 def clips_folder(options: Clips, environ: Mapping[str, str]) -> Path:
@@ -112,6 +117,23 @@ class ClipStore:
     def has_room(self) -> bool:
         """Returns whether a clip may be begun: `min_free` bytes are free."""
         return self._free(self.folder) >= self._options.min_free
+
+    def check(self, camera: str) -> None:
+        """Raises OSError or ClipIndexError if no clip of the camera could be written now; writes, and removes what it
+        wrote."""
+        if not self.has_room():
+            raise OSError(errno.ENOSPC, f"less than {self._options.min_free} bytes are free")
+        folder = self.folder / camera
+        make_private(folder)
+        trial = folder / f"trial{PART}"
+        try:
+            with os.fdopen(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(bytes(_TRIAL))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            trial.unlink(missing_ok=True)
+        self.index.check()
 
     def close(self) -> None:
         self.index.close()

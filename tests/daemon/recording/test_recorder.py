@@ -20,6 +20,7 @@ from sightd.daemon.events.journal import Journal
 from sightd.daemon.recording.index import Clip, ClipFilter
 from sightd.daemon.recording.recorder import Recorder
 from sightd.daemon.recording.tap import PacketTap
+from tests.daemon.recording.counts import Counts
 from tests.daemon.recording.packets import encoded
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
@@ -30,34 +31,6 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.waiting
 
 FPS, GOP_SECONDS = 25, 2.0
-
-
-class Counts:
-    """Observer of everything."""
-
-    def __init__(self) -> None:
-        self.missing = self.clips = self.failures = 0
-
-    def buffered(self, size: int) -> None: ...
-
-    def lost(self, packets: int) -> None:
-        self.missing += packets
-
-    def written(self, size: int) -> None:
-        self.clips += 1
-
-    def failed(self) -> None:
-        self.failures += 1
-
-    def deleted(self, reason: str) -> None: ...
-
-    def stored(self, size: int) -> None: ...
-
-    def noted(self, kind: str) -> None: ...
-
-    def waiting(self, count: int) -> None: ...
-
-    def writable(self, able: bool) -> None: ...
 
 
 class Site:

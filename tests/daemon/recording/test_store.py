@@ -11,23 +11,12 @@ from sightd.daemon.config.model import Clips
 from sightd.daemon.recording.clip_file import PART, ClipFile
 from sightd.daemon.recording.index import ClipFilter, ClipIndex, ClipReader
 from sightd.daemon.recording.store import ClipStore
+from tests.daemon.recording.counts import Counts
 from tests.daemon.recording.packets import FPS, GOP, encoded
 
 pytestmark = pytest.mark.computing
 
 _NOW = 1_700_000_000.0
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.reasons: list[str] = []
-        self.size = 0
-
-    def deleted(self, reason: str) -> None:
-        self.reasons.append(reason)
-
-    def stored(self, size: int) -> None:
-        self.size = size
 
 
 def options(**changed: Any) -> Clips:

@@ -5,20 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sightd.daemon.recording.tap import PacketTap
+from tests.daemon.recording.counts import Counts
 from tests.daemon.recording.packets import packet
 
 pytestmark = pytest.mark.computing
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.size = self.missing = 0
-
-    def buffered(self, size: int) -> None:
-        self.size = size
-
-    def lost(self, packets: int) -> None:
-        self.missing += packets
 
 
 def received(tap: PacketTap, first: int, last: int) -> None:
@@ -40,7 +30,7 @@ def test_a_clip_gets_what_is_in_memory_and_then_every_packet_once() -> None:
     assert [one.received_at for one in (*first.packets, *again.packets)] == [number / 10 for number in range(20, 70)]
     assert not again.over
     assert counts.missing == 0
-    assert counts.size == 6000
+    assert counts.buffer == 6000
 
 
 def test_a_slow_disk_loses_whole_groups_which_are_counted_and_the_feed_does_not_wait() -> None:

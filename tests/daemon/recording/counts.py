@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Counts:
-    """Counts what observers are told."""
+    """Counts the calls, or keeps what they passed."""
 
     def __init__(self) -> None:
         self.missing = self.clips = self.failures = self.size = self.buffer = 0

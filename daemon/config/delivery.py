@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,53 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, StringConstraints
 
 from sightd.daemon.config.section import HostName, Name, Section
-from sightd.plugins.api import Span
+from sightd.daemon.config.sinks import Problem, SinkOptions, ca_problems, missing_package
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-KindPattern = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.*?-]{1,128}$")]
 TopicPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=128)]
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
 _OWN_HEADERS = ("connection", "content-encoding", "content-length", "content-type", "host", "idempotency-key",
                 "sightd-signature", "transfer-encoding", "upgrade")  # fmt: skip
-
-
-class Retry(Section):
-    """Attempts at events that a sink does not accept."""
-
-    initial_delay: Span = Field(
-        1.0,
-        description="Maximum delay before the second attempt; doubled at each further one. The actual delay is random "
-        "(full jitter), so that many senders do not return at the same time.",
-        examples=["1s"],
-    )
-    max_delay: Span = Field(60.0, description="Maximum delay between attempts.", examples=["1m"])
-    attempts: int = Field(
-        5,
-        ge=1,
-        le=1000,
-        description="An event that the sink has refused permanently so many times becomes a dead letter. Events that "
-        "fail for another reason, such as a sink that is offline, are retried until they are delivered.",
-    )
-
-
-class SinkOptions(Section):
-    """Options of every sink."""
-
-    kinds: list[KindPattern] = Field(
-        ["*"],
-        min_length=1,
-        description="Send events whose kind matches one of these patterns; `*` stands for any text.",
-        examples=[["camera.*", "plugin.down"]],
-    )
-    cameras: list[Name] | None = Field(
-        None, min_length=1, description="Only send events of these cameras; by default of all, and those of none."
-    )
-    timeout: Span = Field(10.0, description="Maximum time for one attempt, including its answer.", examples=["10s"])
-    retry: Retry = Field(default_factory=Retry, description=Retry.__doc__)
-    max_dead_letters: int = Field(
-        1000, ge=1, le=100_000, description="Maximum number of dead letters kept; beyond this, the oldest are deleted."
-    )
 
 
 class WebhookOptions(SinkOptions):
@@ -134,10 +93,6 @@ def writes_to_stdout(delivery: Delivery) -> bool:
     return any(isinstance(sink, JsonlOptions) and sink.path is None for sink in delivery.sinks.values())
 
 
-Problem = tuple[tuple[str, ...], str, str]
-"""Path below `delivery`, message and hint."""
-
-
 def problems_of(delivery: Delivery) -> Iterator[Problem]:
     """Yields what keeps sinks from starting; quotes no secret."""
     writing: dict[Path | None, str] = {}
@@ -159,7 +114,7 @@ def _webhook(at: tuple[str, ...], sink: WebhookOptions) -> Iterator[Problem]:
     if reason := _url_fault(url):
         yield (*at, "url"), reason, "write https://HOST/PATH"
     elif sink.ca is not None:
-        yield from _ca(at, sink.ca)
+        yield from ca_problems(at, sink.ca)
     for name, value in sink.headers.items():
         if name.lower() in _OWN_HEADERS:
             yield (*at, "headers", name), "is set by sightd itself", "remove it"
@@ -182,20 +137,10 @@ def _url_fault(url: str) -> str | None:
 
 
 def _mqtt(at: tuple[str, ...], sink: MqttOptions) -> Iterator[Problem]:
-    if importlib.util.find_spec("paho") is None:
-        yield (*at, "type"), "requires the package paho-mqtt", "run: pip install 'sightd[mqtt]'"
+    yield from missing_package(at, "paho", "paho-mqtt", "mqtt")
     if sink.password is not None and sink.username is None:
         yield (*at, "password"), "has no username", "write username:"
     if sink.ca is not None and not sink.tls:
         yield (*at, "ca"), "has no effect without tls", "write tls: true"
     elif sink.ca is not None:
-        yield from _ca(at, sink.ca)
-
-
-def _ca(at: tuple[str, ...], path: Path) -> Iterator[Problem]:
-    try:
-        ssl.create_default_context(cafile=str(path))
-    except OSError as error:  # SSLError is one
-        reason = "not a PEM file" if isinstance(error, ssl.SSLError) else error.strerror
-        hint = "correct the path (relative to this file), or let the service's user read the file"
-        yield (*at, "ca"), f"cannot use {path}: {reason}", hint
+        yield from ca_problems(at, sink.ca)

@@ -14,12 +14,12 @@ from functools import partial
 from typing import Literal
 
 from sightd.daemon.common.process import Deadline
-from sightd.daemon.config.delivery import Delivery, JsonlOptions, MqttOptions, SinkOptions, WebhookOptions
+from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.config.diff import changed_sinks
-from sightd.daemon.delivery.jsonl import LinesInFile, LinesOnStdout
-from sightd.daemon.delivery.sink import Backoff, Sink
+from sightd.daemon.config.sinks import SinkOptions
+from sightd.daemon.delivery.kinds import open_sink
+from sightd.daemon.delivery.sink import Backoff
 from sightd.daemon.delivery.store import SinkStore, store_path
-from sightd.daemon.delivery.webhook import Webhook
 from sightd.daemon.delivery.worker import Policy, SinkWorker
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal import Journal
@@ -108,7 +108,7 @@ class EventDelivery:
         path = store_path(self._environ, name)
         worker = SinkWorker(
             name,
-            _sink_of(name, options, instance),
+            open_sink(name, options, instance),
             self._journal.reader,
             partial(SinkStore, path, partial(self._first_position, self._journal.last_id)),
             Policy(partial(_wants, options), options.retry.attempts, options.max_dead_letters),
@@ -159,17 +159,6 @@ def _age(worker: SinkWorker) -> float | None:
 def _wants(options: SinkOptions, event: Event) -> bool:
     of_camera = options.cameras is None or event.camera in options.cameras
     return of_camera and any(fnmatchcase(event.kind, pattern) for pattern in options.kinds)
-
-
-def _sink_of(name: str, options: SinkOptions, instance: str) -> Sink:
-    if isinstance(options, WebhookOptions):
-        return Webhook(options, instance)
-    if isinstance(options, MqttOptions):
-        from sightd.daemon.delivery.mqtt import Mqtt
-
-        return Mqtt(name, options, instance)
-    assert isinstance(options, JsonlOptions)
-    return LinesOnStdout(options) if options.path is None else LinesInFile(options.path)
 
 
 def instance_name() -> str:

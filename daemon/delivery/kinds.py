@@ -1,0 +1,38 @@
+"""Creates the sink that its options describe. A module that needs an optional package is imported only for its sink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sightd.daemon.config.delivery import JsonlOptions, MqttOptions, WebhookOptions
+from sightd.daemon.config.sinks import SinkOptions
+from sightd.daemon.delivery.jsonl import LinesInFile, LinesOnStdout
+from sightd.daemon.delivery.sink import Sink
+from sightd.daemon.delivery.webhook import Webhook
+
+
+def open_sink(name: str, options: SinkOptions, instance: str) -> Sink:
+    """Returns a new sink; connects to nothing. Raises KeyError for options that belong to no kind of sink."""
+    return _KINDS[type(options)](name, options, instance)
+
+
+def _webhook(_name: str, options: WebhookOptions, instance: str) -> Sink:
+    return Webhook(options, instance)
+
+
+def _mqtt(name: str, options: MqttOptions, instance: str) -> Sink:
+    from sightd.daemon.delivery.mqtt import Mqtt
+
+    return Mqtt(name, options, instance)
+
+
+def _jsonl(_name: str, options: JsonlOptions, _instance: str) -> Sink:
+    return LinesOnStdout(options) if options.path is None else LinesInFile(options.path)
+
+
+_KINDS: dict[type[SinkOptions], Callable[[str, Any, str], Sink]] = {
+    WebhookOptions: _webhook,
+    MqttOptions: _mqtt,
+    JsonlOptions: _jsonl,
+}

@@ -236,7 +236,7 @@ class CameraRun:
                 self._metrics.count(count)
         for plugin, event in task.events:
             at = task.frame.wall_time
-            self._journal.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about))
+            self._journal.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about, event.phase))
 
 
 def _longest_interval(options: Camera, kind: SourceKind) -> float:

@@ -9,9 +9,6 @@ from typing import Protocol
 from sightd.daemon.events.event import Event
 from sightd.engines.text import json_text
 
-SCHEMA = 1
-"""Version of the form of an event."""
-
 
 class UnavailableError(Exception):
     """The sink does not accept events at the moment; the message says why, without a secret. The event is retried until
@@ -46,7 +43,7 @@ class Sink(Protocol):
 
 def body_of(event: Event) -> str:
     """Returns the event as a line of JSON, without the line break."""
-    return json_text({"schema": SCHEMA, **event.for_json()}, separators=(",", ":"))
+    return json_text(event.for_json(), separators=(",", ":"))
 
 
 class Backoff:

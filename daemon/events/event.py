@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from sightd.daemon.capture.reasons import words_of
-from sightd.plugins.api import EventRef
+from sightd.plugins.api import EventRef, Phase
 
 
 class EventKind(StrEnum):
@@ -37,10 +37,28 @@ class EventKind(StrEnum):
     """Events could not be stored for so long that some had to be dropped. Facts: `count`."""
 
 
+SCHEMA = 1
+"""Version of the form of an event as JSON, which `config/event.schema.json` describes."""
+
+COMMON_FACTS: Mapping[str, tuple[type, ...]] = {
+    "zone": (str,),
+    "line": (str,),
+    "class": (str,),
+    "track": (int,),
+    "person": (str,),
+    "score": (int, float),
+}
+"""The facts that are fields of an event too, and their types; a value of another type is only a fact."""
+_LARGEST = 2**63
+"""Integers of SQLite are below."""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
     """An event that is not stored yet. `kind` is an `EventKind` or one that a plug-in declares, `at` seconds since the
-    epoch; `facts` can be written as JSON. The id of the event that `about` names is added to them as `event`."""
+    epoch; `facts` can be written as JSON. The id of the event that `about` names becomes `Event.began` if the phase is
+    UPDATED or ENDED; otherwise it is added to the facts as `event`. `snapshot`, `clean_snapshot`, `clip`: whether the
+    event gets these."""
 
     kind: str
     at: float
@@ -48,11 +66,16 @@ class PendingEvent:
     plugin: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     about: EventRef | None = None
+    phase: Phase = Phase.ONCE
+    snapshot: bool = False
+    clean_snapshot: bool = False
+    clip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stored event. Ids increase and are never reused; `kind` may be one that a newer sightd wrote."""
+    """A stored event. Ids increase and are never reused; `kind` may be one that a newer sightd wrote. `began` is the id
+    of the event with which it began, of the phases UPDATED and ENDED; None also if that is no longer stored."""
 
     id: int
     kind: str
@@ -60,22 +83,53 @@ class Event:
     camera: str | None
     plugin: str | None
     facts: Mapping[str, Any]
+    phase: Phase = Phase.ONCE
+    began: int | None = None
+    snapshot: bool = False
+    clean_snapshot: bool = False
+    clip: bool = False
 
     def for_json(self) -> dict[str, Any]:
+        """Returns the event in schema 1, the one form that everybody gets (REST, streams, sinks, `--json`)."""
         return {
+            "schema": SCHEMA,
             "id": self.id,
             "kind": self.kind,
+            "phase": str(self.phase),
+            "began": self.began,
             "time": utc(self.at),
             "camera": self.camera,
             "plugin": self.plugin,
+            **common(self.facts),
             "facts": dict(self.facts),
+            "snapshot": self._path("snapshot.jpg") if self.snapshot else None,
+            "clean_snapshot": self._path("clean.jpg") if self.clean_snapshot else None,
+            "clip": self._path("clip.mp4") if self.clip else None,
         }
+
+    def _path(self, name: str) -> str:
+        return f"/api/events/{self.id}/{name}"
 
 
 def event_of(form: Mapping[str, Any]) -> Event:
-    """Returns the event that `Event.for_json` wrote. Raises ValueError, KeyError or TypeError if `form` is invalid."""
+    """Returns the event that `Event.for_json` wrote, of this sightd or an older one. Raises ValueError, KeyError or
+    TypeError if `form` is invalid."""
     at = datetime.fromisoformat(form["time"]).timestamp()
-    return Event(int(form["id"]), str(form["kind"]), at, form["camera"], form["plugin"], dict(form["facts"]))
+    phase, began = Phase(form.get("phase", Phase.ONCE)), form.get("began")
+    media = (form.get(name) is not None for name in ("snapshot", "clean_snapshot", "clip"))
+    facts = dict(form["facts"])
+    return Event(int(form["id"]), str(form["kind"]), at, form["camera"], form["plugin"], facts, phase, began, *media)
+
+
+def common(facts: Mapping[str, Any]) -> dict[str, str | int | float | None]:
+    """Returns the common facts; null for those that are missing or of another type."""
+    return {name: _typed(facts.get(name), types) for name, types in COMMON_FACTS.items()}
+
+
+def _typed(value: Any, types: tuple[type, ...]) -> Any:
+    if not isinstance(value, types) or isinstance(value, bool):
+        return None
+    return None if isinstance(value, int) and not -_LARGEST <= value < _LARGEST else value
 
 
 def utc(at: float) -> str:

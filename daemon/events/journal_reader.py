@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sightd.daemon.config.model import Events
 from sightd.daemon.events.event import Event
 from sightd.engines.files import state_directory
+from sightd.plugins.api import Phase
 from sightd.plugins.storage.sqlite import is_damaged, read_only
 
-_COLUMNS = "id, kind, at, camera, plugin, facts"
+_COLUMNS = "id, kind, at, camera, plugin, facts, phase, began, snapshot, clean_snapshot, clip"
+_COLUMNS_1 = "id, kind, at, camera, plugin, facts, 'once', NULL, 0, 0, 0"
+"""The same of a file of format 1, which no daemon of this version has opened yet."""
 
 
 class JournalError(Exception):
@@ -69,10 +73,11 @@ class JournalReader:
             if asked is not None:
                 conditions.append(f"{column} {sign} ?")
                 values.append(asked)
-        query = f"SELECT {_COLUMNS} FROM events WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
         with self._opened() as run:
+            columns = _COLUMNS_1 if run.execute("PRAGMA user_version").fetchone()[0] == 1 else _COLUMNS
+            query = f"SELECT {columns} FROM events WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
             rows = run.execute(query, (*values, limit)).fetchall()
-        return [Event(row[0], row[1], row[2], row[3], row[4], json.loads(row[5])) for row in rows]
+        return [_event(row) for row in rows]
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -95,6 +100,11 @@ class JournalReader:
             raise JournalError(
                 f"journal {self.path}: {error}: reading it requires read permission for the file and its folder"
             ) from error
+
+
+def _event(row: Sequence[Any]) -> Event:
+    number, kind, at, camera, plugin, facts, phase, began, *media = row
+    return Event(number, kind, at, camera, plugin, json.loads(facts), Phase(phase), began, *map(bool, media))
 
 
 FILE = "events.db"

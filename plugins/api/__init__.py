@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         EventSpec,
         JsonOptions,
         JsonValue,
+        Phase,
     )
     from sightd.plugins.api.results import (
         Classification,
@@ -169,6 +170,7 @@ __all__ = [
     "Masks",
     "Mode",
     "OrientedBoxes",
+    "Phase",
     "Plugin",
     "PluginConfig",
     "PluginError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
 JsonValue: TypeAlias = "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
@@ -77,10 +78,13 @@ _LONGEST_KIND = 63
 @dataclass(frozen=True, slots=True)
 class EventSpec:
     """Declares a kind of event, such as "dwell.long": lower-case words joined by dots, of which the first is not one of
-    `RESERVED_KINDS`; 63 characters at most. `help` says when it happens. Raises ValueError for anything else."""
+    `RESERVED_KINDS`; 63 characters at most. `help` says when it happens. `by_rule`: it is so frequent that events of
+    this kind are stored only if one of the configured `events.rules` selects them. Raises ValueError for anything
+    else."""
 
     kind: str
     help: str
+    by_rule: bool = False
 
     def __post_init__(self) -> None:
         if not _KIND.fullmatch(self.kind) or len(self.kind) > _LONGEST_KIND:
@@ -106,15 +110,31 @@ class EventRef:
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
+class Phase(StrEnum):
+    """What an event says about something that lasts."""
+
+    ONCE = "once"
+    """It does not last, or its end is not reported."""
+    BEGAN = "began"
+    UPDATED = "updated"
+    """More is known about what began earlier, and it goes on."""
+    ENDED = "ended"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened on a frame. The daemon adds camera, plug-in and the time of the frame's capture.
 
     `kind` is one that the plug-in's class declares. `facts` can be written as JSON, in 4 KiB at most, and contain no
-    secret. If the event adds to an earlier one, `about` names that: the daemon then adds its id to the facts, as
-    `event`; null if the journal does not have it any more.
+    secret. The facts `zone`, `line`, `class` and `person` (text), `track` (an integer) and `score` (a number) become
+    fields of the event, by which it can be found.
+
+    If the event adds to an earlier one, `about` names that: the daemon then adds its id to the facts, as `event`; null
+    if the journal does not have it any more. An event of the phases UPDATED and ENDED names the one that BEGAN, whose
+    kind may differ; its id becomes the field `began` of the event and is not added to the facts.
     """
 
     kind: str
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
     about: EventRef | None = None
+    phase: Phase = Phase.ONCE

@@ -19,6 +19,7 @@ from sightd.plugins.api import (
     Events,
     EventSpec,
     JsonValue,
+    Phase,
     PluginError,
     Results,
 )
@@ -84,14 +85,19 @@ class Declarations:
         if event.kind not in self.kinds:
             raise UndeclaredError(f"the event kind {event.kind!r} is not declared in `events`")
         facts = _copied(event.kind, event.facts)
+        if not isinstance(event.phase, Phase):
+            raise UndeclaredError(f"{event.kind}: phase is {event.phase!r}, expected a Phase")
         if event.about is None:
-            return Event(event.kind, facts)
+            if event.phase in (Phase.UPDATED, Phase.ENDED):
+                raise UndeclaredError(f"{event.kind}: phase is {event.phase}, so about must name the event that began")
+            return Event(event.kind, facts, phase=event.phase)
         if not isinstance(event.about, EventRef):
             raise UndeclaredError(f"{event.kind}: about is {type(event.about).__name__}, expected EventRef")
         if "event" in facts:
             raise UndeclaredError(f"{event.kind}: the fact event is added by the daemon, because about is set")
         about = event.about
-        return Event(event.kind, facts, EventRef(str(about.kind), float(about.at), _copied(about.kind, about.facts)))
+        ref = EventRef(str(about.kind), float(about.at), _copied(about.kind, about.facts))
+        return Event(event.kind, facts, ref, event.phase)
 
 
 def _copied(kind: str, facts: object) -> dict[str, JsonValue]:

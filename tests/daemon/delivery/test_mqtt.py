@@ -64,7 +64,7 @@ def test_an_event_is_published_by_its_kind_after_online_and_before_offline(
     first, event, last = subscriber.messages
     assert (first, last) == (ONLINE, OFFLINE)
     assert event.topic == "sightd/yard/events/camera.down"
-    assert json.loads(event.payload) == {"schema": 1, **EVENT.for_json()}
+    assert json.loads(event.payload) == EVENT.for_json()
 
 
 def test_the_status_is_retained(broker: Broker) -> None:

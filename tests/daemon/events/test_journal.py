@@ -16,9 +16,10 @@ import pytest
 
 from sightd.daemon.events import journal as journal_module
 from sightd.daemon.events.event import EventKind, PendingEvent
-from sightd.daemon.events.journal import ROOM, EventStore, Journal
+from sightd.daemon.events.journal import ROOM, Journal
 from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader
-from sightd.plugins.api import EventRef, JsonValue
+from sightd.daemon.events.store import EventStore
+from sightd.plugins.api import EventRef, JsonValue, Phase
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
 
@@ -187,6 +188,45 @@ def test_an_event_finds_the_one_that_it_is_about_after_a_restart(opened: Opened)
     second.record(PendingEvent("door.described", 1010.0, "door", "describe", {}, EventRef("door.opened", 1000.25)))
     kept(second, 2)
     assert second.reader.latest(1)[0].facts == {"event": 1}
+
+
+def test_an_update_and_the_end_name_the_event_that_began_by_its_id(opened: Opened) -> None:
+    journal = opened()
+    began = PendingEvent("zone.entered", 1000.25, "yard", "zones", {"zone": "gate", "track": 7}, phase=Phase.BEGAN)
+    journal.record(began)
+    about = EventRef("zone.entered", 1000.25, dict(began.facts))
+    for kind, phase in (("zone.entered", Phase.UPDATED), ("zone.left", Phase.ENDED)):
+        journal.record(PendingEvent(kind, 1001.0, "yard", "zones", {"zone": "gate"}, about, phase))
+    kept(journal, 3)
+    first, update, end = journal.reader.after(0, 10)
+    assert (first.phase, first.began) == (Phase.BEGAN, None)
+    assert (update.phase, update.began, update.facts) == (Phase.UPDATED, 1, {"zone": "gate"})
+    assert (end.kind, end.phase, end.began) == ("zone.left", Phase.ENDED, 1)
+
+
+def test_the_end_of_what_is_no_longer_stored_says_so(opened: Opened) -> None:
+    journal = opened()
+    journal.record(PendingEvent("zone.left", 1.0, "yard", "zones", {}, EventRef("zone.entered", 0.5), Phase.ENDED))
+    kept(journal, 1)
+    [event] = journal.reader.after(0, 10)
+    assert (event.phase, event.began) == (Phase.ENDED, None)
+
+
+def test_what_is_noted_can_be_ended_by_what_is_noted_later(opened: Opened) -> None:
+    journal = opened()
+    down = journal.note(EventKind.CAMERA_DOWN, camera="a", phase=Phase.BEGAN, reason="rtsp://me:hunter2@camera/1")
+    journal.note(EventKind.CAMERA_UP, camera="a", phase=Phase.ENDED, about=down, away=2.5)
+    kept(journal, 2)
+    up = journal.reader.latest(1)[0]
+    assert (up.phase, up.began, up.facts) == (Phase.ENDED, 1, {"away": 2.5})
+
+
+def test_whether_an_event_has_media_is_stored_with_it(opened: Opened) -> None:
+    journal = opened()
+    journal.record(PendingEvent("zone.entered", 1.0, "yard", "zones", snapshot=True, clip=True))
+    kept(journal, 1)
+    [event] = journal.reader.after(0, 10)
+    assert (event.snapshot, event.clean_snapshot, event.clip) == (True, False, True)
 
 
 def test_events_wait_in_memory_until_the_journal_can_be_written(

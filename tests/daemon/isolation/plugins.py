@@ -16,9 +16,14 @@ from sightd.plugins.api import (
     Canvas,
     Context,
     Detections,
+    Event,
+    EventRef,
+    Events,
+    EventSpec,
     Frame,
     FrameOverride,
     Image,
+    Phase,
     Plugin,
     PluginConfig,
     PluginError,
@@ -88,6 +93,20 @@ class Glancer(Plugin[PluginConfig]):
     def predict(self, frame: Frame, results: Results) -> Results:
         thumb = frame.thumb()
         return found() if thumb is None else found(*thumb[:3].tolist())
+
+
+class Leaver(Plugin[PluginConfig]):
+    """Ends on each frame what began a second before."""
+
+    produces: ClassVar[frozenset[type]] = frozenset({Events})
+    events: ClassVar[tuple[EventSpec, ...]] = (EventSpec("visit.ended", "A visit ended.", by_rule=True),)
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        return [Results(Events((self.event(frame.wall_time),))) for frame in frames]
+
+    @staticmethod
+    def event(at: float) -> Event:
+        return Event("visit.ended", {"zone": "yard"}, EventRef("visit.began", at - 1, {"zone": "yard"}), Phase.ENDED)
 
 
 class SlowOpener(Faulty):

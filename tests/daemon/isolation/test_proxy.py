@@ -28,7 +28,7 @@ from sightd.plugins.api import (
     PrivacyMask,
     Results,
 )
-from tests.daemon.isolation.plugins import Careless, Faulty, Glancer, Keeper, Meeting, Painter, scores
+from tests.daemon.isolation.plugins import Careless, Faulty, Glancer, Keeper, Leaver, Meeting, Painter, scores
 from tests.daemon.pipeline.plugins import Observations
 
 Open = Callable[[type[AnyPlugin]], Instance]
@@ -72,6 +72,13 @@ def test_sees_the_pictures_from_another_process(isolated: Open) -> None:
         assert mean == value
     both = seen(instance, Frame.of(picture(1), camera="a"), Frame.of(picture(2), camera="b"))
     assert [scores(result)[1] for result in both] == [1, 2]
+
+
+def test_events_keep_their_phase_and_what_they_are_about(isolated: Open) -> None:
+    frame = Frame.of(picture(0))
+    answers = isolated(Leaver).supervisor.process([frame], [Results()])
+    assert answers is not None
+    assert answers[0].events == (Leaver.event(frame.wall_time),)
 
 
 def test_the_thumb_comes_with_the_frame_so_its_image_need_not_be_sent(isolated: Open) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sightd.plugins.api import Event, EventRef, Events, Results
+from sightd.plugins.api import Event, EventRef, Events, Phase, Results
 from sightd.plugins.configuration.declarations import Declarations, UndeclaredError
 
 DECLARED = Declarations({}, frozenset({"door.described"}))
@@ -39,3 +39,22 @@ def test_it_need_not_refer_to_any() -> None:
 def test_a_reference_that_cannot_be_stored_is_invalid(about: Any, facts: dict[str, Any], message: str) -> None:
     with pytest.raises(UndeclaredError, match=message):
         checked(about, **facts)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_an_event_keeps_its_phase(phase: Phase) -> None:
+    event = Event("door.described", {}, EventRef("door.opened", 7.0), phase)
+    assert DECLARED.events(Results(Events((event,)))) == (event,)
+
+
+@pytest.mark.parametrize(
+    ("phase", "message"),
+    [
+        ("began", "phase is 'began', expected a Phase"),
+        (Phase.UPDATED, "phase is updated, so about must name the event that began"),
+        (Phase.ENDED, "phase is ended, so about must name the event that began"),
+    ],
+)
+def test_an_update_or_end_of_nothing_is_invalid(phase: Any, message: str) -> None:
+    with pytest.raises(UndeclaredError, match=message):
+        DECLARED.events(Results(Events((Event("door.described", phase=phase),))))

@@ -1,0 +1,202 @@
+"""The journal's database, an SQLite file: its format, and all that is written to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sightd.daemon.events.event import COMMON_FACTS, Event, PendingEvent, common
+from sightd.daemon.events.journal_reader import JournalError
+from sightd.engines.files import make_private
+from sightd.plugins.api import EventRef, Phase
+from sightd.plugins.storage.sqlite import NotOursError, require_ours
+
+_VERSION = 2
+_OURS = frozenset({"events"})
+_SCHEMA = """
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL, at REAL NOT NULL, camera TEXT, plugin TEXT, facts TEXT NOT NULL
+);
+CREATE INDEX events_by_time ON events (at);
+"""
+_ADDED = (
+    "phase TEXT NOT NULL DEFAULT 'once'",
+    "began INTEGER",
+    "zone TEXT",
+    "line TEXT",
+    "class TEXT",
+    "track INTEGER",
+    "person TEXT",
+    "score REAL",
+    "snapshot INTEGER NOT NULL DEFAULT 0",
+    "clean_snapshot INTEGER NOT NULL DEFAULT 0",
+    "clip INTEGER NOT NULL DEFAULT 0",
+)
+"""Columns that format 1 lacks."""
+_WRITTEN = (
+    "kind", "at", "camera", "plugin", "facts", "phase", "began", *COMMON_FACTS, "snapshot", "clean_snapshot", "clip",
+)  # fmt: skip
+_INSERT = f"INSERT INTO events ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
+
+
+class EventStore:
+    """The journal's database, open for writing by one thread. Only its user may access the file (mode 0600). `close` is
+    idempotent."""
+
+    def __init__(self, path: Path, after: int = 0) -> None:
+        """Creates the file if it does not exist; new ids are above `after`. Raises JournalError if it cannot be
+        used."""
+        self._path = path
+        try:
+            make_private(path.parent)
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            require_ours(path, _OURS)
+            self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare(after)
+                self._file = _identity(path)
+            except BaseException:
+                self._connection.close()
+                raise
+        except NotOursError as error:
+            raise JournalError(
+                f"journal {path}: {error}. It was not changed: move it away to start a new one, or set "
+                "`events.path` to another file"
+            ) from error
+        except (OSError, sqlite3.Error) as error:
+            raise self._journal_error(error) from error
+
+    def is_in_place(self) -> bool:
+        """Returns whether the open file is still the one at its path: it may have been deleted or replaced."""
+        try:
+            return _identity(self._path) == self._file
+        except OSError:
+            return False
+
+    def append(self, happened: Sequence[PendingEvent], max_count: int) -> list[Event]:
+        """Stores all of them or none, and keeps at most `max_count` events in total; they are durable on return. Raises
+        JournalError."""
+        run = self._connection.execute
+        try:
+            run("BEGIN IMMEDIATE")
+            try:
+                events = [self._inserted(one) for one in happened]
+                run("DELETE FROM events WHERE id <= ?", (events[-1].id - max_count,))
+                run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has already ended the transaction
+                    run("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._journal_error(error) from error
+        return events
+
+    def newest(self) -> float | None:
+        """Returns when the last event was, in seconds since the epoch; None if there is none. Raises JournalError."""
+        try:
+            row = self._connection.execute("SELECT at FROM events ORDER BY id DESC LIMIT 1").fetchone()
+        except sqlite3.Error as error:
+            raise self._journal_error(error) from error
+        return None if row is None else float(row[0])
+
+    def last_id(self) -> int:
+        """Returns the id of the last event that was ever stored; 0 if there was none. Raises JournalError."""
+        try:
+            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        except sqlite3.Error as error:
+            raise self._journal_error(error) from error
+        return 0 if row is None else int(row[0])
+
+    def forget_before(self, oldest: float) -> None:
+        """Deletes events before `oldest` (seconds since the epoch). Raises JournalError."""
+        try:
+            self._connection.execute("DELETE FROM events WHERE at < ?", (oldest,))
+        except sqlite3.Error as error:
+            raise self._journal_error(error) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _prepare(self, after: int) -> None:
+        run = self._connection.execute
+        run("PRAGMA synchronous = FULL")
+        run("PRAGMA temp_store = MEMORY")
+        run("PRAGMA journal_mode = WAL")
+        run("BEGIN IMMEDIATE")
+        try:
+            version = run("PRAGMA user_version").fetchone()[0]
+            if version > _VERSION:
+                raise JournalError(
+                    f"journal {self._path} was created by a newer sightd (format {version}): update sightd"
+                )
+            if version < _VERSION:
+                self._upgrade(version)
+            if after:
+                known = run("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'events'", (after,)).rowcount
+                if not known:
+                    run("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (after,))
+            run("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                run("ROLLBACK")
+            raise
+
+    def _upgrade(self, version: int) -> None:
+        run = self._connection.execute
+        if version == 0:
+            for statement in _SCHEMA.split(";"):
+                run(statement)
+        for column in _ADDED:
+            run(f"ALTER TABLE events ADD COLUMN {column}")
+        run(f"PRAGMA user_version = {_VERSION}")
+
+    def _inserted(self, one: PendingEvent) -> Event:
+        facts, began = dict(one.facts), None
+        if one.about is not None:
+            number = self._id_of(one.about, one.camera)
+            if one.phase in (Phase.UPDATED, Phase.ENDED):
+                began = number
+            else:
+                facts["event"] = number
+        kind, media = str(one.kind), (one.snapshot, one.clean_snapshot, one.clip)
+        values = kind, one.at, one.camera, one.plugin, _as_text(facts), one.phase, began
+        number = self._connection.execute(_INSERT, (*values, *common(facts).values(), *media)).lastrowid
+        assert number is not None
+        return Event(number, kind, one.at, one.camera, one.plugin, facts, one.phase, began, *media)
+
+    def _id_of(self, about: EventRef, camera: str | None) -> int | None:
+        """Returns the id of a stored event; None if there is none: it was lost, or is older than the journal keeps."""
+        row = self._connection.execute(
+            "SELECT id FROM events WHERE at = ? AND kind = ? AND camera IS ? AND facts = ?",
+            (about.at, about.kind, camera, _as_text(about.facts)),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def _journal_error(self, error: Exception) -> JournalError:
+        return JournalError(f"journal {self._path}: {_reason(error)}")
+
+
+def _as_text(facts: Mapping[str, Any]) -> str:
+    return json.dumps(dict(facts), ensure_ascii=False)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _reason(error: Exception) -> str:
+    text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    if "full" in text or "No space" in text:
+        return f"{text}: free disk space"
+    if "not a database" in text or "malformed" in text:
+        return f"{text}: move it away to start a new one"
+    if "locked" in text:
+        return f"{text}: another program is writing to it"
+    return f"{text}: this user needs write permission for the file and its folder; or set `events.path` to another file"

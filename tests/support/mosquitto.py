@@ -83,7 +83,9 @@ class Broker:
 class Subscriber:
     """Receives all messages of a broker; a context manager."""
 
-    def __init__(self, port: int, **login: Any) -> None:
+    def __init__(self, port: int, heard: Callable[[bytes], None] | None = None, **login: Any) -> None:
+        """`heard` is called with each payload of an event as soon as it arrives."""
+        self._heard = heard
         self.messages: list[Message] = []
         self._port = port
         self._changed = threading.Condition()
@@ -109,6 +111,8 @@ class Subscriber:
         self._subscribed.clear()
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        if self._heard is not None and "/events/" in message.topic:
+            self._heard(message.payload)
         with self._changed:
             self.messages.append(Message(message.topic, message.payload, message.retain))
             self._changed.notify_all()

@@ -1,0 +1,1 @@
+"""Measures events: how soon they arrive."""

@@ -1,4 +1,4 @@
-"""The folder of the clips: makes room, deletes by age and size, and repairs what a killed process left."""
+"""The folder of the clips: deletes by age and size, and repairs what a killed process left."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from sightd.daemon.config.model import Clips
 from sightd.daemon.recording.clip_file import PART, sync_folder
 from sightd.daemon.recording.index import Clip, ClipIndex
 from sightd.engines.files import make_private, state_directory
-from sightd.engines.log_throttle import LogThrottle
-from sightd.plugins.storage.trusted_clock import TrustedClock
+from sightd.plugins.storage.retention import Limits, Retention
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +40,19 @@ class StoreObserver(Protocol):
     def stored(self, size: int) -> None: ...
 
 
+class _Clips:
+    """The finished clips, as `StoredFiles`."""
+
+    def __init__(self, folder: Path, index: ClipIndex, observer: StoreObserver) -> None:
+        self._folder, self._index, self._observer = folder, index, observer
+        self.oldest, self.newest, self.total = index.oldest, index.newest, index.total
+
+    def delete(self, one: Clip, reason: str) -> None:
+        (self._folder / one.path).unlink(missing_ok=True)
+        self._index.remove(one.id)
+        self._observer.deleted(reason)
+
+
 class ClipStore:
     """The clips on the disk, with their index; used by one thread, except `evicted_at` and `size`. All methods may
     raise ClipIndexError or OSError."""
@@ -56,14 +68,12 @@ class ClipStore:
     ) -> None:
         """Opens the folder, creates it if necessary, and finishes or removes clips that a killed process left. `free`
         returns the free bytes of the disk, `clock` seconds since the epoch."""
-        self.folder, self._options, self._observer, self._free, self._clock = folder, options, observer, free, clock
+        self.folder, self._options, self._observer = folder, options, observer
         self.index = ClipIndex(folder)
-        self._trusted = TrustedClock(clock, last_seen=self.index.newest())
-        self._throttle = LogThrottle()
-        self.evicted_at: float | None = None
-        """When a clip was last deleted before its time because the disk was nearly full; s since the epoch."""
-        self.size = 0
-        """Bytes of all finished clips, as of the last `tidy`."""
+        limits = Limits(options.retention, options.max_size, options.min_free)
+        advice = "lower recording.clips.max_size, or set recording.clips.path to another disk"
+        files = _Clips(folder, self.index, observer)
+        self._retention = Retention(folder, limits, files, advice, free=free, clock=clock)
         for number, begin, path in self.index.unfinished():
             self.salvage(number, begin, path)
         for part in folder.glob(f"*/*{PART}"):
@@ -86,37 +96,27 @@ class ClipStore:
 
     def make_room(self) -> bool:
         """Deletes the oldest clip that is not protected, because the disk is full. Returns whether there was one."""
-        clip = self.index.oldest()
-        if clip is None:
-            return False
-        self._delete(clip, "disk")
-        self.evicted_at = self._clock()
-        if self._throttle.add():
-            log.warning(
-                "the disk of %s is nearly full: deleted the clip of %s of %s before its time; free disk space, lower "
-                "recording.clips.max_size, or set recording.clips.path to another disk",
-                self.folder,
-                clip.camera,
-                time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(clip.begin)),
-            )
-        return True
+        return self._retention.make_room()
 
     def tidy(self, in_progress: int) -> None:
         """Deletes the oldest clips that are not protected, by age and size, and so that `min_free` bytes of the disk
         stay free. `in_progress` are the bytes of clips that are being written."""
-        while self._free(self.folder) < self._options.min_free and self.make_room():
-            pass
-        if (now := self._trusted.trusted()) is not None:
-            while clip := self.index.oldest(now - self._options.retention):
-                self._delete(clip, "age")
-        while (size := self.index.total()) + in_progress > self._options.max_size and (clip := self.index.oldest()):
-            self._delete(clip, "size")
-        self.size = size
-        self._observer.stored(size)
+        self._retention.tidy(in_progress)
+        self._observer.stored(self._retention.size)
 
     def has_room(self) -> bool:
         """Returns whether a clip may be begun: `min_free` bytes are free."""
-        return self._free(self.folder) >= self._options.min_free
+        return self._retention.has_room()
+
+    @property
+    def evicted_at(self) -> float | None:
+        """When a clip was last deleted before its time because the disk was nearly full; s since the epoch."""
+        return self._retention.evicted_at
+
+    @property
+    def size(self) -> int:
+        """Bytes of all finished clips, as of the last `tidy`."""
+        return self._retention.size
 
     def check(self, camera: str) -> None:
         """Raises OSError or ClipIndexError if no clip of the camera could be written now; writes, and removes what it
@@ -137,11 +137,6 @@ class ClipStore:
 
     def close(self) -> None:
         self.index.close()
-
-    def _delete(self, clip: Clip, reason: str) -> None:
-        (self.folder / clip.path).unlink(missing_ok=True)
-        self.index.remove(clip.id)
-        self._observer.deleted(reason)
 
 
 def _playable(path: Path) -> float | None:

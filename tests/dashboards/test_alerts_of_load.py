@@ -22,7 +22,7 @@ from tests.support.quota import quota
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.waiting
+pytestmark = [pytest.mark.waiting, pytest.mark.slow]
 
 _SHARE = 0.08
 """Share of CPU time, too little for the camera."""

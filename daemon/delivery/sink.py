@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol, runtime_checkable
 
 from sightd.daemon.events.event import Event
 from sightd.engines.text import json_text
@@ -12,7 +12,11 @@ from sightd.engines.text import json_text
 
 class UnavailableError(Exception):
     """The sink does not accept events at the moment; the message says why, without a secret. The event is retried until
-    it is delivered."""
+    it is delivered, but not within the next `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class RefusedError(Exception):
@@ -39,6 +43,20 @@ class Sink(Protocol):
     def abort(self) -> None:
         """Makes a call in progress fail soon. May be called from any thread; the sink is not used afterwards, except
         for `close`."""
+
+
+@runtime_checkable
+class PipelinedSink(Sink, Protocol):
+    """A sink that has several events under way at once."""
+
+    @property
+    def window(self) -> int:
+        """Maximum events in one call of `send_many`."""
+
+    def send_many(self, events: Sequence[Event], acknowledged: Callable[[Collection[int]], None]) -> None:
+        """Sends events in order, and calls `acknowledged` with their ids as the sink acknowledges them, in any order.
+        Returns when it has acknowledged all; the timeout counts from the last acknowledgement. Raises RefusedError if
+        it refuses the first one that it has not acknowledged, UnavailableError for any other failure."""
 
 
 def body_of(event: Event) -> str:

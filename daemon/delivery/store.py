@@ -6,7 +6,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ from sightd.daemon.events.event import Event
 from sightd.engines.files import make_private, state_directory
 from sightd.plugins.storage.sqlite import NotOursError, is_damaged, read_only, require_ours
 
-_VERSION = 1
+_VERSION = 2
 _OURS = frozenset({"progress", "dead"})
 _SCHEMA = """
 CREATE TABLE progress (position INTEGER NOT NULL, lost INTEGER NOT NULL, deleted INTEGER NOT NULL);
 CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, reason TEXT NOT NULL, event TEXT NOT NULL);
+"""
+_FROM_VERSION_1 = """
+ALTER TABLE dead ADD COLUMN retry INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX dead_to_retry ON dead (json_extract(event, '$.id')) WHERE retry;
 """
 
 
@@ -31,11 +36,13 @@ class StoreError(Exception):
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An event that the sink refused permanently, in the form in which sinks get it. `at` is when it was given up, in
-    seconds since the epoch."""
+    seconds since the epoch; `retry`: it is to be sent again. `number` identifies it in its file."""
 
     at: float
     reason: str
     event: dict[str, Any]
+    retry: bool = False
+    number: int = 0
 
 
 class SinkStore:
@@ -108,8 +115,31 @@ class SinkStore:
         except sqlite3.Error as error:
             raise self._error(error) from error
 
+    def next_retry(self) -> DeadLetter | None:
+        """Returns the dead letter to send again next: that of the oldest event. Raises StoreError."""
+        query = f"{_LETTERS} WHERE retry ORDER BY json_extract(event, '$.id') LIMIT 1"
+        try:
+            row = self._connection.execute(query).fetchone()
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+        return None if row is None else _letter(row)
+
+    def remove(self, letter: DeadLetter) -> None:
+        """Removes a dead letter, because it was delivered. Raises StoreError."""
+        self._change("DELETE FROM dead WHERE id = ?", letter.number)
+
+    def keep(self, letter: DeadLetter, reason: str) -> None:
+        """Keeps a dead letter that was refused again. Raises StoreError."""
+        self._change("UPDATE dead SET retry = 0, at = ?, reason = ? WHERE id = ?", time.time(), reason, letter.number)
+
     def close(self) -> None:
         self._connection.close()
+
+    def _change(self, statement: str, *values: object) -> None:
+        try:
+            self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._error(error) from error
 
     def _prepare(self, begin: Callable[[], int]) -> None:
         run = self._connection.execute
@@ -119,9 +149,15 @@ class SinkStore:
         if version == 0:
             position = begin()
             run("BEGIN IMMEDIATE")
-            for statement in _SCHEMA.split(";"):
+            for statement in (_SCHEMA + _FROM_VERSION_1).split(";"):
                 run(statement)
             run("INSERT INTO progress VALUES (?, 0, 0)", (position,))
+            run(f"PRAGMA user_version = {_VERSION}")
+            run("COMMIT")
+        elif version == 1:
+            run("BEGIN IMMEDIATE")
+            for statement in _FROM_VERSION_1.split(";"):
+                run(statement)
             run(f"PRAGMA user_version = {_VERSION}")
             run("COMMIT")
         elif version != _VERSION:
@@ -130,10 +166,14 @@ class SinkStore:
         self.position, self.lost = self._saved
 
     def _error(self, error: Exception) -> StoreError:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        if isinstance(error, NotOursError) or (isinstance(error, sqlite3.Error) and is_damaged(error)):
-            return StoreError(f"{self._path}: {reason}: move it away; the sink then begins with new events")
-        return StoreError(f"{self._path}: {reason}: free disk space, or give this user write permission")
+        return _store_error(self._path, error)
+
+
+def _store_error(path: Path, error: Exception) -> StoreError:
+    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    if isinstance(error, NotOursError) or (isinstance(error, sqlite3.Error) and is_damaged(error)):
+        return StoreError(f"{path}: {reason}: move it away; the sink then begins with new events")
+    return StoreError(f"{path}: {reason}: free disk space, or give this user write permission")
 
 
 def store_path(environ: Mapping[str, str], sink: str) -> Path:
@@ -141,14 +181,64 @@ def store_path(environ: Mapping[str, str], sink: str) -> Path:
     return state_directory(environ) / "delivery" / f"{sink}.db"
 
 
+_LETTERS = "SELECT at, reason, event, retry, id FROM dead"
+
+
+def known_sinks(environ: Mapping[str, str]) -> list[str]:
+    """Returns the names of all sinks that have a file, also of those that are not configured any more."""
+    return sorted(path.stem for path in store_path(environ, "x").parent.glob("*.db"))
+
+
 def dead_letters(path: Path) -> list[DeadLetter]:
     """Returns the dead letters in a sink's file, oldest first, without changing it. Raises StoreError."""
+    with _opened(path, write=False) as connection:
+        columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(dead)")}
+        query = _LETTERS if "retry" in columns else "SELECT at, reason, event, 0, id FROM dead"
+        rows = connection.execute(f"{query} ORDER BY id").fetchall()
+    return [_letter(row) for row in rows]
+
+
+def progress_of(path: Path) -> tuple[int, int]:
+    """Returns the position in a sink's file and the number of lost events, without changing it. Raises StoreError."""
+    with _opened(path, write=False) as connection:
+        position, lost = connection.execute("SELECT position, lost FROM progress").fetchone()
+    return int(position), int(lost)
+
+
+def mark_for_retry(path: Path, ids: Collection[int] | None) -> list[int]:
+    """Marks the dead letters of these events (None: all) to be sent again, also while the sink's worker runs. Returns
+    the events' ids. Raises StoreError."""
+    return _changed(path, "UPDATE dead SET retry = 1", ids)
+
+
+def delete_letters(path: Path, ids: Collection[int] | None) -> list[int]:
+    """Deletes the dead letters of these events (None: all), also while the sink's worker runs. Returns the events'
+    ids. Raises StoreError."""
+    return _changed(path, "DELETE FROM dead", ids)
+
+
+def _changed(path: Path, statement: str, ids: Collection[int] | None) -> list[int]:
+    SinkStore(path, lambda: 0).close()  # the file may be one of an earlier version
+    chosen = "" if ids is None else " WHERE json_extract(event, '$.id') IN (SELECT value FROM json_each(?))"
+    values = () if ids is None else (json.dumps(sorted(ids)),)
+    with _opened(path, write=True) as connection:
+        rows = connection.execute(f"{statement}{chosen} RETURNING json_extract(event, '$.id')", values).fetchall()
+    return sorted(number for (number,) in rows)
+
+
+@contextmanager
+def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
     try:
-        connection = sqlite3.connect(read_only(path), uri=True, timeout=5)
+        target = path if write else read_only(path)
+        connection = sqlite3.connect(target, uri=not write, timeout=5, isolation_level=None)
         try:
-            rows = connection.execute("SELECT at, reason, event FROM dead ORDER BY id").fetchall()
+            yield connection
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
-    return [DeadLetter(at, reason, json.loads(event)) for at, reason, event in rows]
+        raise _store_error(path, error) from error
+
+
+def _letter(row: tuple[float, str, str, int, int]) -> DeadLetter:
+    at, reason, event, retry, number = row
+    return DeadLetter(at, reason, json.loads(event), bool(retry), number)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from sightd.daemon.common.process import lower_thread_priority
-from sightd.daemon.delivery.sink import Backoff, RefusedError, Sink, UnavailableError
-from sightd.daemon.delivery.store import SinkStore, StoreError
-from sightd.daemon.events.event import Event
+from sightd.daemon.delivery.sink import Backoff, PipelinedSink, RefusedError, Sink, UnavailableError
+from sightd.daemon.delivery.store import DeadLetter, SinkStore, StoreError
+from sightd.daemon.events.event import Event, event_of
 from sightd.daemon.events.journal_reader import JournalError, JournalReader
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,9 @@ class SinkWorker:
         self._woken = self._draining = self._stopped = False
         self._store: SinkStore | None = None
         self._refusals = 0
+        self._window = sink.window if isinstance(sink, PipelinedSink) else 1
+        self._ahead: set[int] = set()
+        """Events that were acknowledged although an earlier one was not; they are not sent again."""
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
 
     def start(self) -> None:
@@ -125,7 +129,9 @@ class SinkWorker:
         """Sends a batch, or waits for something to send. Returns whether to go on."""
         try:
             sent = self._send_batch()
-        except (UnavailableError, RefusedError, StoreError, JournalError) as error:
+        except UnavailableError as error:
+            return self._failed(str(error), error.retry_after)
+        except (RefusedError, StoreError, JournalError) as error:
             return self._failed(str(error))
         except Exception as error:  # the thread's boundary: one attempt fails, the next is made
             log.exception("error in the delivery to sink %s", self.name)
@@ -137,43 +143,104 @@ class SinkWorker:
         """Returns whether there was anything to send."""
         store = self._opened()
         store.save()
+        if (letter := store.next_retry()) is not None:
+            self._resend(store, letter)
+            return True
         events = self._reader.after(store.position, _BATCH)
         if not events:
             self._sink.keep_alive()
             return self._begin_replaced_journal(store)
-        for event in events:
-            if self._stopped:
-                break
+        while events and not self._stopped:
+            run = self._run_of(events)
+            self._send_run(store, run)
+            del events[: len(run)]
+        return True
+
+    def _run_of(self, events: list[Event]) -> list[Event]:
+        """Returns the first events, of which as many are wanted as may be sent at once: one, if the sink has refused
+        it, so that nothing overtakes it again."""
+        most = 1 if self._refusals else self._window
+        wanted = 0
+        for number, event in enumerate(events):
+            wanted += self._policy.wants(event) and event.id not in self._ahead
+            if wanted > most:
+                return events[:number]
+        return events
+
+    def _send_run(self, store: SinkStore, run: Sequence[Event]) -> None:
+        waiting = deque(run)
+        wanted = [event for event in run if self._policy.wants(event) and event.id not in self._ahead]
+
+        def acknowledged(ids: Collection[int]) -> None:
+            self._ahead.update(ids)
+            self._advance(store, waiting)
+
+        self._advance(store, waiting)
+        if not wanted:
+            return
+        reason = self._attempt(wanted, acknowledged)
+        if reason is None:
+            self._settle()
+        else:
+            refused = waiting.popleft()
+            self._bury(store, refused, reason)
+            self._advance(store, waiting)
+
+    def _advance(self, store: SinkStore, waiting: deque[Event]) -> None:
+        """Moves the position over the first events of `waiting`, as far as they are acknowledged or not wanted."""
+        while waiting:
+            event = waiting[0]
             if missing := event.id - store.position - 1:
                 self._lose(store, missing, event.id - 1)
-            if self._policy.wants(event):
-                self._send(store, event)
-            else:
+            if event.id in self._ahead:
+                self._ahead.remove(event.id)
+                self._observer.counted("delivered")
+                self._report(sending_since=time.monotonic())
+            elif not self._policy.wants(event):
                 self._observer.counted("filtered")
-                store.position = event.id
-            self._report(position=store.position)
-        return True
+            else:
+                self._report(oldest=event.at)
+                break
+            waiting.popleft()
+            store.position = event.id
+        self._report(position=store.position)
+        store.save()
+
+    def _attempt(self, events: Sequence[Event], acknowledged: Callable[[Collection[int]], None]) -> str | None:
+        """Sends events once. Returns None if all were acknowledged, or why the first of those that were not is to be
+        given up. Raises UnavailableError, or RefusedError if it is to be tried again."""
+        self._report(oldest=events[0].at, sending_since=time.monotonic())
+        try:
+            if isinstance(self._sink, PipelinedSink):
+                self._sink.send_many(events, acknowledged)
+            else:
+                self._sink.send(events[0])
+                acknowledged([events[0].id])
+        except RefusedError as error:
+            self._refusals += 1
+            if self._refusals < self._policy.attempts:
+                raise
+            return str(error)
+        return None
+
+    def _resend(self, store: SinkStore, letter: DeadLetter) -> None:
+        """Sends a dead letter again, before any new event."""
+        event = event_of(letter.event)
+        reason = self._attempt([event], lambda _ids: None)
+        if reason is None:
+            self._observer.counted("delivered")
+            store.remove(letter)
+        else:
+            log.warning("sink %s refused event %d again: %s", self.name, event.id, reason)
+            store.keep(letter, reason)
+        self._report(dead=store.dead())
+        self._settle()
 
     def _opened(self) -> SinkStore:
         if self._store is None:
             self._store = self._open_store()
             self._report(position=self._store.position, lost=self._store.lost, dead=self._store.dead())
         return self._store
-
-    def _send(self, store: SinkStore, event: Event) -> None:
-        self._report(oldest=event.at, sending_since=time.monotonic())
-        try:
-            self._sink.send(event)
-        except RefusedError as error:
-            self._refusals += 1
-            if self._refusals < self._policy.attempts:
-                raise
-            self._bury(store, event, str(error))
-        else:
-            self._observer.counted("delivered")
-            self._settle()
-            store.position = event.id
-            store.save()
 
     def _bury(self, store: SinkStore, event: Event, reason: str) -> None:
         deleted = store.bury(event, reason, self._policy.max_dead_letters)
@@ -210,15 +277,16 @@ class SinkWorker:
         log.warning("sink %s: the journal was replaced; sending all of its events", self.name)
         store.position = 0
         store.save()
+        self._ahead.clear()
         return True
 
-    def _failed(self, fault: str) -> bool:
-        """Waits before the next attempt. Returns whether to make one."""
+    def _failed(self, fault: str, at_least: float = 0.0) -> bool:
+        """Waits before the next attempt, for `at_least` seconds. Returns whether to make one."""
         if self.progress.failing_since is None:
             log.warning("sink %s: delivery is interrupted, the journal keeps the events: %s", self.name, fault)
             self._report(failing_since=time.monotonic())
         self._report(fault=fault, sending_since=None)
-        delay = self._backoff.next()
+        delay = max(at_least, self._backoff.next())
         with self._changed:
             self._changed.wait_for(lambda: self._draining, delay)
             return not self._draining

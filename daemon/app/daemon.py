@@ -336,6 +336,7 @@ class Daemon:
                 self._ask_reload,
                 self.journal,
                 None if self.recorder is None else self.recorder.reader,
+                self.delivery,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))

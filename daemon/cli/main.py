@@ -26,7 +26,7 @@ COMMANDS = {
     "models": "list, download, verify and quantize models",
     "engine": "build, list and verify TensorRT engines for an NVIDIA GPU",
     "events": "show the event journal",
-    "delivery": "list events that sinks refused",
+    "delivery": "show sinks, and events that they refused",
     "style": "list styles, preview them, train new ones",
     "classifier": "train a classifier on folders of images",
     "detector": "train a detector on your own labelled frames",

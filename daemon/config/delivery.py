@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints
 
+from sightd.daemon.config.event_template import Escaping, EventTemplate, TemplateError
 from sightd.daemon.config.section import HostName, Name, Section
 from sightd.daemon.config.sinks import Problem, SinkOptions, ca_problems, missing_package
 
@@ -19,6 +20,22 @@ TopicPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
 _OWN_HEADERS = ("connection", "content-encoding", "content-length", "content-type", "host", "idempotency-key",
                 "sightd-signature", "transfer-encoding", "upgrade")  # fmt: skip
+
+
+class WebhookBody(Section):
+    """What a webhook's requests contain instead of the event as JSON."""
+
+    template: str = Field(
+        min_length=1,
+        max_length=16384,
+        description="Text with placeholders: {NAME} stands for a field of the event (or {text}, the event as a line "
+        "for people), escaped as the content type needs it; {facts.NAME} for a fact; {NAME:json} for the value as "
+        "JSON, with quotes. Other braces stand for themselves.",
+        examples=['{"text": "{kind} at {camera}", "score": {score:json}}'],
+    )
+    content_type: Literal["application/json", "application/x-www-form-urlencoded", "text/plain"] = Field(
+        "application/json", description="Media type of the request."
+    )
 
 
 class WebhookOptions(SinkOptions):
@@ -42,6 +59,7 @@ class WebhookOptions(SinkOptions):
         examples=[{"Authorization": "Bearer ${env:HOOK_TOKEN}"}],
     )
     ca: Path | None = Field(None, description="PEM file with the CA of an https:// server; by default the system's.")
+    body: WebhookBody | None = Field(None, description="What to send instead of the event as JSON.")
 
 
 class MqttOptions(SinkOptions):
@@ -115,11 +133,26 @@ def _webhook(at: tuple[str, ...], sink: WebhookOptions) -> Iterator[Problem]:
         yield (*at, "url"), reason, "write https://HOST/PATH"
     elif sink.ca is not None:
         yield from ca_problems(at, sink.ca)
+    if sink.body is not None:
+        try:
+            event_template(sink.body)
+        except TemplateError as error:
+            yield (*at, "body", "template"), str(error), "correct the template"
     for name, value in sink.headers.items():
         if name.lower() in _OWN_HEADERS:
             yield (*at, "headers", name), "is set by sightd itself", "remove it"
         elif not _HEADER_VALUE.fullmatch(value.get_secret_value()):
             yield (*at, "headers", name), "is empty or contains characters other than printable ASCII", "correct it"
+
+
+_ESCAPINGS: Mapping[str, Escaping] = {
+    "application/json": "json", "application/x-www-form-urlencoded": "form", "text/plain": "none",
+}  # fmt: skip
+
+
+def event_template(body: WebhookBody) -> EventTemplate:
+    """Returns the template of a webhook's requests. Raises TemplateError."""
+    return EventTemplate(body.template, _ESCAPINGS[body.content_type])
 
 
 def _url_fault(url: str) -> str | None:

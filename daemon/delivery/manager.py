@@ -6,11 +6,12 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from sightd.daemon.common.process import Deadline
@@ -19,7 +20,15 @@ from sightd.daemon.config.diff import changed_sinks
 from sightd.daemon.config.sinks import SinkOptions
 from sightd.daemon.delivery.kinds import open_sink
 from sightd.daemon.delivery.sink import Backoff
-from sightd.daemon.delivery.store import SinkStore, store_path
+from sightd.daemon.delivery.store import (
+    DeadLetter,
+    SinkStore,
+    dead_letters,
+    delete_letters,
+    known_sinks,
+    mark_for_retry,
+    store_path,
+)
 from sightd.daemon.delivery.worker import Policy, SinkWorker
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal import Journal
@@ -54,7 +63,7 @@ class SinkReport:
 
 class EventDelivery:
     """Sends the journal's events to the configured sinks, each on its own thread. `apply` and `close` are called one
-    after the other; `reports` from any thread."""
+    after the other; all others from any thread."""
 
     def __init__(self, journal: Journal, environ: Mapping[str, str], metrics: DeliveryMetrics) -> None:
         self._journal, self._environ, self._metrics = journal, environ, metrics
@@ -85,6 +94,31 @@ class EventDelivery:
         """Returns the state of each sink, in the order of the configuration."""
         workers = dict(self._workers)
         return [self._report(workers[name], sink.type) for name, sink in self._options.sinks.items() if name in workers]
+
+    def dead_letters(self, sink: str) -> list[DeadLetter]:
+        """Returns the dead letters of a sink, oldest first. Raises KeyError if it has no file, StoreError."""
+        return dead_letters(self._file_of(sink))
+
+    def retry(self, sink: str, ids: Collection[int] | None) -> list[int]:
+        """Has the dead letters of these events (None: all) sent again, before new events. Returns the events' ids.
+        Raises like `dead_letters`."""
+        marked = mark_for_retry(self._file_of(sink), ids)
+        if (worker := self._workers.get(sink)) is not None:
+            worker.wake()
+        return marked
+
+    def delete(self, sink: str, ids: Collection[int] | None) -> list[int]:
+        """Deletes the dead letters of these events (None: all). Returns the events' ids. Raises like
+        `dead_letters`."""
+        deleted = delete_letters(self._file_of(sink), ids)
+        if (worker := self._workers.get(sink)) is not None:
+            worker.wake()
+        return deleted
+
+    def _file_of(self, sink: str) -> Path:
+        if sink not in known_sinks(self._environ):
+            raise KeyError(sink)
+        return store_path(self._environ, sink)
 
     def close(self, deadline: float) -> None:
         """Sends what is left, as long as the sinks accept it, and ends all threads; abandons those that hang."""

@@ -44,6 +44,9 @@ class DeadLetter:
     retry: bool = False
     number: int = 0
 
+    def for_json(self) -> dict[str, Any]:
+        return {"at": self.at, "reason": self.reason, "retry": self.retry, "event": self.event}
+
 
 class SinkStore:
     """A sink's file, open for writing by one thread at a time. After a `kill` it has everything that was stored; after

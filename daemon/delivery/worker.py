@@ -148,6 +148,7 @@ class SinkWorker:
             return True
         events = self._reader.after(store.position, _BATCH)
         if not events:
+            self._report(dead=store.dead())
             self._sink.keep_alive()
             return self._begin_replaced_journal(store)
         while events and not self._stopped:
@@ -157,8 +158,8 @@ class SinkWorker:
         return True
 
     def _run_of(self, events: list[Event]) -> list[Event]:
-        """Returns the first events, of which as many are wanted as may be sent at once: one, if the sink has refused
-        it, so that nothing overtakes it again."""
+        """Returns the first events that can be sent at once, with unwanted ones between them. After a refusal that is
+        one event, so that no later one overtakes it again."""
         most = 1 if self._refusals else self._window
         wanted = 0
         for number, event in enumerate(events):

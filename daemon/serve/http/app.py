@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
 
 from sightd.daemon.common.process import installed_version
+from sightd.daemon.delivery.manager import EventDelivery
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.recording.index import ClipReader
 from sightd.daemon.serve.auth import Access
@@ -25,6 +26,7 @@ from sightd.daemon.serve.http.routes_daemon import (
     add_metrics,
     add_status,
 )
+from sightd.daemon.serve.http.routes_delivery import add_delivery
 from sightd.daemon.serve.http.routes_events import add_events
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
 from sightd.daemon.serve.limits import ViewerLimit
@@ -43,11 +45,11 @@ def create_app(
     ask_reload: AskReload | None = None,
     journal: Journal | None = None,
     clips: ClipReader | None = None,
+    delivery: EventDelivery | None = None,
 ) -> FastAPI:
     """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.viewer_limit` disconnects them.
     `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
-    their clips. `PluginRoutes`
-    adds the routes of plug-ins."""
+    their clips, `delivery` sends them. `PluginRoutes` adds the routes of plug-ins."""
     app = FastAPI(
         title="sightd",
         version=installed_version(),
@@ -79,4 +81,6 @@ def create_app(
         add_events(app, journal, app.state.viewer_limit)
     if clips is not None:
         add_clips(app, clips)
+    if delivery is not None:
+        add_delivery(app, delivery, access)
     return app

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -63,6 +64,10 @@ def test_events_survive_a_kill_before_their_delivery_and_a_reload_adds_a_sink(
         eventually(lambda: lines.exists() and "config.reloaded" in lines.read_text())
         assert '"sinks":["lines"]' in lines.read_text()
         assert daemon.metric("sightd_delivery_events_total", sink="lines", outcome="delivered") >= 1
+        assert daemon.get("/api/delivery/hook/dead").json() == []
+        retried = httpx.post(daemon.url("/api/delivery/hook/retry"), json={"ids": [1]}, headers={"X-Sightd": "1"})
+        assert retried.json() == {"ids": []}
+        assert daemon.get("/api/delivery/nowhere/dead").status_code == 404
         daemon.terminate()
     assert kinds(receiver)[-1] == "daemon.stopped"
     assert receiver.ids == sorted(receiver.ids)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: make
 from sightd.daemon.config.delivery import MqttOptions
 from sightd.daemon.delivery.mqtt import Mqtt
 from sightd.daemon.delivery.sink import RefusedError, UnavailableError
-from sightd.daemon.events.event import Event
+from sightd.daemon.events.event import Event, EventKind
 from tests.daemon.delivery.harness import DeliveryHarness
 from tests.support.certificates import self_signed
 from tests.support.mosquitto import Broker, Message, Subscriber
@@ -140,6 +141,39 @@ def test_what_the_broker_does_not_permit_or_is_too_large_is_refused(tmp_path: Pa
         with pytest.raises(RefusedError, match="2000 bytes at most"):
             sink.send(Event(813, "camera.up", 1.0, "gate", None, {"text": "x" * 2000}))
         sink.send(Event(814, "camera.up", 1.0, "gate", None, {}))
+        sink.close()
+
+
+def test_after_a_refusal_what_was_acknowledged_behind_it_is_not_sent_twice_and_nothing_is_lost(tmp_path: Path) -> None:
+    rights = tmp_path / "acl"
+    rights.write_text("topic read #\ntopic readwrite sightd/+/status\ntopic readwrite sightd/+/events/camera.late\n")
+    rights.chmod(0o600)
+    with (
+        Broker(tmp_path, f"allow_anonymous true\nacl_file {rights}") as broker,
+        Subscriber(broker.port) as subscriber,
+        DeliveryHarness(tmp_path) as events,
+    ):
+        events.apply(home=options(broker.port))
+        events.note(1)
+        events.settled("home")
+        broker.freeze()
+        before = events.note(3)
+        [refused] = events.note(1, EventKind.CAMERA_UP)
+        after = events.note(40)
+        broker.thaw()
+        events.settled("home")
+        subscriber.wait_for(lambda: after[-1] in ids(subscriber))
+        assert [one for one in ids(subscriber) if one > before[0]] == before[1:] + after
+        assert [one.event["id"] for one in events.dead("home")] == [refused]
+
+
+def test_no_more_messages_are_in_flight_than_the_broker_allows(tmp_path: Path) -> None:
+    with Broker(tmp_path, "allow_anonymous true\nmax_inflight_messages 3") as broker:
+        sink = mqtt(broker.port)
+        acknowledged: list[int] = []
+        sink.send_many([replace(EVENT, id=number) for number in range(1, 60)], acknowledged.extend)
+        assert acknowledged == list(range(1, 60))
+        assert sink._connection.window == 3
         sink.close()
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from sightd.daemon.config.delivery import Delivery, WebhookOptions
 from sightd.daemon.delivery.sink import Backoff, RefusedError, UnavailableError
-from sightd.daemon.delivery.store import store_path
+from sightd.daemon.delivery.store import SinkStore, dead_letters, mark_for_retry, store_path
 from sightd.daemon.delivery.webhook import Webhook
 from sightd.daemon.events.event import Event, EventKind
 from tests.daemon.delivery.harness import DeliveryHarness
@@ -319,3 +319,107 @@ def test_delays_grow_up_to_their_maximum_and_are_random_below_it() -> None:
     highest.reset()
     assert highest.next() == 1.0
     assert Backoff(1.0, 5.0, lambda: 0.25).next() == 0.25
+
+
+def test_a_template_replaces_the_body_and_is_signed(receiver: WebhookReceiver) -> None:
+    body = {"template": '{"text": "{text}", "key": "{instance}-{id}", "why": {facts.reason:json}}'}
+    webhook(receiver.url, secret=SECRET, body=body).send(EVENT)
+    [request] = receiver.requests
+    assert request.event == {
+        "text": "camera gate: camera.down, reason timeout (no answer)",
+        "key": "yard-812",
+        "why": "timeout",
+    }
+    digest = hmac.new(SECRET.encode(), b"1700." + request.body, hashlib.sha256).hexdigest()
+    assert request.headers["Sightd-Signature"] == f"t=1700,v1={digest}"
+
+
+def test_a_template_may_be_a_form_or_plain_text(receiver: WebhookReceiver) -> None:
+    webhook(receiver.url, body={"template": "a={kind}", "content_type": "text/plain"}).send(EVENT)
+    [request] = receiver.requests
+    assert (request.headers["Content-Type"], request.body) == ("text/plain", b"a=camera.down")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("999999", 3600.0), ("Thu, 01 Jan 1970 00:28:30 GMT", 9.5), ("-3", 0.0), ("soon", 0.0), ("", 0.0)],
+)
+def test_a_receiver_may_ask_for_a_pause_of_an_hour_at_most(
+    receiver: WebhookReceiver, value: str, seconds: float
+) -> None:
+    receiver.usual = status(503, **{"Retry-After": value})
+    with pytest.raises(UnavailableError) as raised:
+        webhook(receiver.url).send(EVENT)
+    assert raised.value.retry_after == seconds
+
+
+def test_the_pause_that_a_receiver_asks_for_is_kept(receiver: WebhookReceiver, events: DeliveryHarness) -> None:
+    receiver.answers = [status(429, **{"Retry-After": "1"})]
+    begun = time.monotonic()
+    events.apply(hook=hook(receiver))
+    events.note(1)
+    receiver.wait_for(lambda: len(receiver.requests) == 2)
+    assert time.monotonic() - begun >= 1.0, "without it, the back-off would be 50 ms at most"
+
+
+def test_dead_letters_are_sent_again_oldest_first_with_their_ids(
+    receiver: WebhookReceiver, events: DeliveryHarness
+) -> None:
+    receiver.usual = status(400)
+    events.apply(hook=hook(receiver))
+    ids = events.note(3)
+    events.settled("hook")
+    sent = len(receiver.requests)
+    receiver.usual = status(204)
+    [newer] = events.note(1)
+    events.settled("hook")
+    assert events.delivery.retry("hook", [ids[2], ids[0]]) == [ids[0], ids[2]]
+    eventually(lambda: events.report("hook").dead == 1)
+    assert receiver.ids[sent:] == [newer, ids[0], ids[2]]
+    assert receiver.requests[-1].headers["Idempotency-Key"] == f"yard-{ids[2]}"
+    assert [one.event["id"] for one in events.dead("hook")] == [ids[1]]
+
+
+def test_a_dead_letter_that_is_refused_again_stays_one(receiver: WebhookReceiver, events: DeliveryHarness) -> None:
+    receiver.usual = status(400)
+    events.apply(hook=hook(receiver))
+    events.note(1)
+    events.settled("hook")
+    receiver.usual = status(410)
+    events.delivery.retry("hook", None)
+    eventually(lambda: "status 410" in events.dead("hook")[0].reason)
+    assert not events.dead("hook")[0].retry
+    assert len(receiver.requests) == 4, "two attempts at first, and two more"
+
+
+def test_deleted_letters_are_not_sent_and_an_unknown_sink_is_an_error(
+    receiver: WebhookReceiver, events: DeliveryHarness
+) -> None:
+    receiver.usual = status(400)
+    events.apply(hook=hook(receiver))
+    ids = events.note(2)
+    events.settled("hook")
+    assert events.delivery.delete("hook", ids[:1]) == ids[:1]
+    assert [one.event["id"] for one in events.dead("hook")] == ids[1:]
+    with pytest.raises(KeyError):
+        events.delivery.retry("../events", None)
+
+
+def test_a_file_of_the_first_version_is_converted_with_its_dead_letters(tmp_path: Path) -> None:
+    path = tmp_path / "hook.db"
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(
+            "CREATE TABLE progress (position INTEGER NOT NULL, lost INTEGER NOT NULL, deleted INTEGER NOT NULL);"
+            "CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, reason TEXT NOT NULL,"
+            "                   event TEXT NOT NULL);"
+            "INSERT INTO progress VALUES (5, 0, 0);"
+            """INSERT INTO dead (at, reason, event) VALUES (1.0, 'status 400', '{"id": 3}');"""
+            "PRAGMA user_version = 1;"
+        )
+    assert [one.retry for one in dead_letters(path)] == [False], "listing does not change the file"
+    assert mark_for_retry(path, None) == [3]
+    store = SinkStore(path, lambda: 0)
+    assert (store.position, store.dead()) == (5, 1)
+    assert (letter := store.next_retry()) is not None
+    assert letter.event == {"id": 3}
+    store.close()

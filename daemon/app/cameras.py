@@ -234,6 +234,7 @@ class CameraRun:
         for counts in task.counts.values():
             for count in counts:
                 self._metrics.count(count)
+        self._metrics.measured(task.gauges)
         for plugin, event in task.events:
             at = task.frame.wall_time
             self._journal.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about, event.phase))

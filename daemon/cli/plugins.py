@@ -22,7 +22,7 @@ from sightd.engines.models.store import ModelStore, default_directory
 from sightd.engines.progress import Progress
 from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 from sightd.engines.text import json_text
-from sightd.plugins.api import AnyPlugin, CounterSpec, PluginError
+from sightd.plugins.api import AnyPlugin, MetricSpec, PluginError
 from sightd.plugins.configuration.declarations import Declarations
 from sightd.plugins.configuration.registry import available, load, package_of
 from sightd.plugins.configuration.routes import first_part
@@ -124,7 +124,7 @@ def _form(name: str, entry: EntryPoint) -> dict[str, object]:
         "requires": sorted(kind.__name__ for kind in plugin.requires),
         "uses": sorted(kind.__name__ for kind in plugin.uses),
         "produces": sorted(kind.__name__ for kind in plugin.produces),
-        "metrics": [_metric(spec) for spec in declared.counters.values()],
+        "metrics": [_metric(spec) for spec in declared.metrics],
         "events": sorted(declared.kinds),
         "routes": [
             {"method": route.method, "path": f"/api{route.path}", "role": route.role, "summary": route.summary}
@@ -134,9 +134,9 @@ def _form(name: str, entry: EntryPoint) -> dict[str, object]:
     }
 
 
-def _metric(spec: CounterSpec) -> str:
+def _metric(spec: MetricSpec) -> str:
     labels = ["camera", *([] if spec.label is None else [spec.label])]
-    return f"sightd_{spec.name}_total{{{','.join(labels)}}}"
+    return f"{spec.metric}{{{','.join(labels)}}}"
 
 
 def _commands(plugin: type[AnyPlugin]) -> list[str]:

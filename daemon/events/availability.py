@@ -68,7 +68,7 @@ class CameraAvailability:
 
     def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
         """Reports that the slate is shown; see `daemon.pipeline.output.AvailabilityListener`."""
-        self._metrics.up.set(0)
+        self._metrics.up(False)
         reason = why or str(self.reason)
         if self._reported.seen is False:
             return
@@ -78,7 +78,7 @@ class CameraAvailability:
 
     def found(self) -> None:
         """Reports that the camera's stream is live from now on."""
-        self._metrics.up.set(1)
+        self._metrics.up(True)
         if self._reported.seen:
             return
         gone_since = self._reported.gone_since

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from sightd.daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families, Series
-from sightd.daemon.metrics.plugin import DeclaredCounters
+from sightd.daemon.metrics.plugin import DeclaredMetrics
 from sightd.daemon.metrics.recording import CameraRecordingMetrics
-from sightd.plugins.api import Count
+from sightd.plugins.api import Count, GaugeValue
 
 OTHER_CLASS = "other"
 
@@ -41,7 +41,7 @@ class CameraMetrics:
         self,
         name: str,
         families: Families,
-        declared: DeclaredCounters,
+        declared: DeclaredMetrics,
         classes: ClassNames,
         reconnect_reasons: Iterable[str],
     ) -> None:
@@ -50,7 +50,10 @@ class CameraMetrics:
         self._declared = declared
         self._classes = classes
         self._series = series = Series()
-        self.up: Gauge = series.bind(families.source.up, name)
+        self._up: Gauge = series.bind(families.source.up, name)
+        self._is_up = False
+        self._measured: Mapping[str, Sequence[GaugeValue]] = {}
+        """The gauges' values by plug-in; replaced whole."""
         self.last_frame: Gauge = series.bind(families.source.last_frame, name)
         self.age: Gauge = series.bind(families.source.age, name)
         self.latency: Histogram = series.bind(families.frames.latency, name)
@@ -63,6 +66,13 @@ class CameraMetrics:
         self._drops = {drop: series.bind(families.frames.dropped, name, *drop) for drop in DROPS}
         self._counters: dict[tuple[str, str | None], Counter] = {}
         self._encoder = ""
+
+    def up(self, is_up: bool) -> None:
+        """Sets whether the camera sends frames. While it does not, gauges of plug-ins have no values."""
+        self._is_up = is_up
+        self._up.set(is_up)
+        if not is_up:
+            self._measured = {}
 
     def lost(self, reason: str) -> None:
         """Counts a lost or failed connection to the camera. `reason` is from a fixed set, never a message."""
@@ -85,8 +95,19 @@ class CameraMetrics:
             counter = self._bound(*key)
         counter.inc(count.number)
 
+    def measured(self, values: Mapping[str, Sequence[GaugeValue]]) -> None:
+        """Sets gauges to what these plug-ins measured on a frame, instead of all that they measured before."""
+        if any(values.values()) or self._measured:
+            self._measured = {**self._measured, **values}
+
+    def gauges(self, metric: str) -> Iterator[tuple[str, str | None, float]]:
+        """Yields plug-in, value of the label, and number of the current values of a gauge."""
+        if self._is_up:
+            for plugin, values in self._measured.items():
+                yield from ((plugin, one.value, one.number) for one in values if one.metric == metric)
+
     def _bound(self, metric: str, value: str | None) -> Counter:
-        spec, family = self._declared.family(metric)
+        spec, family = self._declared.counter(metric)
         label = self._classes.label(value) if value is not None and spec.values is None else value
         counter = self._series.bind(family, self.name) if label is None else self._series.bind(family, self.name, label)
         if label == value:  # names beyond the limit are not cached: the dictionary would grow without bound

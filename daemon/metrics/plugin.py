@@ -1,56 +1,89 @@
-"""Metrics of plug-ins and of the event journal, and the counters that plug-ins declare."""
+"""Metrics of plug-ins and of the event journal, and the counters and gauges that plug-ins declare."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
 
 from sightd.daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families, Series
-from sightd.plugins.api import CounterSpec, PluginError
+from sightd.plugins.api import CounterSpec, GaugeSpec, MetricSpec, PluginError
 from sightd.plugins.configuration.declarations import Declarations
 
+GaugeSource: TypeAlias = Callable[[str], Mapping[tuple[str, str | None], float]]
+"""Returns the current values of a gauge, by camera and value of its label."""
 
-class DeclaredCounters:
-    """The metric families of the counters that plug-ins declare. They stay registered, without series, when the plug-in
-    is closed. Thread-safe."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+class _GaugeCollector:
+    """A Prometheus collector of one gauge that a plug-in declares. It keeps no series: they are those that `source`
+    returns when it is called."""
+
+    def __init__(self, spec: GaugeSpec, source: GaugeSource) -> None:
+        self._spec, self._source = spec, source
+
+    def describe(self) -> Iterator[Metric]:
+        yield self._family()
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for (camera, value), number in self._source(self._spec.name).items():
+            family.add_metric([camera] if value is None else [camera, value], number)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily(self._spec.metric, self._spec.help, labels=_labels(self._spec))
+
+
+class DeclaredMetrics:
+    """The metric families that plug-ins declare. They stay registered, without series, when the plug-in is closed.
+    Thread-safe."""
+
+    def __init__(self, registry: CollectorRegistry, gauges: GaugeSource) -> None:
+        self._registry, self._gauges = registry, gauges
         self._lock = threading.Lock()
-        self._families: dict[str, tuple[CounterSpec, Counter, str]] = {}
+        self._declared: dict[str, tuple[MetricSpec, str]] = {}
+        self._counters: dict[str, tuple[CounterSpec, Counter]] = {}
 
-    def declare(self, plugin: str, specs: Iterable[CounterSpec]) -> None:
-        """Registers the families `sightd_<name>_total` of a plug-in; idempotent.
+    def declare(self, plugin: str, specs: Iterable[MetricSpec]) -> None:
+        """Registers the families of a plug-in; idempotent.
 
         Raises PluginError if another plug-in has declared the name differently, or sightd itself has such a metric.
         """
         with self._lock:
             for spec in specs:
-                known = self._families.get(spec.name)
+                known = self._declared.get(spec.name)
                 if known is None:
-                    self._families[spec.name] = (spec, self._registered(plugin, spec), plugin)
+                    self._register(plugin, spec)
+                    self._declared[spec.name] = (spec, plugin)
                 elif known[0] != spec:
                     raise PluginError(
-                        f"plug-in {plugin} declares the metric sightd_{spec.name}_total with another help text, label "
-                        f"or values than plug-in {known[2]}; its author must choose another name"
+                        f"plug-in {plugin} declares the metric {spec.metric} with another type, help text, label or "
+                        f"values than plug-in {known[1]}; its author must choose another name"
                     )
 
-    def family(self, name: str) -> tuple[CounterSpec, Counter]:
+    def counter(self, name: str) -> tuple[CounterSpec, Counter]:
         """Returns a declared counter. Raises KeyError if there is none of that name."""
-        spec, family, _ = self._families[name]
-        return spec, family
+        return self._counters[name]
 
-    def _registered(self, plugin: str, spec: CounterSpec) -> Counter:
-        name, labels = f"sightd_{spec.name}_total", ("camera",) if spec.label is None else ("camera", spec.label)
+    def _register(self, plugin: str, spec: MetricSpec) -> None:
         try:
-            return Counter(name, spec.help, labels, registry=self._registry)
+            if isinstance(spec, CounterSpec):
+                counter = Counter(spec.metric, spec.help, _labels(spec), registry=self._registry)
+                self._counters[spec.name] = spec, counter
+            else:
+                self._registry.register(_GaugeCollector(spec, self._gauges))
         except ValueError as error:
             raise PluginError(
-                f"plug-in {plugin} declares the metric {name}, which cannot be registered: {error}; its author must "
-                "choose another name"
+                f"plug-in {plugin} declares the metric {spec.metric}, which cannot be registered: {error}; its author "
+                "must choose another name"
             ) from None
+
+
+def _labels(spec: MetricSpec) -> tuple[str, ...]:
+    return ("camera",) if spec.label is None else ("camera", spec.label)
 
 
 class EventMetrics:
@@ -85,8 +118,10 @@ class EventMetrics:
 class PluginMetrics:
     """A plug-in's time series with labels bound in advance. Created by `Metrics.plugin`; thread-safe."""
 
-    def __init__(self, name: str, families: Families, declared: DeclaredCounters, events: EventMetrics) -> None:
+    def __init__(self, name: str, families: Families, declared: DeclaredMetrics, events: EventMetrics) -> None:
         self.name = name
+        self.is_disabled = False
+        """Whether the circuit breaker has disabled it."""
         self._declared, self._events = declared, events
         self._families = families
         self._series = series = Series()
@@ -97,9 +132,9 @@ class PluginMetrics:
         self._faults = {reason: series.bind(families.plugin.faults, name, reason) for reason in FAULTS}
 
     def declares(self, declarations: Declarations) -> None:
-        """Registers what the plug-in's class declares; idempotent. Raises PluginError if a counter cannot be
+        """Registers what the plug-in's class declares; idempotent. Raises PluginError if a metric cannot be
         registered."""
-        self._declared.declare(self.name, declarations.counters.values())
+        self._declared.declare(self.name, declarations.metrics)
         self._events.declare(declarations.kinds)
 
     def begins(self) -> None:
@@ -119,6 +154,7 @@ class PluginMetrics:
     def breaker(self, state: str) -> None:
         """Sets the circuit breaker's state. Raises ValueError unless it is one of `families.BREAKER_STATES`."""
         self._breaker.set(BREAKER_STATES.index(state))
+        self.is_disabled = state == BREAKER_STATES[2]
 
     def process_resident(self, size: int) -> None:
         """Sets the resident memory of the plug-in's process, in bytes. Only isolated plug-ins have the process

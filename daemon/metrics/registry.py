@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from sightd.daemon.metrics.camera import CameraMetrics, ClassNames
 from sightd.daemon.metrics.delivery import DeliveryMetrics
 from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
-from sightd.daemon.metrics.plugin import DeclaredCounters, EventMetrics, PluginMetrics
+from sightd.daemon.metrics.plugin import DeclaredMetrics, EventMetrics, PluginMetrics
 from sightd.daemon.metrics.recording import ClipStoreMetrics
 from sightd.engines.cuda.driver import transferred
 from sightd.engines.cuda.stream import TransferCounter
@@ -77,7 +77,7 @@ class Metrics:
     ) -> None:
         self.registry = registry
         self._families = declare(registry, version)
-        self._declared = DeclaredCounters(registry)
+        self._declared = DeclaredMetrics(registry, self._measured)
         self._reasons = tuple(reconnect_reasons)
         self._classes = ClassNames(MAX_VALUES)
         self._lock = threading.Lock()
@@ -133,6 +133,18 @@ class Metrics:
             if name not in self._plugins:
                 self._plugins[name] = PluginMetrics(name, self._families, self._declared, self.events)
             return self._plugins[name]
+
+    def _measured(self, metric: str) -> dict[tuple[str, str | None], float]:
+        """Returns the values of a gauge, by camera and value of its label. Disabled and removed plug-ins have none."""
+        with self._lock:
+            cameras = list(self._cameras.values())
+            running = {name for name, plugin in self._plugins.items() if not plugin.is_disabled}
+        return {
+            (camera.name, value): number
+            for camera in cameras
+            for plugin, value, number in camera.gauges(metric)
+            if plugin in running
+        }
 
     def clips(self) -> ClipStoreMetrics:
         """Returns the series of the folder of the clips."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from sightd.plugins.api import Count, Event, Frame, Results
+from sightd.plugins.api import Count, Event, Frame, GaugeValue, Results
 
 
 class FrameTask:
     """One frame in analysis. One worker owns it at a time; other threads only wait for it.
 
     `processed` holds the result types that plug-ins found on this very frame, as opposed to predicted ones; `counts`
-    are what these add to metrics, and `events` what happened, with the name of the plug-in. `watched`:
-    somebody will see the frame; if not, plug-ins that only produce images are skipped.
+    are what these add to metrics, `gauges` the values of gauges by plug-in, and `events` what happened, with the name
+    of the plug-in. `watched`: somebody will see the frame; if not, plug-ins that only produce images are skipped.
     """
 
     __slots__ = (
@@ -23,6 +23,7 @@ class FrameTask:
         "counts",
         "events",
         "frame",
+        "gauges",
         "processed",
         "results",
         "stage",
@@ -37,6 +38,7 @@ class FrameTask:
         self.processed: set[type] = set()
         self.counts: dict[type, Sequence[Count]] = {}
         self.events: list[tuple[str, Event]] = []
+        self.gauges: dict[str, Sequence[GaugeValue]] = {}
         self.stage = 0
         self.submitted_at = 0.0
         self.complete = False

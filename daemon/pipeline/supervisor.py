@@ -13,7 +13,7 @@ from sightd.daemon.common.redaction import redact
 from sightd.daemon.isolation.protocol import NonsenseError, PluginLostError
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
 from sightd.engines.log_throttle import LogThrottle
-from sightd.plugins.api import AnyPlugin, Canvas, Count, Event, Events, Frame, Results
+from sightd.plugins.api import AnyPlugin, Canvas, Count, Event, Events, Frame, GaugeValue, Results
 from sightd.plugins.configuration.declarations import Declarations, UndeclaredError
 
 
@@ -25,14 +25,15 @@ class Answer:
     results: Results
     counts: Mapping[type, Sequence[Count]]
     events: Sequence[Event]
+    gauges: Sequence[GaugeValue]
 
 
 class AnswerCheck:
     """Checks the answers of one plug-in. The methods raise NonsenseError if an answer does not agree with what its
-    class declares, and whatever `counts` of a result raises."""
+    class declares, and whatever `counts` or `gauges` of a result raises."""
 
     def __init__(self, plugin: AnyPlugin) -> None:
-        """Raises PluginError if the class declares its counters or events wrongly."""
+        """Raises PluginError if the class declares its metrics or events wrongly."""
         self._gives = plugin.produces
         self._declarations = Declarations.of(type(plugin))
 
@@ -52,7 +53,8 @@ class AnswerCheck:
     def _answer(self, found: object) -> Answer:
         results = self._results("process", found)
         try:
-            return Answer(results, self._declarations.counts(results), self._declarations.events(results))
+            declared = self._declarations
+            return Answer(results, declared.counts(results), declared.events(results), declared.measured(results))
         except UndeclaredError as error:
             raise NonsenseError(str(error)) from None
 

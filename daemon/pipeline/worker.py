@@ -314,6 +314,7 @@ class Worker:
             task.results = self._added(task.results, found.results, task.frame)
             task.processed.update(self.supervisor.plugin.produces)
             task.counts.update(found.counts)
+            task.gauges[self.supervisor.name] = found.gauges
             task.events += [(self.supervisor.name, event) for event in found.events]
 
     def predict(self, task: FrameTask) -> None:

@@ -23,7 +23,7 @@ from sightd.engines.sessions.engine import Engine
 from sightd.engines.sessions.tensorrt.verify import BoxReader
 from sightd.plugins.api.errors import ConfigProblem
 from sightd.plugins.api.frame import Canvas, Frame
-from sightd.plugins.api.reports import CounterSpec, EventSpec
+from sightd.plugins.api.reports import EventSpec, MetricSpec
 from sightd.plugins.api.results import Results
 from sightd.plugins.api.service import Mode, PluginService, Route, ServiceContext
 from sightd.plugins.api.units import Device, Duration, Size
@@ -153,10 +153,11 @@ class Plugin(Generic[C]):
     """Result types that the plug-in takes into account if the chain produces them: plug-ins that do must come before
     it. One that passes images on, to a file or over the network, uses `PrivacyMask`."""
     produces: ClassVar[frozenset[type]] = frozenset()
-    """Result types that `process` produces. A `JsonResult` adds to the lines of `sightd analyze`, a `CountedResult` to
-    the metrics."""
-    metrics: ClassVar[tuple[CounterSpec, ...]] = ()
-    """Counters that results of its own types add to. Those of the standard result types need not be repeated."""
+    """Result types that `process` produces. A `JsonResult` adds to the lines of `sightd analyze`, a `CountedResult` or
+    `MeasuredResult` to the metrics."""
+    metrics: ClassVar[tuple[MetricSpec, ...]] = ()
+    """Counters that results of its own types add to, and gauges that they set. Those of the standard result types need
+    not be repeated."""
     events: ClassVar[tuple[EventSpec, ...]] = ()
     """Kinds of the events that `process` returns as `Events`, which `produces` must name then."""
     parallel: ClassVar[bool] = False

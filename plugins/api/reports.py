@@ -1,4 +1,5 @@
-"""What a plug-in reports about frames besides results: counters, events and a JSON form, and how it declares them."""
+"""What a plug-in reports about frames besides results: counters, gauges, events and a JSON form, and how it declares
+them."""
 
 from __future__ import annotations
 
@@ -12,9 +13,12 @@ JsonValue: TypeAlias = "str | int | float | bool | Sequence[JsonValue] | Mapping
 """What can be written as JSON: text, finite numbers, true, false, null, and lists and objects of these."""
 
 MAX_VALUES = 100
-"""Maximum number of label values of a counter; of class names, those beyond it are counted as "other"."""
+"""Maximum number of label values of a counter; of class names, those beyond it are counted as "other". Also of those
+that one result gives to a gauge."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_SUFFIXES_OF_OTHERS = ("_total", "_created", "_count", "_sum", "_bucket", "_info")
+"""By these, Prometheus tells other types of metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,18 @@ class CounterSpec:
     label: str | None = None
     values: tuple[str, ...] | None = None
 
+    @property
+    def metric(self) -> str:
+        """The name of the metric."""
+        return f"sightd_{self.name}_total"
+
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name.startswith("sightd_") or self.name.endswith("_total"):
             raise ValueError(
                 f"CounterSpec: name {self.name!r}: write lower-case words joined by underscores, without the prefix "
                 "sightd_ and the suffix _total"
             )
-        if not self.help.strip():
-            raise ValueError(f"CounterSpec {self.name}: help is empty; say in a sentence what is counted")
-        if self.label is not None and (not _NAME.fullmatch(self.label) or self.label == "camera"):
-            raise ValueError(f'CounterSpec {self.name}: label {self.label!r}: write a lower-case word, not "camera"')
-        if self.values is not None and (self.label is None or not 0 < len(self.values) <= MAX_VALUES):
-            raise ValueError(f"CounterSpec {self.name}: values: list 1 to {MAX_VALUES} values of a label, or none")
-        "".join((self.help, *(self.values or ()))).encode()  # raises ValueError for what is no Unicode text
+        _check_spec(self, "counted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,60 @@ class Count:
     metric: str
     value: str | None = None
     number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeSpec:
+    """Declares the metric `sightd_NAME`, whose value goes up and down, with the labels `camera` and, unless it is None,
+    `label`.
+
+    `name` and `label` are lower-case words joined by underscores; a name that has a unit ends with it, such as
+    "_seconds". `values` lists the label's values, 100 at most. None means names that the plug-in knows, such as those
+    of zones; one result may give values for 100 at most. Raises ValueError for anything else.
+    """
+
+    name: str
+    help: str
+    label: str | None = None
+    values: tuple[str, ...] | None = None
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric."""
+        return f"sightd_{self.name}"
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name.startswith("sightd_") or self.name.endswith(_SUFFIXES_OF_OTHERS):
+            raise ValueError(
+                f"GaugeSpec: name {self.name!r}: write lower-case words joined by underscores, without the prefix "
+                f"sightd_ and the suffixes {', '.join(_SUFFIXES_OF_OTHERS)}"
+            )
+        _check_spec(self, "measured")
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeValue:
+    """Sets the gauge named `metric` to `number`, for one value of its label; `value` is None if it has no label.
+    `number` is finite."""
+
+    metric: str
+    value: str | None = None
+    number: float = 0.0
+
+
+MetricSpec: TypeAlias = CounterSpec | GaugeSpec
+
+
+def _check_spec(spec: MetricSpec, verb: str) -> None:
+    """Raises ValueError if help, label or values are not allowed."""
+    what = f"{type(spec).__name__} {spec.name}"
+    if not spec.help.strip():
+        raise ValueError(f"{what}: help is empty; say in a sentence what is {verb}")
+    if spec.label is not None and (not _NAME.fullmatch(spec.label) or spec.label == "camera"):
+        raise ValueError(f'{what}: label {spec.label!r}: write a lower-case word, not "camera"')
+    if spec.values is not None and (spec.label is None or not 0 < len(spec.values) <= MAX_VALUES):
+        raise ValueError(f"{what}: values: list 1 to {MAX_VALUES} values of a label, or none")
+    "".join((spec.help, *(spec.values or ()))).encode()  # raises ValueError for what is no Unicode text
 
 
 MAX_EVENTS = 16

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sightd.engines.cuda.image import DeviceImage
 from sightd.plugins.api.appearance import Appearances, Identities
 from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
-from sightd.plugins.api.reports import Count, CounterSpec, Event, JsonOptions, JsonValue
+from sightd.plugins.api.reports import Count, CounterSpec, Event, GaugeValue, JsonOptions, JsonValue
 from sightd.plugins.api.shapes import Keypoints, Masks, OrientedBoxes
 
 
@@ -415,6 +415,20 @@ class CountedResult(Protocol):
 
     def counts(self) -> Iterable[Count]:
         """Returns what to add to the counters, in well under 1 ms."""
+        ...
+
+
+class MeasuredResult(Protocol):
+    """A result type that sets gauges, which are declared like counters (see `CountedResult`). The daemon calls `gauges`
+    once for each frame that `process` analysed, and not for predictions.
+
+    What it returns replaces all values that the plug-in has set for the camera before: what it does not name any more,
+    such as a removed zone, is no longer exported. Nor is anything while the camera is offline or the plug-in disabled,
+    so that no stale number looks like a current one.
+    """
+
+    def gauges(self) -> Iterable[GaugeValue]:
+        """Returns all values of the camera, in well under 1 ms."""
         ...
 
 

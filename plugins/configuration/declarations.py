@@ -1,15 +1,18 @@
-"""The counters and events that a plug-in's class declares, and checks of its results against them."""
+"""The metrics and events that a plug-in's class declares, and checks of its results against them."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeGuard, TypeVar
 
 from sightd.plugins.api import (
     MAX_EVENTS,
     MAX_FACTS,
+    MAX_VALUES,
     AnyPlugin,
     Count,
     CountedResult,
@@ -18,7 +21,11 @@ from sightd.plugins.api import (
     EventRef,
     Events,
     EventSpec,
+    GaugeSpec,
+    GaugeValue,
     JsonValue,
+    MeasuredResult,
+    MetricSpec,
     Phase,
     PluginError,
     Results,
@@ -33,24 +40,37 @@ class UndeclaredError(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """The counters of a plug-in, by name: its own and those of the result types that it produces; its kinds of
-    events."""
+    """The counters and gauges of a plug-in, by name: its own and those of the result types that it produces; its kinds
+    of events."""
 
     counters: Mapping[str, CounterSpec]
     kinds: frozenset[str]
+    gauges: Mapping[str, GaugeSpec] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plugin: type[AnyPlugin]) -> Declarations:
-        """Raises PluginError if the class declares something else than counters and events, two different counters of
+        """Raises PluginError if the class declares something else than metrics and events, two different metrics of
         the same name, or events that `produces` does not name."""
-        kinds = _listed(plugin.events, EventSpec, "events", plugin)
+        kinds = _listed(plugin.events, (EventSpec,), "events", plugin)
         if (Events in plugin.produces) is not bool(kinds):
             raise PluginError(f"{plugin.__name__}: declare `events` and name Events in `produces`, or neither")
-        return cls(_counters(plugin), frozenset(spec.kind for spec in kinds))
+        metrics = _metrics(plugin)
+        counters = {name: spec for name, spec in metrics.items() if isinstance(spec, CounterSpec)}
+        gauges = {name: spec for name, spec in metrics.items() if isinstance(spec, GaugeSpec)}
+        return cls(counters, frozenset(spec.kind for spec in kinds), gauges)
+
+    @property
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        """All counters and gauges."""
+        return *self.counters.values(), *self.gauges.values()
 
     def counts(self, results: Results) -> dict[type, tuple[Count, ...]]:
         """Returns what each of the results counts, by its type. Raises UndeclaredError, and what `counts` raises."""
         return {type(item): self._counts(item) for item in results if _has_counts(item)}
+
+    def measured(self, results: Results) -> tuple[GaugeValue, ...]:
+        """Returns the values that the results give to gauges. Raises UndeclaredError, and what `gauges` raises."""
+        return tuple(value for item in results if _has_gauges(item) for value in self._gauges(item))
 
     def events(self, results: Results) -> tuple[Event, ...]:
         """Returns the events among the results, with copies of their facts. Raises UndeclaredError."""
@@ -78,6 +98,29 @@ class Declarations:
         if not isinstance(count.number, int) or count.number < 0:
             return f"{count.metric}: number is {count.number!r}, expected a whole number from 0"
         return None if _allows(spec, count.value) else f"{count.metric}: value {count.value!r} is not declared"
+
+    def _gauges(self, item: MeasuredResult) -> tuple[GaugeValue, ...]:
+        values = tuple(item.gauges())
+        for value in values:
+            problem = self._problem_of_gauge(value)
+            if problem is not None:
+                raise UndeclaredError(f"{type(item).__name__}.gauges: {problem}")
+        for metric, number in Counter(value.metric for value in values).items():
+            if number > MAX_VALUES:
+                raise UndeclaredError(
+                    f"{type(item).__name__}.gauges: {metric} has {number} values; at most {MAX_VALUES}"
+                )
+        return values
+
+    def _problem_of_gauge(self, value: object) -> str | None:
+        if not isinstance(value, GaugeValue):
+            return f"returned {type(value).__name__}, expected GaugeValue"
+        spec = self.gauges.get(value.metric)
+        if spec is None:
+            return f"the gauge {value.metric!r} is not declared in `metrics`"
+        if not isinstance(value.number, (int, float)) or not math.isfinite(value.number):
+            return f"{value.metric}: number is {value.number!r}, expected a finite number"
+        return None if _allows(spec, value.value) else f"{value.metric}: value {value.value!r} is not declared"
 
     def _event(self, event: object) -> Event:
         if not isinstance(event, Event):
@@ -114,21 +157,22 @@ def _copied(kind: str, facts: object) -> dict[str, JsonValue]:
     return copied
 
 
-def _counters(plugin: type[AnyPlugin]) -> dict[str, CounterSpec]:
-    declared = _listed(plugin.metrics, CounterSpec, "metrics", plugin)
+def _metrics(plugin: type[AnyPlugin]) -> dict[str, MetricSpec]:
+    declared: tuple[MetricSpec, ...] = _listed(plugin.metrics, (CounterSpec, GaugeSpec), "metrics", plugin)
     for kind in sorted(plugin.produces, key=lambda kind: kind.__name__):
         metrics = getattr(kind, "metrics", ())
         declared += metrics if isinstance(metrics, tuple) else ()  # a column of another type may have this name
-    found: dict[str, CounterSpec] = {}
+    found: dict[str, MetricSpec] = {}
     for spec in declared:
         if found.setdefault(spec.name, spec) != spec:
-            raise PluginError(f"{plugin.__name__} declares the counter {spec.name!r} twice, differently")
+            raise PluginError(f"{plugin.__name__} declares the metric {spec.name!r} twice, differently")
     return found
 
 
-def _listed(declared: object, kind: type[T], name: str, plugin: type[AnyPlugin]) -> tuple[T, ...]:
-    if not isinstance(declared, tuple) or not all(isinstance(spec, kind) for spec in declared):
-        raise PluginError(f"{plugin.__name__}.{name} is not a tuple of {kind.__name__}")
+def _listed(declared: object, kinds: tuple[type[T], ...], name: str, plugin: type[AnyPlugin]) -> tuple[T, ...]:
+    if not isinstance(declared, tuple) or not all(isinstance(spec, kinds) for spec in declared):
+        expected = " and ".join(kind.__name__ for kind in kinds)
+        raise PluginError(f"{plugin.__name__}.{name} is not a tuple of {expected}")
     return declared
 
 
@@ -136,7 +180,11 @@ def _has_counts(item: object) -> TypeGuard[CountedResult]:
     return callable(getattr(type(item), "counts", None))  # several times faster than isinstance with a protocol
 
 
-def _allows(spec: CounterSpec, value: object) -> bool:
+def _has_gauges(item: object) -> TypeGuard[MeasuredResult]:
+    return callable(getattr(type(item), "gauges", None))
+
+
+def _allows(spec: MetricSpec, value: object) -> bool:
     if spec.label is None:
         return value is None
     if spec.values is not None:

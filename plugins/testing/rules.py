@@ -111,7 +111,7 @@ DECLARATION: dict[str, Rule] = {
     "has a description": _has_a_description,
     "describes its options": _describes_its_options,
     "declares what it requires and produces": _declares_needs_and_gives,
-    "declares its counters and events": _declares_counters_and_events,
+    "declares its metrics and events": _declares_counters_and_events,
     "accepts the given options": _takes_its_options,
 }
 
@@ -259,6 +259,7 @@ def _reports_what_it_declares(subject: Subject) -> None:
             found = subject.one(instance, scene.frame(index), subject.given(scene, index))
             try:
                 declarations.counts(found)
+                declarations.measured(found)
                 declarations.events(found)
             except UndeclaredError as error:
                 raise BrokenRuleError(str(error)) from None

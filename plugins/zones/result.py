@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sightd.plugins.api import Count, CounterSpec, JsonOptions, JsonValue, Results
+from sightd.plugins.api import Count, CounterSpec, GaugeSpec, GaugeValue, JsonOptions, JsonValue, MetricSpec, Results
 from sightd.plugins.zones.geometry import Point
 from sightd.plugins.zones.movement import motion
 from sightd.plugins.zones.plan import CameraPlan
 from sightd.plugins.zones.state import CameraState, Direction, Happening, Kind, Subject
 
 ENTRIES, EXITS, CROSSINGS, DROPPED = "zone_entries", "zone_exits", "line_crossings", "zone_events_dropped"
+OCCUPANCY, LONGEST_STAY = "zone_occupancy", "zone_longest_stay_seconds"
 _FLASH = 0.7
 """A zone or line is highlighted for this long (s) after something has happened there."""
 _KMH = 3.6
@@ -22,7 +23,8 @@ _KMH = 3.6
 @dataclass(frozen=True, slots=True)
 class ZoneCount:
     """A zone: its corners as fractions of the frame; how many objects entered and left so far, those that entered by
-    class, those inside by class, and the names of known persons inside. `flash`: something has just happened."""
+    class, those inside by class, and the names of known persons inside; since how many seconds the one that has been
+    inside longest is there, 0 if the zone is empty. `flash`: something has just happened."""
 
     name: str
     corners: tuple[Point, ...]
@@ -33,6 +35,7 @@ class ZoneCount:
     entered_by_class: Mapping[str, int]
     inside_by_class: Mapping[str, int]
     persons: tuple[str, ...]
+    longest_stay: float
 
     @property
     def inside(self) -> int:
@@ -47,6 +50,7 @@ class ZoneCount:
             "inside_by_class": self.inside_by_class,
             "entered_by_class": self.entered_by_class,
             "persons": self.persons,
+            "longest_stay": round(self.longest_stay, 1),
         }
 
 
@@ -100,7 +104,9 @@ class ZoneCounts:
     objects: tuple[ObjectPlace, ...] = ()
     added: tuple[Count, ...] = ()
 
-    metrics: ClassVar[tuple[CounterSpec, ...]] = (
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        GaugeSpec(OCCUPANCY, "Objects in a zone now.", "zone"),
+        GaugeSpec(LONGEST_STAY, "For how long the object that has been in a zone longest is there; 0: empty.", "zone"),
         CounterSpec(ENTRIES, "Objects that entered a zone.", "class"),
         CounterSpec(EXITS, "Objects that left a zone; entries less exits are inside.", "class"),
         CounterSpec(CROSSINGS, "Line crossings.", "direction", tuple(map(str, Direction))),
@@ -109,6 +115,11 @@ class ZoneCounts:
 
     def counts(self) -> Iterator[Count]:
         yield from self.added
+
+    def gauges(self) -> Iterator[GaugeValue]:
+        for zone in self.zones:
+            yield GaugeValue(OCCUPANCY, zone.name, zone.inside)
+            yield GaugeValue(LONGEST_STAY, zone.name, zone.longest_stay)
 
     def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
         """Returns "zones" and "lines" by name, and "objects"."""
@@ -132,6 +143,7 @@ def counts_of(state: CameraState, plan: CameraPlan, at: float, added: tuple[Coun
 def _zone(name: str, corners: tuple[Point, ...], state: CameraState, at: float) -> ZoneCount:
     tally = state.zones[name]
     inside = [one for one in state.subjects.values() if (presence := one.presences.get(name)) and presence.inside]
+    began = min((one.presences[name].began for one in inside), default=at)
     return ZoneCount(
         name,
         corners,
@@ -142,6 +154,7 @@ def _zone(name: str, corners: tuple[Point, ...], state: CameraState, at: float) 
         tally.by_class,
         Counter(one.label for one in inside),
         tuple(sorted({one.person for one in inside if one.person is not None})),
+        max(at - began, 0.0),
     )
 
 

@@ -7,6 +7,7 @@ the zone to its right there are three: these two, and a cyclist who waits.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,12 @@ def test_zones_that_come_through_the_api_apply_while_the_daemon_runs(film: Path,
         assert answer.status_code == 200, answer.text
         eventually(lambda: bool(events(daemon, "zone.entered")), 120, "an object is in the new zone")
         assert {one["facts"]["zone"] for one in events(daemon, "zone.entered")} == {"everywhere"}
+        occupied = partial(daemon.values, "sightd_zone_occupancy", "zone", camera="street")
+        eventually(lambda: occupied().get("everywhere", 0) > 0, 60, "the gauge has the new zone")
         listed = sightd("zones", "list", "-c", daemon.path)
         assert "everywhere" in listed.stdout
         assert "no daemon" not in listed.stderr
+        gone = httpx.delete(daemon.url("/api/zones/street/everywhere"), headers={"X-Sightd": "1"})
+        assert gone.is_success
+        eventually(lambda: not occupied(), 60, "and does not have a removed one")
         assert daemon.terminate()[0] == 0

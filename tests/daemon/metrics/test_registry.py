@@ -9,9 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from sightd.daemon.metrics.camera import CameraMetrics
 from sightd.daemon.metrics.registry import Budget, DeviceTransfers, Metrics
 from sightd.engines.cuda.stream import TransferCounter
-from sightd.plugins.api import MAX_VALUES, Count, CounterSpec, Detections, Faces, PluginError
+from sightd.plugins.api import MAX_VALUES, Count, CounterSpec, Detections, Faces, GaugeSpec, GaugeValue, PluginError
 from sightd.plugins.configuration.declarations import Declarations
 
 LABELS = {
@@ -37,8 +38,11 @@ LABELS = {
 COUNTERS = (*Detections.metrics, *Faces.metrics, CounterSpec("seen", "Frames on which something was seen."))
 
 
-def declared(*counters: CounterSpec, kinds: Iterable[str] = ()) -> Declarations:
-    return Declarations({spec.name: spec for spec in counters}, frozenset(kinds))
+GAUGES = (GaugeSpec("seated", "Guests at a table.", "table"), GaugeSpec("temperature_celsius", "Temperature."))
+
+
+def declared(*counters: CounterSpec, kinds: Iterable[str] = (), gauges: Iterable[GaugeSpec] = ()) -> Declarations:
+    return Declarations({spec.name: spec for spec in counters}, frozenset(kinds), {spec.name: spec for spec in gauges})
 
 
 @pytest.fixture
@@ -212,7 +216,7 @@ def test_a_family_is_registered_when_a_plug_in_declares_it(metrics: Metrics) -> 
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        (CounterSpec("seen", "Something else."), "another help text, label or values than plug-in first"),
+        (CounterSpec("seen", "Something else."), "another type, help text, label or values than plug-in first"),
         (CounterSpec("frames", "Frames."), "sightd_frames_total, which cannot be registered: Duplicated timeseries"),
     ],
 )
@@ -222,6 +226,70 @@ def test_two_counters_of_one_name_clash(metrics: Metrics, spec: CounterSpec, tol
         metrics.plugin("second").declares(declared(spec))
     assert told in str(clash.value)
     assert value(metrics, "sightd_frames_total", camera="front", stage="shown") is None
+
+
+def seated(metrics: Metrics) -> dict[tuple[str, str], float]:
+    samples = scrape(metrics)["sightd_seated"].samples
+    return {(sample.labels["camera"], sample.labels["table"]): sample.value for sample in samples}
+
+
+@pytest.fixture
+def bar(metrics: Metrics) -> CameraMetrics:
+    """A camera that is up, whose plug-in "tables" has measured two tables."""
+    metrics.plugin("tables").declares(declared(gauges=GAUGES))
+    camera = metrics.camera("bar")
+    camera.up(True)
+    camera.measured({"tables": (GaugeValue("seated", "oak", 3), GaugeValue("seated", "pine", 0))})
+    return camera
+
+
+def test_a_gauge_has_the_values_of_the_last_analysed_frame_and_no_others(metrics: Metrics, bar: CameraMetrics) -> None:
+    assert seated(metrics) == {("bar", "oak"): 3, ("bar", "pine"): 0}
+    assert scrape(metrics)["sightd_seated"].type == "gauge"
+    bar.measured({"tables": (GaugeValue("seated", "oak", 2), GaugeValue("temperature_celsius", number=-3.5))})
+    assert seated(metrics) == {("bar", "oak"): 2}, "the other table is gone"
+    assert value(metrics, "sightd_temperature_celsius", camera="bar") == -3.5
+    bar.measured({"detector": ()})
+    assert seated(metrics) == {("bar", "oak"): 2}, "a frame on which the plug-in did not run changes nothing"
+
+
+def test_a_gauge_has_no_value_while_the_camera_is_offline(metrics: Metrics, bar: CameraMetrics) -> None:
+    bar.up(False)
+    assert seated(metrics) == {}
+    bar.measured({"tables": (GaugeValue("seated", "oak", 4),)})
+    assert seated(metrics) == {}, "the analysis of its last frame ended late"
+    bar.up(True)
+    assert seated(metrics) == {("bar", "oak"): 4}
+
+
+def test_a_gauge_has_no_value_while_the_plug_in_is_disabled_or_once_it_is_removed(
+    metrics: Metrics, bar: CameraMetrics
+) -> None:
+    metrics.plugin("tables").breaker("open")
+    assert seated(metrics) == {}
+    metrics.plugin("tables").breaker("half-open")
+    assert seated(metrics)
+    metrics.remove_plugin("tables")
+    assert seated(metrics) == {}
+
+
+def test_a_removed_camera_has_no_gauges(metrics: Metrics, bar: CameraMetrics) -> None:
+    metrics.remove_camera("bar")
+    bar.measured({"tables": (GaugeValue("seated", "oak", 4),)})
+    assert seated(metrics) == {}
+
+
+def test_of_two_plug_ins_that_set_the_same_gauge_the_later_one_counts(metrics: Metrics, bar: CameraMetrics) -> None:
+    metrics.plugin("more tables").declares(declared(gauges=GAUGES))
+    bar.measured({"more tables": (GaugeValue("seated", "oak", 9),)})
+    assert seated(metrics) == {("bar", "oak"): 9, ("bar", "pine"): 0}, "no series is exported twice"
+
+
+@pytest.mark.parametrize("name", ["events_waiting", "seen", "seated"])
+def test_a_gauge_must_not_have_the_name_of_another_metric(metrics: Metrics, name: str) -> None:
+    metrics.plugin("first").declares(declared(*COUNTERS, gauges=GAUGES))
+    with pytest.raises(PluginError, match="plug-in second declares the metric sightd_"):
+        metrics.plugin("second").declares(declared(gauges=[GaugeSpec(name, "Something else.")]))
 
 
 def test_an_event_of_a_declared_kind_is_counted(metrics: Metrics) -> None:

@@ -1,4 +1,4 @@
-"""What a plug-in counts and what it says happened is checked against what its class declares."""
+"""What a plug-in counts, measures and says happened is checked against what its class declares."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from sightd.plugins.api import (
     Event,
     Events,
     EventSpec,
+    GaugeSpec,
+    GaugeValue,
+    MetricSpec,
     Plugin,
     PluginConfig,
     PluginError,
@@ -35,11 +38,25 @@ class Queue:
         return self.counted  # type: ignore[no-any-return]
 
 
-class Counter(Plugin[PluginConfig]):
-    """Declares a counter without a label, one of fixed values, one of class names, and two kinds of events."""
+@dataclass(frozen=True)
+class Room:
+    """A result that measures what it was given."""
 
-    produces: ClassVar[frozenset[type]] = frozenset({Queue, Events, Detections})
-    metrics: ClassVar[tuple[CounterSpec, ...]] = (
+    measured: Any
+
+    def gauges(self) -> Iterable[GaugeValue]:
+        return self.measured  # type: ignore[no-any-return]
+
+
+class Counter(Plugin[PluginConfig]):
+    """Declares a counter without a label, one of fixed values, one of class names, gauges alike, and two kinds of
+    events."""
+
+    produces: ClassVar[frozenset[type]] = frozenset({Queue, Room, Events, Detections})
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        GaugeSpec("temperature_celsius", "Temperature."),
+        GaugeSpec("waiting", "Waiting customers.", "till", ("left", "right")),
+        GaugeSpec("seated", "Guests at a table.", "table"),
         CounterSpec("queues", "Queues."),
         CounterSpec("served", "Served customers.", "till", ("left", "right")),
         CounterSpec("goods", "Goods.", "class"),
@@ -54,6 +71,10 @@ def counted(*counts: Any) -> Results:
     return Results(Queue(counts))
 
 
+def measured(*values: Any) -> Results:
+    return Results(Room(values))
+
+
 def happened(*events: Any) -> Results:
     return Results(Events(events))
 
@@ -63,6 +84,16 @@ def test_what_is_declared_is_counted() -> None:
     [answer] = CHECK.process([counted(*counts)], 1)
     assert answer.counts == {Queue: counts}
     assert answer.events == ()
+
+
+def test_what_is_declared_is_measured() -> None:
+    values = (
+        GaugeValue("temperature_celsius", number=-3.5),
+        GaugeValue("waiting", "left", 3),
+        GaugeValue("seated", "7"),
+    )
+    [answer] = CHECK.process([Results(Room(values))], 1)
+    assert answer.gauges == values
 
 
 def test_a_standard_result_counts_without_a_declaration_of_its_own() -> None:
@@ -81,6 +112,12 @@ def test_a_standard_result_counts_without_a_declaration_of_its_own() -> None:
         (counted(Count("goods", "\udcff")), r"goods: value '\\udcff' is not declared"),
         (counted(Count("queues", None, -1)), "number is -1, expected a whole number from 0"),
         (counted(Count("queues", None, 0.5)), "number is 0.5"),  # type: ignore[arg-type]
+        (measured("seated"), r"Room\.gauges: returned str, expected GaugeValue"),
+        (measured(GaugeValue("queues")), "the gauge 'queues' is not declared in `metrics`"),
+        (measured(GaugeValue("waiting", "middle", 1)), "waiting: value 'middle' is not declared"),
+        (measured(GaugeValue("seated", None, 1)), "seated: value None is not declared"),
+        (measured(GaugeValue("seated", "7", float("nan"))), "seated: number is nan, expected a finite number"),
+        (measured(*[GaugeValue("seated", str(n)) for n in range(101)]), "seated has 101 values; at most 100"),
         (happened("queue.long"), "Events holds str, expected Event"),
         (happened(Event("queue.lost")), "the event kind 'queue.lost' is not declared in `events`"),
         (happened(Event("queue.long", [1])), "queue.long: facts is list, expected a mapping"),  # type: ignore[arg-type]
@@ -123,7 +160,7 @@ def test_a_fault_of_what_it_counts_is_the_plug_in_s_and_the_frame_goes_on() -> N
 
 def test_wrong_declarations_are_reported_before_the_plug_in_runs() -> None:
     class Twice(Counter):
-        metrics = (CounterSpec("queues", "Queues."), CounterSpec("queues", "Other queues."))
+        metrics = (CounterSpec("queues", "Queues."), GaugeSpec("queues", "Queues."))
 
-    with pytest.raises(PluginError, match="declares the counter 'queues' twice, differently"):
+    with pytest.raises(PluginError, match="declares the metric 'queues' twice, differently"):
         AnswerCheck(Twice(PluginConfig()))

@@ -65,7 +65,7 @@ def test_what_a_plug_in_declares_is_registered_when_it_is_opened_and_a_clash_ref
     assert metrics.registry.get_sample_value("sightd_events_total", {"kind": "queue.long"}) == 0
     metrics.camera("door").count(Count("queues", None, 2))
     assert metrics.registry.get_sample_value("sightd_queues_total", {"camera": "door"}) == 2
-    with pytest.raises(PluginError, match="plug-in second declares the metric sightd_queues_total with another help"):
+    with pytest.raises(PluginError, match="plug-in second declares the metric sightd_queues_total with another type"):
         manager.open("second", CountingDifferently, PluginConfig(), cameras=1)
     assert Counting.closed == 1, "the one that was refused"
     manager.close()

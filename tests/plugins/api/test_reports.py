@@ -1,4 +1,4 @@
-"""Counters and kinds of events are checked when they are declared."""
+"""Counters, gauges and kinds of events are checked when they are declared."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sightd.plugins.api import (
     Events,
     EventSpec,
     Frame,
+    GaugeSpec,
     PrivacyMask,
     Results,
 )
@@ -45,6 +46,25 @@ def test_an_invalid_counter_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "label", "values", "told"),
+    [
+        ("Seated", "Help.", None, None, "name"),
+        ("sightd_seated", "Help.", None, None, "without the prefix"),
+        ("seated_total", "Help.", None, None, "suffixes _total"),
+        ("seated_bucket", "Help.", None, None, "suffixes _total"),
+        ("seated", " ", None, None, "say in a sentence what is measured"),
+        ("seated", "Help.", "camera", None, "GaugeSpec seated: label 'camera'"),
+        ("seated", "Help.", "table", (), "GaugeSpec seated: values"),
+    ],
+)
+def test_an_invalid_gauge_is_refused(
+    name: str, text: str, label: str | None, values: tuple[str, ...] | None, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        GaugeSpec(name, text, label, values)
+
+
+@pytest.mark.parametrize(
     ("kind", "text", "told"),
     [
         ("dwell", "Help.", "joined by dots"),
@@ -66,6 +86,7 @@ def test_the_prefixes_of_sightd_s_own_events_are_reserved() -> None:
 
 def test_valid_ones_are_accepted() -> None:
     assert CounterSpec("seen", "Help.", "till_side", ("left",)).values == ("left",)
+    assert GaugeSpec("seated", "Help.", "table").metric == "sightd_seated"
     assert EventSpec("zone.person_entered", "Help.").kind == "zone.person_entered"
 
 

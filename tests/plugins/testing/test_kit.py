@@ -24,7 +24,10 @@ from sightd.plugins.api import (
     EventSpec,
     Frame,
     FrameOverride,
+    GaugeSpec,
+    GaugeValue,
     JsonOptions,
+    MetricSpec,
     Plugin,
     PluginConfig,
     Results,
@@ -189,10 +192,11 @@ class SmallPicture(Sound):
 
 @dataclass(frozen=True)
 class Things:
-    """A result whose JSON form and counts are what a test says."""
+    """A result whose JSON form, counts and gauges are what a test says."""
 
     form: Any = field(default_factory=dict)
     counted: Sequence[Any] = ()
+    measured: Sequence[Any] = ()
 
     def to_json(self, results: Results, options: JsonOptions) -> Any:
         return self.form
@@ -200,14 +204,17 @@ class Things:
     def counts(self) -> Sequence[Any]:
         return self.counted
 
+    def gauges(self) -> Sequence[Any]:
+        return self.measured
+
 
 class Reporting(Sound):
-    """Counts things and says when one came, as declared."""
+    """Counts and measures things and says when one came, as declared."""
 
     produces: ClassVar[frozenset[type]] = frozenset({Things, Events})
-    metrics: ClassVar[tuple[CounterSpec, ...]] = (CounterSpec("things", "Things."),)
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (CounterSpec("things", "Things."), GaugeSpec("load", "Load."))
     events: ClassVar[tuple[EventSpec, ...]] = (EventSpec("thing.came", "A thing came."),)
-    things = Things({"things": [{"size": 3}]}, [Count("things")])
+    things = Things({"things": [{"size": 3}]}, [Count("things")], [GaugeValue("load", number=0.5)])
     happened = Events((Event("thing.came", {"size": 3}),))
 
     def one(self, frame: Frame) -> Results:
@@ -218,6 +225,12 @@ class Miscounting(Reporting):
     """Counts what it does not declare."""
 
     things = Things({}, [Count("others")])
+
+
+class Mismeasuring(Reporting):
+    """Sets a gauge that it does not declare."""
+
+    things = Things({}, [], [GaugeValue("others")])
 
 
 class Surprising(Reporting):
@@ -291,8 +304,9 @@ class Careless(Sound):
         (Hoarder, "forgets a camera", "still holds its name"),
         (FrameHoarder, "forgets a camera", "still holds a frame"),
         (Racy, "returns the same results in parallel", "interfere with each other"),
-        (Silent, "declares its counters and events", "declare `events` and name Events in `produces`"),
+        (Silent, "declares its metrics and events", "declare `events` and name Events in `produces`"),
         (Miscounting, "counts and reports what it declares", "the counter 'others' is not declared"),
+        (Mismeasuring, "counts and reports what it declares", "the gauge 'others' is not declared"),
         (Surprising, "counts and reports what it declares", "the event kind 'thing.left' is not declared"),
         (Repeating, "counts and reports what it declares", "predict returns Events"),
         (Unwritable, "has results that can be written as JSON", "Things.to_json returns what cannot be written"),

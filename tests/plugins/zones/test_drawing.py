@@ -14,7 +14,7 @@ from sightd.plugins.zones.result import LineCount, ZoneCount, ZoneCounts
 from sightd.plugins.zones.state import Direction
 
 SIZE = (640, 360)
-ZONE = ZoneCount("door", ((0.1, 0.2), (0.4, 0.2), (0.4, 0.8), (0.1, 0.8)), True, False, 3, 1, {}, {}, ())
+ZONE = ZoneCount("door", ((0.1, 0.2), (0.4, 0.2), (0.4, 0.8), (0.1, 0.8)), True, False, 3, 1, {}, {}, (), 0.0)
 LINE = LineCount("gate", ((0.7, 0.9), (0.7, 0.1)), True, False, {Direction.IN: 4, Direction.OUT: 2}, {})
 
 

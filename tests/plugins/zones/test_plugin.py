@@ -127,6 +127,21 @@ def test_events_have_the_facts_and_counters_add_up() -> None:
     assert added == [("zone_entries", "person", 1), ("zone_exits", "person", 1), ("line_crossings", "in", 1)]
 
 
+def test_each_zone_has_gauges_of_who_is_inside_and_for_how_long() -> None:
+    plugin, declarations = opened(), Declarations.of(Zones)
+
+    def measured(at: float, *objects: tuple[int, float, float]) -> dict[str, float]:
+        values = declarations.measured(processed(plugin, at, tracks(list(objects))))
+        assert {value.value for value in values} == {"left"}
+        return {value.metric: round(value.number, 3) for value in values}
+
+    assert measured(0.0) == {"zone_occupancy": 0, "zone_longest_stay_seconds": 0}
+    measured(0.2, (1, 20, 90))
+    assert measured(1.2, (1, 20, 90), (2, 30, 90)) == {"zone_occupancy": 2, "zone_longest_stay_seconds": 1}
+    assert measured(1.4, (1, 90, 90), (2, 30, 90))["zone_occupancy"] == 1
+    assert measured(1.6, (1, 90, 90), (2, 30, 90)) == {"zone_occupancy": 1, "zone_longest_stay_seconds": 0.4}
+
+
 def test_the_json_form_has_all_numbers() -> None:
     plugin = opened({**CAMERA, "scale": {"points": [[0, 0], [1, 0]], "metres": 10}})
     for at in range(4):
@@ -137,7 +152,7 @@ def test_the_json_form_has_all_numbers() -> None:
     assert form["zones"] == {
         "left": {
             "active": True, "inside": 1, "entered": 1, "left": 0, "inside_by_class": {"person": 1},
-            "entered_by_class": {"person": 1}, "persons": ("Ada",),
+            "entered_by_class": {"person": 1}, "persons": ("Ada",), "longest_stay": 0.6,
         }
     }  # fmt: skip
     assert form["lines"] == {"middle": {"active": True, "in": 0, "out": 0, "by_class": {}}}

@@ -20,6 +20,7 @@ from sightd.daemon.encode.choice import CodecChoice
 from sightd.daemon.events.availability import CameraAvailability, ReportedState
 from sightd.daemon.events.event import PendingEvent
 from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.rules import EventRules
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.manager import PluginManager
@@ -78,6 +79,7 @@ class CameraRun:
         manager: PluginManager,
         metrics: Metrics,
         journal: Journal,
+        rules: EventRules,
         reported: ReportedState,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
@@ -95,7 +97,7 @@ class CameraRun:
         self._metrics = metrics.camera(name)
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
-        self._journal = journal
+        self._journal, self._rules = journal, rules
         self._availability = CameraAvailability(name, self._metrics, journal, reported)
         self._slot = FrameSlot()
         pipeline = manager.pipeline(name, chain, self._analysed)
@@ -237,7 +239,9 @@ class CameraRun:
         self._metrics.measured(task.gauges)
         for plugin, event in task.events:
             at = task.frame.wall_time
-            self._journal.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about, event.phase))
+            pending = PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about, event.phase)
+            if (admitted := self._rules.admit(pending)) is not None:
+                self._journal.record(admitted)
 
 
 def _longest_interval(options: Camera, kind: SourceKind) -> float:
@@ -268,8 +272,17 @@ class CameraManager:
     Use from one thread; the properties, `entries`, `jpeg`, `viewers` and `address` may be called from any thread.
     """
 
-    def __init__(self, manager: PluginManager, metrics: Metrics, journal: Journal, gpus: Gpus, video_gpu: str) -> None:
-        self._manager, self._metrics, self._journal = manager, metrics, journal
+    def __init__(
+        self,
+        manager: PluginManager,
+        metrics: Metrics,
+        journal: Journal,
+        rules: EventRules,
+        gpus: Gpus,
+        video_gpu: str,
+    ) -> None:
+        """`rules` decide which events of plug-ins get into the journal."""
+        self._manager, self._metrics, self._journal, self._rules = manager, metrics, journal, rules
         self._gpus, self._video_gpu = gpus, video_gpu
         self._endpoints: dict[str, _CameraEndpoints] = {}
         self._runs: dict[str, CameraRun] = {}
@@ -363,6 +376,7 @@ class CameraManager:
             manager=self._manager,
             metrics=self._metrics,
             journal=self._journal,
+            rules=self._rules,
             reported=place.reported,
             rtsp=place.rtsp,
             jpeg=place.jpeg,

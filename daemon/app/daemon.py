@@ -19,7 +19,7 @@ from sightd.daemon.app.health import DaemonState
 from sightd.daemon.app.plugin_services import PluginServices, ServedPlugin, offered_routes
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.common.process import Deadline, installed_version
-from sightd.daemon.config.diff import ConfigDiff, chain_of, diff, enabled, plugins_in_use
+from sightd.daemon.config.diff import ConfigDiff, chain_of, diff, enabled, plugins_in_use, with_fixed_sections
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Config
 from sightd.daemon.config.problems import ConfigError, LocatedProblem, PathKey
@@ -28,6 +28,7 @@ from sightd.daemon.encode.choice import CodecChoice, EncoderMissingError
 from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import journal_of
+from sightd.daemon.events.rules import EventRules
 from sightd.daemon.isolation.opening import LoadEngine
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.manager import Instance, PluginManager
@@ -49,6 +50,7 @@ from sightd.engines.errors import EngineError
 from sightd.engines.progress import Progress, silent
 from sightd.plugins.api import PluginError, Route
 from sightd.plugins.configuration import registry
+from sightd.plugins.configuration.declarations import declared_events
 
 
 @contextmanager
@@ -59,6 +61,12 @@ def as_config_error(loaded: LoadedConfig, path: PathKey) -> Iterator[None]:
     except (PluginError, EngineError, EncoderMissingError, TlsError) as error:
         place = loaded.positions.value(path)
         raise ConfigError([LocatedProblem(path, str(error), "", *place, str(loaded.path))]) from error
+
+
+def _kinds_by_rule(loaded: LoadedConfig) -> frozenset[str]:
+    """Returns the kinds of events of the plug-ins in use that are stored only if a rule selects them."""
+    plugins = [registry.load(options.use or name) for name, options in plugins_in_use(loaded).items()]
+    return frozenset(spec.kind for plugin in plugins for spec in declared_events(plugin) if spec.by_rule)
 
 
 log = logging.getLogger(__name__)
@@ -121,7 +129,11 @@ class Daemon:
             networks=partial(engine_loading, self._config.models, self._config.engines),
             progress=progress,
         )
-        self._camera_manager = CameraManager(self._manager, self.metrics, self.journal, gpus, self._video_gpu)
+        self._rules = EventRules(self.metrics.rules)
+        self._rules.apply(events.rules, _kinds_by_rule(loaded))
+        self._camera_manager = CameraManager(
+            self._manager, self.metrics, self.journal, self._rules, gpus, self._video_gpu
+        )
         self._camera_manager.recorder = self.recorder
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
@@ -180,7 +192,7 @@ class Daemon:
         """
         change, old = diff(self._loaded, loaded), self._loaded
         wanted = loaded.config
-        config = wanted.model_copy(update={name: getattr(old.config, name) for name in change.fixed})
+        config = with_fixed_sections(wanted, old.config, change.fixed)
         loaded = replace(loaded, config=config)
         codecs: dict[str, CodecChoice] = {}
         for name in (*change.added, *change.changed):
@@ -234,6 +246,7 @@ class Daemon:
             self._manager.add(instance)
         self._loaded = self.state.loaded = loaded
         self._config = loaded.config
+        self._rules.apply(loaded.config.events.rules, _kinds_by_rule(loaded))
         self._camera_manager.place(loaded.config, enabled(loaded.config))
         self._camera_manager.start(loaded.config, codecs)
         self.delivery.apply(loaded.config.delivery)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.config.model import Camera, Config, Output, Render
+from sightd.daemon.config.section import Section
 from sightd.plugins.api import PluginConfig
 
 if TYPE_CHECKING:  # loading checks cameras with what is here
     from sightd.daemon.config.load import LoadedConfig
 
 _FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events", "recording")
-"""Sections that are read only at start-up."""
+"""Sections that are read only at start-up, apart from `events.rules`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigDiff:
     """Names, in order. A camera is `changed` if anything that defines it is, including a plug-in of its chain. `fixed`
     are sections that differ and require a restart, `renewed` the servers that switch to a renewed certificate, `sinks`
-    those that are added, removed or have other options."""
+    and `event_rules` those that are added, removed or have other options."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -32,10 +33,11 @@ class ConfigDiff:
     fixed: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
     sinks: tuple[str, ...] = ()
+    event_rules: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         cameras, plugins = (self.added, self.changed, self.removed), (self.opened, self.replaced, self.closed)
-        return any((*cameras, *plugins, self.renewed, self.sinks))
+        return any((*cameras, *plugins, self.renewed, self.sinks, self.event_rules))
 
     def __str__(self) -> str:
         parts = {
@@ -47,6 +49,7 @@ class ConfigDiff:
             "plug-ins closed": self.closed,
             "certificates renewed": self.renewed,
             "sinks changed": self.sinks,
+            "event rules changed": self.event_rules,
         }
         return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names) or "nothing changed"
 
@@ -72,16 +75,35 @@ def diff(old: LoadedConfig, new: LoadedConfig) -> ConfigDiff:
         opened=tuple(name for name in plugins if name not in plugins_before),
         replaced=tuple(name for name in plugins if name in replaced),
         closed=tuple(name for name in plugins_before if name not in plugins),
-        fixed=tuple(name for name in _FIXED if getattr(old.config, name) != getattr(new.config, name)),
+        fixed=tuple(name for name in _FIXED if _read_once(old.config, name) != _read_once(new.config, name)),
         sinks=changed_sinks(old.config.delivery, new.config.delivery),
+        event_rules=_differing(old.config.events.rules, new.config.events.rules),
     )
+
+
+def _read_once(config: Config, section: str) -> Section:
+    """Returns a section without the options that a reload applies."""
+    options: Section = getattr(config, section)
+    return options.model_copy(update={"rules": {}}) if section == "events" else options
+
+
+def with_fixed_sections(wanted: Config, running: Config, fixed: Collection[str]) -> Config:
+    """Returns `wanted` with these sections as they are in `running`, except for what a reload applies."""
+    kept = {name: getattr(running, name) for name in fixed}
+    if "events" in kept:
+        kept["events"] = running.events.model_copy(update={"rules": wanted.events.rules})
+    return wanted.model_copy(update=kept)
 
 
 def changed_sinks(old: Delivery, new: Delivery) -> tuple[str, ...]:
     """Returns the sinks that are added, removed or have other options; all if the instance has another name."""
-    names = dict.fromkeys((*old.sinks, *new.sinks))
-    renamed = old.instance != new.instance
-    return tuple(name for name in names if renamed or old.sinks.get(name) != new.sinks.get(name))
+    if old.instance != new.instance:
+        return tuple(dict.fromkeys((*old.sinks, *new.sinks)))
+    return _differing(old.sinks, new.sinks)
+
+
+def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name))
 
 
 def enabled(config: Config) -> Mapping[str, Camera]:

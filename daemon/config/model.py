@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, StringConstraints
 
 from sightd.daemon.config.delivery import Delivery
+from sightd.daemon.config.rules import EventRule
 from sightd.daemon.config.section import HostName, Name, Section
 from sightd.engines.sessions.backends import DEFAULT_BACKENDS, BackendName, Precision
 from sightd.plugins.api import Device, Duration, Size, Span
@@ -374,6 +375,12 @@ class Events(Section):
     retention: Span = Field(30 * 86400.0, description="Older events are deleted.", examples=["30d"])
     max_count: int = Field(
         100_000, ge=100, description="Maximum number of events; beyond this, the oldest are deleted."
+    )
+    rules: dict[Name, EventRule] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="Rules by name, which say which events of plug-ins are stored (docs/rules.md). Kinds that no rule "
+        "names are stored, unless the plug-in declares that they are stored only by a rule.",
     )
 
 

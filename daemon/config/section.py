@@ -17,3 +17,7 @@ class Section(BaseModel):
     """A part of the file: unknown keys are refused, and nothing changes after it was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+KindPattern = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.*?-]{1,128}$")]
+"""The kind of an event, such as "zone.entered", or a pattern: "*" stands for any text, "?" for one character."""

@@ -6,14 +6,11 @@ import importlib.util
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from sightd.daemon.config.section import Name, Section
+from sightd.daemon.config.section import KindPattern, Name, Section
 from sightd.plugins.api import Span
-
-KindPattern = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.*?-]{1,128}$")]
 
 Problem = tuple[tuple[str, ...], str, str]
 """Path below `delivery`, message and hint."""
@@ -49,6 +46,11 @@ class SinkOptions(Section):
     )
     cameras: list[Name] | None = Field(
         None, min_length=1, description="Only send events of these cameras; by default of all, and those of none."
+    )
+    rules: list[Name] | None = Field(
+        None,
+        min_length=1,
+        description="Only send events that one of these rules of events.rules selected; by default all.",
     )
     timeout: Span = Field(10.0, description="Maximum time for one attempt, including its answer.", examples=["10s"])
     retry: Retry = Field(default_factory=Retry, description=Retry.__doc__)

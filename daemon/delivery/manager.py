@@ -192,7 +192,8 @@ def _age(worker: SinkWorker) -> float | None:
 
 def _wants(options: SinkOptions, event: Event) -> bool:
     of_camera = options.cameras is None or event.camera in options.cameras
-    return of_camera and any(fnmatchcase(event.kind, pattern) for pattern in options.kinds)
+    of_rule = options.rules is None or not set(options.rules).isdisjoint(event.rules)
+    return of_camera and of_rule and any(fnmatchcase(event.kind, pattern) for pattern in options.kinds)
 
 
 def instance_name() -> str:

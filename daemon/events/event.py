@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -58,7 +58,7 @@ class PendingEvent:
     """An event that is not stored yet. `kind` is an `EventKind` or one that a plug-in declares, `at` seconds since the
     epoch; `facts` can be written as JSON. The id of the event that `about` names becomes `Event.began` if the phase is
     UPDATED or ENDED; otherwise it is added to the facts as `event`. `snapshot`, `clean_snapshot`, `clip`: whether the
-    event gets these."""
+    event gets these. The `rules` that selected it, if any, are added to the facts as `rules`."""
 
     kind: str
     at: float
@@ -70,6 +70,7 @@ class PendingEvent:
     snapshot: bool = False
     clean_snapshot: bool = False
     clip: bool = False
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,12 @@ class Event:
     snapshot: bool = False
     clean_snapshot: bool = False
     clip: bool = False
+
+    @property
+    def rules(self) -> Sequence[str]:
+        """The rules that selected it."""
+        rules = self.facts.get("rules")
+        return rules if isinstance(rules, list) else ()
 
     def for_json(self) -> dict[str, Any]:
         """Returns the event in schema 1, the one form that everybody gets (REST, streams, sinks, `--json`)."""

@@ -164,6 +164,8 @@ class EventStore:
                 began = number
             else:
                 facts["event"] = number
+        if one.rules:
+            facts["rules"] = list(one.rules)
         kind, media = str(one.kind), (one.snapshot, one.clean_snapshot, one.clip)
         values = kind, one.at, one.camera, one.plugin, _as_text(facts), one.phase, began
         number = self._connection.execute(_INSERT, (*values, *common(facts).values(), *media)).lastrowid
@@ -173,7 +175,8 @@ class EventStore:
     def _id_of(self, about: EventRef, camera: str | None) -> int | None:
         """Returns the id of a stored event; None if there is none: it was lost, or is older than the journal keeps."""
         row = self._connection.execute(
-            "SELECT id FROM events WHERE at = ? AND kind = ? AND camera IS ? AND facts = ?",
+            "SELECT id FROM events WHERE at = ? AND kind = ? AND camera IS ? AND "
+            "json_remove(facts, '$.event', '$.rules') = json_remove(?, '$.event', '$.rules')",
             (about.at, about.kind, camera, _as_text(about.facts)),
         ).fetchone()
         return None if row is None else int(row[0])

@@ -236,6 +236,7 @@ class EventFamilies:
 
     total: Counter
     lost: Counter
+    suppressed: Counter
     waiting: Gauge
 
     @classmethod
@@ -243,6 +244,12 @@ class EventFamilies:
         return cls(
             total=to.counter("sightd_events_total", "Events by kind.", "kind"),
             lost=to.counter("sightd_events_lost_total", "Events that could not be stored."),
+            suppressed=to.counter(
+                "sightd_events_suppressed_total",
+                "Events that were not stored because a rule that is about them did not select them, by its condition.",
+                "rule",
+                "reason",
+            ),
             waiting=to.gauge("sightd_events_waiting", "Events waiting to be written to disk."),
         )
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from sightd.daemon.config.rules import Condition
 from sightd.daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families, Series
 from sightd.plugins.api import CounterSpec, GaugeSpec, MetricSpec, PluginError
 from sightd.plugins.configuration.declarations import Declarations
@@ -113,6 +114,31 @@ class EventMetrics:
 
     def writable(self, able: bool) -> None:
         self._writable.set(able)
+
+
+class RuleMetrics:
+    """Counts events that rules hold back; a `daemon.events.rules.SuppressionObserver`. Created by `Metrics`;
+    thread-safe."""
+
+    def __init__(self, families: Families) -> None:
+        self._families = families
+        self._rules: dict[str, tuple[Series, dict[str, Counter]]] = {}
+
+    def rules(self, names: Iterable[str]) -> None:
+        """Has a series for each of these rules and each reason, and none of other rules."""
+        before = self._rules
+        self._rules = {name: before.get(name) or self._bound(name) for name in names}
+        for name in before.keys() - self._rules.keys():
+            before[name][0].remove()
+
+    def suppressed(self, rule: str, reason: str) -> None:
+        """Raises KeyError unless the reason is a `Condition`. Ignores rules that were removed meanwhile."""
+        if (found := self._rules.get(rule)) is not None:
+            found[1][reason].inc()
+
+    def _bound(self, name: str) -> tuple[Series, dict[str, Counter]]:
+        series, family = Series(), self._families.events.suppressed
+        return series, {reason: series.bind(family, name, reason) for reason in map(str, Condition)}
 
 
 class PluginMetrics:

@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from sightd.daemon.metrics.camera import CameraMetrics, ClassNames
 from sightd.daemon.metrics.delivery import DeliveryMetrics
 from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
-from sightd.daemon.metrics.plugin import DeclaredMetrics, EventMetrics, PluginMetrics
+from sightd.daemon.metrics.plugin import DeclaredMetrics, EventMetrics, PluginMetrics, RuleMetrics
 from sightd.daemon.metrics.recording import ClipStoreMetrics
 from sightd.engines.cuda.driver import transferred
 from sightd.engines.cuda.stream import TransferCounter
@@ -100,6 +100,7 @@ class Metrics:
         self._exposed: dict[str, bytes] = {}  # by content type; there are two
         self._budget = Budget(_EXPOSITION_SHARE, _EXPOSITION_BURST)
         self.events = EventMetrics(self._families, event_kinds)
+        self.rules = RuleMetrics(self._families)
         self.delivery = DeliveryMetrics(self._families)
         registry.register(DeviceTransfers(transferred))
         ProcessCollector(registry=registry)

@@ -128,6 +128,8 @@ class Declarations:
         if event.kind not in self.kinds:
             raise UndeclaredError(f"the event kind {event.kind!r} is not declared in `events`")
         facts = _copied(event.kind, event.facts)
+        if "rules" in facts:
+            raise UndeclaredError(f"{event.kind}: the fact rules is added by the daemon; choose another name")
         if not isinstance(event.phase, Phase):
             raise UndeclaredError(f"{event.kind}: phase is {event.phase!r}, expected a Phase")
         if event.about is None:
@@ -141,6 +143,15 @@ class Declarations:
         about = event.about
         ref = EventRef(str(about.kind), float(about.at), _copied(about.kind, about.facts))
         return Event(event.kind, facts, ref, event.phase)
+
+
+def declared_events(plugin: type[AnyPlugin]) -> tuple[EventSpec, ...]:
+    """Returns the kinds of events that a class declares; none if it declares them wrongly, which `Declarations.of`
+    reports."""
+    try:
+        return _listed(plugin.events, (EventSpec,), "events", plugin)
+    except PluginError:
+        return ()
 
 
 def _copied(kind: str, facts: object) -> dict[str, JsonValue]:

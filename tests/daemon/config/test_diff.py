@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sightd.daemon.config.diff import ConfigDiff, diff
+from sightd.daemon.config.diff import ConfigDiff, diff, with_fixed_sections
 from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.config.plugin_entries import installed_plugins
 from tests.support.exports import write_export
@@ -59,6 +59,8 @@ def cameras(**changed: Any) -> dict[str, Any]:
         ({"rtsp": {"port": 9554}, "engines": {"device": "cuda:1"}}, ConfigDiff(fixed=("rtsp", "engines"))),
         ({"log": {"level": "debug"}}, ConfigDiff()),
         ({"delivery": {"sinks": {"out": {"type": "jsonl"}}}}, ConfigDiff(sinks=("out",))),
+        ({"events": {"rules": {"all": {"kinds": ["*"]}}}}, ConfigDiff(event_rules=("all",))),
+        ({"events": {"retention": "1d"}}, ConfigDiff(fixed=("events",))),
     ],
 )
 def test_only_what_is_different_is_named(sections: dict[str, Any], expected: ConfigDiff) -> None:
@@ -68,6 +70,14 @@ def test_only_what_is_different_is_named(sections: dict[str, Any], expected: Con
 def test_a_change_that_takes_a_restart_is_none_of_what_runs() -> None:
     assert not diff(loaded(), loaded(rtsp={"port": 9554}))
     assert diff(loaded(), loaded(output={"crf": 20}))
+
+
+def test_rules_of_events_are_applied_although_other_options_of_events_take_a_restart() -> None:
+    running, wanted = loaded(), loaded(events={"retention": "1d", "rules": {"all": {"kinds": ["*"]}}})
+    change = diff(running, wanted)
+    assert (change.fixed, change.event_rules) == (("events",), ("all",))
+    events = with_fixed_sections(wanted.config, running.config, change.fixed).events
+    assert (events.retention, list(events.rules)) == (30 * 86400, ["all"])
 
 
 def detector(folder: Path, **options: Any) -> LoadedConfig:

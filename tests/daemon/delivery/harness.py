@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.delivery.manager import EventDelivery, SinkReport
 from sightd.daemon.delivery.store import DeadLetter, dead_letters, store_path
-from sightd.daemon.events.event import EventKind
+from sightd.daemon.events.event import EventKind, PendingEvent
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.metrics.registry import Metrics
 from tests.support.exposition import total
@@ -44,11 +45,17 @@ class DeliveryHarness:
         workers = self.delivery._workers.values()
         eventually(lambda: all(one.progress.position is not None for one in workers), what="positions")
 
-    def note(self, count: int = 1, kind: EventKind = EventKind.CAMERA_LATE, camera: str = "gate") -> list[int]:
-        """Records events and returns their ids, once they are stored."""
+    def note(
+        self,
+        count: int = 1,
+        kind: EventKind = EventKind.CAMERA_LATE,
+        camera: str = "gate",
+        rules: tuple[str, ...] = (),
+    ) -> list[int]:
+        """Records events that `rules` selected, and returns their ids, once they are stored."""
         before = self.journal.reader.last_id() if self.journal.reader.path.exists() else 0
         for _ in range(count):
-            self.journal.note(kind, camera=camera)
+            self.journal.record(PendingEvent(kind, time.time(), camera, rules=rules))
         eventually(lambda: self.journal.last_id == before + count, what=f"{count} events are stored")
         return list(range(before + 1, before + count + 1))
 

@@ -144,6 +144,17 @@ def test_a_sink_gets_only_the_kinds_and_cameras_that_it_names(
     assert events.count("hook", "filtered") == 2
 
 
+def test_a_sink_gets_only_what_the_rules_that_it_names_selected(
+    receiver: WebhookReceiver, events: DeliveryHarness
+) -> None:
+    events.apply(hook=hook(receiver, rules=["night", "yard"]))
+    events.note(1)
+    events.note(1, rules=("all",))
+    [wanted] = events.note(1, rules=("all", "yard"))
+    events.settled("hook")
+    assert receiver.ids == [wanted]
+
+
 def test_nothing_is_lost_or_out_of_order_if_the_receiver_fails_in_every_way(
     receiver: WebhookReceiver, events: DeliveryHarness
 ) -> None:

@@ -190,6 +190,20 @@ def test_an_event_finds_the_one_that_it_is_about_after_a_restart(opened: Opened)
     assert second.reader.latest(1)[0].facts == {"event": 1}
 
 
+def test_an_event_finds_one_to_which_the_journal_has_added_facts(opened: Opened) -> None:
+    journal = opened()
+    facts: dict[str, JsonValue] = {"by": "Ägidius", "share": 1.0}
+    about = EventRef("door.opened", 1000.25, facts)
+    journal.record(PendingEvent("door.opened", 1000.25, "door", "door", facts, rules=("night", "all")))
+    journal.record(PendingEvent("door.described", 1010.0, "door", "describe", {}, about))
+    journal.record(PendingEvent("door.seen", 1011.0, "door", "x", {}, EventRef("door.described", 1010.0)))
+    kept(journal, 3)
+    opening, described, seen = journal.reader.after(0, 10)
+    assert (opening.facts, opening.rules) == ({**facts, "rules": ["night", "all"]}, ["night", "all"])
+    assert (described.facts, described.rules) == ({"event": 1}, ())
+    assert seen.facts == {"event": 2}
+
+
 def test_an_update_and_the_end_name_the_event_that_began_by_its_id(opened: Opened) -> None:
     journal = opened()
     began = PendingEvent("zone.entered", 1000.25, "yard", "zones", {"zone": "gate", "track": 7}, phase=Phase.BEGAN)

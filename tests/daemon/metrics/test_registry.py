@@ -33,6 +33,7 @@ LABELS = {
     "device",
     "direction",
     "encoder",
+    "rule",
 }
 
 COUNTERS = (*Detections.metrics, *Faces.metrics, CounterSpec("seen", "Frames on which something was seen."))
@@ -104,6 +105,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "config_last_reload_successful",
         "events",
         "events_lost",
+        "events_suppressed",
         "events_waiting",
         "state_writable",
         "delivery_events",
@@ -177,6 +179,18 @@ def test_a_removed_plugin_leaves_no_series(metrics: Metrics) -> None:
     busy(metrics)
     metrics.remove_plugin("detector")
     assert not [s for family in scrape(metrics).values() for s in family.samples if "plugin" in s.labels]
+
+
+def test_a_removed_rule_leaves_no_series_and_what_it_counted_late_is_ignored(metrics: Metrics) -> None:
+    metrics.rules.rules(["night", "visitors"])
+    assert value(metrics, "sightd_events_suppressed_total", rule="night", reason="active") == 0
+    metrics.rules.suppressed("night", "active")
+    metrics.rules.rules(["night"])
+    assert value(metrics, "sightd_events_suppressed_total", rule="night", reason="active") == 1
+    assert value(metrics, "sightd_events_suppressed_total", rule="visitors", reason="active") is None
+    metrics.rules.rules([])
+    metrics.rules.suppressed("night", "active")
+    assert value(metrics, "sightd_events_suppressed_total", rule="night", reason="active") is None
 
 
 def test_a_thousand_cameras_that_come_and_go_leave_nothing(metrics: Metrics) -> None:

@@ -32,6 +32,7 @@ def test_it_need_not_refer_to_any() -> None:
     [
         ("door.opened", {}, "about is str, expected EventRef"),
         (EventRef("door.opened", 7.0), {"event": 7}, "the fact event is added by the daemon"),
+        (None, {"rules": ["night"]}, "the fact rules is added by the daemon"),
         (EventRef("door.opened", 7.0, {"box": float("nan")}), {}, "door.opened: facts cannot be written as JSON"),
         (EventRef("door.opened", 7.0, {"text": "x" * 5000}), {}, "at most 4096"),
     ],

@@ -1,0 +1,66 @@
+"""A real daemon stores what its rules select; a reload changes them while everything else runs on."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.support.daemon import DaemonProcess, one_object_network
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.waiting
+
+
+def configuration(folder: Path, label: str) -> dict[str, Any]:
+    """A camera that sees one "thing" all the time, and a rule about zones and a class."""
+    return {
+        "cameras": {"gate": {"source": "testpattern://", "width": 64, "height": 48, "fps": 5}},
+        "chain": ["detector", "tracker", "zones"],
+        "plugins": {"detector": one_object_network(folder), "zones": {}},
+        "rtsp": {"enabled": False},
+        "http": {"port": 0},
+        "events": {"rules": {"things": {"kinds": ["zone.entered"], "classes": [label]}}},
+        "delivery": {"sinks": {"lines": {
+            "type": "jsonl", "path": str(folder / "events.jsonl"), "rules": ["things"],
+        }}},
+    }  # fmt: skip
+
+
+def entered(daemon: DaemonProcess) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = daemon.get("/api/events?after=0&kind=zone.entered").json()
+    return found
+
+
+def add_zone(daemon: DaemonProcess, name: str) -> None:
+    everywhere = {"corners": [[0, 0], [1, 0], [1, 1], [0, 1]], "min_dwell": 0}
+    answer = httpx.put(daemon.url(f"/api/zones/gate/{name}"), json=everywhere, headers={"X-Sightd": "1"})
+    assert answer.status_code == 200, answer.text
+
+
+def test_rules_decide_what_is_stored_and_a_reload_changes_them(tmp_path: Path) -> None:
+    given = configuration(tmp_path, "person")
+    with DaemonProcess(tmp_path, given) as daemon:
+        suppressed = {"rule": "things", "reason": "classes"}
+        add_zone(daemon, "first")
+        eventually(lambda: daemon.metric("sightd_events_suppressed_total", **suppressed) == 1, 60, "it is counted")
+        assert entered(daemon) == []
+        given["events"]["rules"]["things"]["classes"] = ["thing"]
+        daemon.path.write_text(yaml.safe_dump(given))
+        daemon.signal(signal.SIGHUP)
+        eventually(lambda: daemon.get("/api/events?kind=config.reloaded").json() != [])
+        [reloaded] = daemon.get("/api/events?kind=config.reloaded").json()
+        assert reloaded["facts"] == {"outcome": "applied", "event_rules": ["things"]}
+        add_zone(daemon, "second")
+        eventually(lambda: len(entered(daemon)) == 1, 60, "the event is stored")
+        [event] = entered(daemon)
+        assert (event["zone"], event["facts"]["rules"]) == ("second", ["things"])
+        lines = tmp_path / "events.jsonl"
+        eventually(lambda: lines.exists() and len(lines.read_text().splitlines()) == 1, 30, "the sink got it")
+        assert json.loads(lines.read_text())["id"] == event["id"]
+        assert daemon.terminate()[0] == 0

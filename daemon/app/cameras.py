@@ -13,8 +13,8 @@ from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.capture.slot import FrameSlot
 from sightd.daemon.capture.status import FeedStatus
 from sightd.daemon.config.diff import chain_of, output_of, render_of
-from sightd.daemon.config.model import Camera, ClipRules, Config, Output, Render
-from sightd.daemon.config.recording import allows_unredacted, clips_of
+from sightd.daemon.config.model import Camera, Config, Output, Render
+from sightd.daemon.config.recording import CameraRules, allows_unredacted, rules_of
 from sightd.daemon.config.source import SourceKind
 from sightd.daemon.encode.choice import CodecChoice
 from sightd.daemon.events.availability import CameraAvailability, ReportedState
@@ -84,10 +84,10 @@ class CameraRun:
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
         recorder: Recorder | None,
-        clips: ClipRules | None,
+        recorded: CameraRules | None,
         unredacted: bool,
     ) -> None:
-        """`clips` says what `recorder` records, even if the chain redacts if `unredacted`."""
+        """`recorded` says what `recorder` records, even if the chain redacts if `unredacted`."""
         self.name = name
         self._began = time.monotonic()
         title = options.title or name
@@ -101,8 +101,8 @@ class CameraRun:
         self._availability = CameraAvailability(name, self._metrics, journal, reported)
         self._slot = FrameSlot()
         pipeline = manager.pipeline(name, chain, self._analysed)
-        self._recorder = recorder if clips is not None and (unredacted or not pipeline.redacts) else None
-        if clips is not None and pipeline.redacts and not unredacted:
+        self._recorder = recorder if recorded is not None and (unredacted or not pipeline.redacts) else None
+        if recorded is not None and pipeline.redacts and not unredacted:
             log.error("camera %s is not recorded: its chain redacts, and recording.allow_unredacted is not set", name)
         self._feed = Feed(
             name,
@@ -111,7 +111,7 @@ class CameraRun:
             self,
             nvdec=nvdec,
             wanted_height=output.max_height,
-            packets=self._tap(clips),
+            packets=self._tap(recorded),
         )
         self._output = CameraOutput(
             name,
@@ -131,10 +131,10 @@ class CameraRun:
         self._output.start()
         self._feed.start()
 
-    def _tap(self, clips: ClipRules | None) -> PacketTap | None:
-        if self._recorder is None or clips is None:
+    def _tap(self, recorded: CameraRules | None) -> PacketTap | None:
+        if self._recorder is None or recorded is None:
             return None
-        return self._recorder.tap(self.name, clips, self._metrics.recording())
+        return self._recorder.tap(self.name, recorded, self._metrics.recording())
 
     def request_stop(self) -> None:
         """Asks both threads to end soon; does not wait."""
@@ -381,7 +381,7 @@ class CameraManager:
             rtsp=place.rtsp,
             jpeg=place.jpeg,
             recorder=self.recorder,
-            clips=clips_of(config, camera),
+            recorded=rules_of(config, camera),
             unredacted=allows_unredacted(config, camera),
         )
 

@@ -35,7 +35,7 @@ from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.daemon.pipeline.model_loading import engine_loading
 from sightd.daemon.pipeline.plugin_observer import PluginObservation
 from sightd.daemon.recording.recorder import Recorder
-from sightd.daemon.recording.store import clips_folder
+from sightd.daemon.recording.store import recordings_folder
 from sightd.daemon.serve.auth import Access, PeerRoles
 from sightd.daemon.serve.errors import TlsError
 from sightd.daemon.serve.http.app import create_app
@@ -303,10 +303,11 @@ class Daemon:
                 self.state.changing_since = None
 
     def _recorder_of(self, config: Config) -> Recorder | None:
-        clips = config.recording.clips
-        if clips is None:
+        options = config.recording
+        if options.clips is None and options.segments is None:
             return None
-        return Recorder(clips_folder(clips, os.environ), clips, self.journal, self.metrics.clips())
+        metrics = self.metrics.recordings(options.max_size, options.min_free)
+        return Recorder(recordings_folder(options, os.environ), options, self.journal, metrics)
 
     def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
         if self._camera_manager.nvdec is None and uses_nvdec(config, cameras):

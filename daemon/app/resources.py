@@ -14,7 +14,7 @@ from pathlib import Path
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Config
 from sightd.daemon.events.journal_reader import journal_of
-from sightd.daemon.recording.store import clips_folder
+from sightd.daemon.recording.store import recordings_folder
 from sightd.daemon.serve.http.control_socket import MOST_CONNECTIONS
 from sightd.engines.files import make_private, state_directory
 
@@ -58,7 +58,7 @@ class StateInUseError(Exception):
 
 @contextmanager
 def locked_state(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[None]:
-    """Locks the state directory and, if they are elsewhere, journal and clips. Raises StateInUseError if another
+    """Locks the state directory and, if they are elsewhere, journal and recordings. Raises StateInUseError if another
     daemon holds a lock. The kernel releases the locks when the process ends, however it ends; child processes do not
     inherit them."""
     state, journal = state_directory(environ), journal_of(loaded.config.events, environ)
@@ -68,9 +68,9 @@ def locked_state(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[N
             held.enter_context(
                 _locked(journal.with_name(f"{journal.name}.lock"), f"the journal {journal}", loaded.path)
             )
-        if (options := loaded.config.recording.clips) is not None and options.path is not None:
-            clips = clips_folder(options, environ)
-            held.enter_context(_locked(clips / FILE, f"the folder of the clips {clips}", loaded.path))
+        if (options := loaded.config.recording).path is not None and (options.clips or options.segments):
+            folder = recordings_folder(options, environ)
+            held.enter_context(_locked(folder / FILE, f"the folder of the recordings {folder}", loaded.path))
         yield
 
 

@@ -71,8 +71,8 @@ EventPattern = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-
 """The kind of an event, or a prefix such as "zone.*"."""
 
 
-class ClipRules(Section):
-    """Which events of a camera get a clip, and how much it shows."""
+class Clips(Section):
+    """Clips of events, from before they happened."""
 
     kinds: list[EventPattern] = Field(
         min_length=1,
@@ -87,40 +87,84 @@ class ClipRules(Section):
         description="Maximum length of a clip. Further events within a clip extend it up to this length.",
         examples=["60s"],
     )
+    retention: Span = Field(30 * 86400.0, description="Older clips are deleted.", examples=["30d"])
+
+
+class Segments(Section):
+    """Recordings of whole days, or of all times with activity, as files of equal length without a gap."""
+
+    mode: Literal["continuous", "activity"] = Field(
+        "continuous", description="Record always (continuous), or only around the events of `kinds` (activity)."
+    )
+    kinds: list[EventPattern] = Field(
+        [],
+        description="Kinds of events that cause recording in the mode activity. In both modes, segments with such "
+        "events are kept for `event_retention`, and others are deleted before them.",
+        examples=[["zone.*"]],
+    )
+    pre: Duration = Field(
+        5.0, description="In the mode activity: how much to record from before an event.", examples=["5s"]
+    )
+    post: Duration = Field(
+        30.0, description="In the mode activity: how much to record from after an event.", examples=["30s"]
+    )
+    length: Span = Field(60.0, ge=5.0, description="Length of a segment; it ends at a key frame.", examples=["60s"])
+    retention: Span = Field(3 * 86400.0, description="Older segments without events are deleted.", examples=["3d"])
+    event_retention: Span = Field(14 * 86400.0, description="Older segments with events are deleted.", examples=["14d"])
+    max_size: Size | None = Field(
+        None,
+        description="Maximum size of the segments of each camera; beyond this, its oldest are deleted. By default only "
+        "recording.max_size applies.",
+        examples=["100GB"],
+    )
+
+
+class Recording(Section):
+    """Recordings of what the cameras send, without re-encoding (H.264 and H.265 only): without boxes and without
+    redaction."""
+
+    clips: Clips | None = Field(None, description="Record clips of events; by default none.")
+    segments: Segments | None = Field(None, description="Record continuously, or during activity; by default not.")
+    path: Path | None = Field(
+        None, description="Folder of the recordings and their index. By default clips in the state directory."
+    )
+    max_size: Size = Field(
+        20 * 10**9,
+        description="Maximum size of all recordings; beyond this, the oldest are deleted: first segments without "
+        "events, then segments with events, then clips.",
+        examples=["20GB"],
+    )
+    min_free: Size = Field(
+        500 * 10**6,
+        description="Free space to leave on the disk of the recordings: if there is less, the oldest are deleted, in "
+        "the same order.",
+        examples=["500MB"],
+    )
     max_memory: Size = Field(
         64 * 2**20,
         description="Maximum size of the packets of one camera that are kept in memory. If `pre` needs more, clips "
         "begin later.",
         examples=["64MiB"],
     )
-
-
-class Clips(ClipRules):
-    """Clips of events, from before they happened, as the cameras send them: without boxes and without redaction."""
-
-    path: Path | None = Field(
-        None, description="Folder of the clips and their index. By default clips in the state directory."
-    )
-    max_size: Size = Field(
-        20 * 10**9, description="Maximum size of all clips; beyond this, the oldest are deleted.", examples=["20GB"]
-    )
-    retention: Span = Field(30 * 86400.0, description="Older clips are deleted.", examples=["30d"])
-    min_free: Size = Field(
-        500 * 10**6,
-        description="Free space to leave on the disk of the clips: if there is less, the oldest are deleted.",
-        examples=["500MB"],
-    )
-
-
-class Recording(Section):
-    """Recordings of what the cameras send, without re-encoding (H.264 and H.265 only)."""
-
-    clips: Clips | None = Field(None, description="Record clips of events; by default none.")
     allow_unredacted: bool = Field(
         False,
         description="Also record cameras whose chain redacts frames, although recordings are not redacted. Otherwise "
         "that is an error.",
     )
+
+
+class CameraSegments(Section):
+    """What differs from recording.segments for this camera."""
+
+    enabled: bool = Field(True, description="Whether to record segments of this camera.")
+    mode: Literal["continuous", "activity"] | None = Field(None, description="As in recording.segments.")
+    kinds: list[EventPattern] | None = Field(None, description="As in recording.segments.")
+    pre: Duration | None = Field(None, description="As in recording.segments.", examples=["5s"])
+    post: Duration | None = Field(None, description="As in recording.segments.", examples=["30s"])
+    length: Span | None = Field(None, ge=5.0, description="As in recording.segments.", examples=["60s"])
+    retention: Span | None = Field(None, description="As in recording.segments.", examples=["3d"])
+    event_retention: Span | None = Field(None, description="As in recording.segments.", examples=["14d"])
+    max_size: Size | None = Field(None, description="As in recording.segments.", examples=["100GB"])
 
 
 class CameraRecording(Section):
@@ -131,7 +175,9 @@ class CameraRecording(Section):
     pre: Duration | None = Field(None, description="As in recording.clips.", examples=["10s"])
     post: Duration | None = Field(None, description="As in recording.clips.", examples=["10s"])
     max_length: Span | None = Field(None, description="As in recording.clips.", examples=["60s"])
-    max_memory: Size | None = Field(None, description="As in recording.clips.", examples=["64MiB"])
+    retention: Span | None = Field(None, description="As in recording.clips.", examples=["30d"])
+    segments: CameraSegments | None = Field(None, description="What differs from recording.segments.")
+    max_memory: Size | None = Field(None, description="As in recording.", examples=["64MiB"])
     allow_unredacted: bool | None = Field(None, description="As in recording.")
 
 

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from sightd.daemon.config.diff import chain_of, enabled
-from sightd.daemon.config.model import Camera, CameraRecording, ClipRules, Config
+from sightd.daemon.config.model import Camera, CameraRecording, CameraSegments, Clips, Config, Segments
 from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
+from sightd.daemon.config.section import Section
+
+S = TypeVar("S", bound=Section)
 
 
-def clips_of(config: Config, camera: Camera) -> ClipRules | None:
-    """Returns which events of a camera get a clip; None if none do."""
-    clips, own = config.recording.clips, camera.recording or CameraRecording()
-    if clips is None or not own.enabled:
+@dataclass(frozen=True, slots=True)
+class CameraRules:
+    """What is recorded of a camera; at least one of clips and segments."""
+
+    clips: Clips | None
+    segments: Segments | None
+    max_memory: int
+
+    @property
+    def pre(self) -> float:
+        """Seconds of packets that are needed from before an event."""
+        return max(0.0 if one is None else one.pre for one in (self.clips, self.segments))
+
+
+def rules_of(config: Config, camera: Camera) -> CameraRules | None:
+    """Returns what is recorded of a camera; None if nothing is."""
+    own, general = camera.recording or CameraRecording(), config.recording
+    if not own.enabled or (general.clips is None and general.segments is None):
         return None
-    differing = {name: value for name, value in own if value is not None and name in ClipRules.model_fields}
-    return ClipRules.model_construct(**{name: getattr(clips, name) for name in ClipRules.model_fields} | differing)
+    differing = own.segments or CameraSegments()
+    clips = None if general.clips is None else _changed(general.clips, own)
+    segments = None if general.segments is None or not differing.enabled else _changed(general.segments, differing)
+    if clips is None and segments is None:
+        return None
+    return CameraRules(clips, segments, own.max_memory or general.max_memory)
+
+
+def _changed(general: S, own: Section) -> S:
+    """Returns a copy of `general` with the options that `own` sets."""
+    differing = {name: value for name, value in own if value is not None and name in type(general).model_fields}
+    return general.model_copy(update=differing)
 
 
 def allows_unredacted(config: Config, camera: Camera) -> bool:
@@ -44,14 +73,23 @@ class RecordingChecks:
         for name, camera in enabled(self._config).items():
             if any(path[:2] == ("cameras", name) for path in self._lost):
                 continue
-            own = camera.recording
-            if self._config.recording.clips is None and own is not None and own.enabled:
-                message = "has no effect: the top-level recording.clips is missing"
-                yield self._positions.located(("cameras", name, "recording"), message, "add recording: {clips: …}")
-            if (rules := clips_of(self._config, camera)) is not None:
+            yield from self._without_effect(("cameras", name, "recording"), camera.recording)
+            if (rules := rules_of(self._config, camera)) is not None:
                 yield from self._camera(name, camera, rules)
 
-    def _camera(self, name: str, camera: Camera, rules: ClipRules) -> Iterator[LocatedProblem]:
+    def _without_effect(self, path: PathKey, own: CameraRecording | None) -> Iterator[LocatedProblem]:
+        general = self._config.recording
+        if own is None or not own.enabled:
+            return
+        if own.segments is not None and own.segments.enabled and general.segments is None:
+            message = "has no effect: the top-level recording.segments is missing"
+            yield self._positions.located((*path, "segments"), message, "add recording: {segments: {}}")
+        differing = {name for name, value in own if value is not None}
+        if general.clips is None and (differing & set(Clips.model_fields) or general.segments is None):
+            message = "has no effect: the top-level recording.clips is missing"
+            yield self._positions.located(path, message, "add recording: {clips: …}")
+
+    def _camera(self, name: str, camera: Camera, rules: CameraRules) -> Iterator[LocatedProblem]:
         path: PathKey = ("cameras", name)
         off = "write recording: {enabled: false} for this camera"
         if camera.source.get_secret_value().lower().startswith("testpattern:"):
@@ -65,8 +103,14 @@ class RecordingChecks:
             )
             hint = f"{off}, or, if unredacted recordings are allowed, recording: {{allow_unredacted: true}}"
             yield self._positions.located(path, message, hint)
-        if rules.pre >= rules.max_length:
-            message = f"pre ({rules.pre:g} s) is not less than max_length ({rules.max_length:g} s)"
-            own = camera.recording is not None and camera.recording.pre is not None
-            at: PathKey = (*path, "recording", "pre") if own else ("recording", "clips", "pre")
-            yield self._positions.located(at, message, f"raise max_length, or write pre: {rules.max_length / 2:g}s")
+        own = camera.recording or CameraRecording()
+        if rules.clips is not None and rules.clips.pre >= rules.clips.max_length:
+            message = f"pre ({rules.clips.pre:g} s) is not less than max_length ({rules.clips.max_length:g} s)"
+            at: PathKey = ("recording", "clips", "pre") if own.pre is None else (*path, "recording", "pre")
+            yield self._positions.located(
+                at, message, f"raise max_length, or write pre: {rules.clips.max_length / 2:g}s"
+            )
+        if rules.segments is not None and rules.segments.mode == "activity" and not rules.segments.kinds:
+            at = ("recording", "segments") if own.segments is None else (*path, "recording", "segments")
+            hint = 'write which events are activity, such as kinds: ["zone.*"]'
+            yield self._positions.located(at, "mode activity requires kinds", hint)

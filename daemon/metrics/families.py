@@ -32,8 +32,9 @@ sent more than any viewer would, or invalid data."""
 OUTCOMES = ("delivered", "filtered", "dead", "lost")
 """What becomes of an event at a sink: delivered; not one that the sink gets; a dead letter; deleted from the journal
 before it was delivered."""
+RECORDINGS = ("clip", "segment")
 CLIP_DELETIONS = ("age", "size", "disk")
-"""Why clips are deleted: older than `retention`; more than `max_size`; the disk is nearly full."""
+"""Why clips and segments are deleted: older than `retention`; more than `max_size`; the disk is nearly full."""
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
 """The value of `sightd_plugin_breaker_state` is the index in this tuple."""
@@ -285,32 +286,56 @@ class RecordingFamilies:
 
     buffer: Gauge
     lost: Counter
-    clips: Counter
-    clip_bytes: Counter
-    clip_errors: Counter
-    deleted: Counter
-    stored: Gauge
+    written: dict[str, Counter]
+    written_bytes: dict[str, Counter]
+    errors: dict[str, Counter]
+    deleted: dict[str, Counter]
+    stored: dict[str, Gauge]
+    free: Gauge
+    limit: Gauge
+    min_free: Gauge
 
     @classmethod
     def declared(cls, to: _Registration) -> Self:
         return cls(
             buffer=to.gauge(
                 "sightd_recording_buffer_bytes",
-                "Received packets kept in memory for the beginning of clips.",
+                "Received packets kept in memory for the beginning of recordings.",
                 "camera",
             ),
             lost=to.counter(
                 "sightd_recording_packets_lost_total",
-                "Packets missing in clips because the disk was too slow.",
+                "Packets missing in recordings because the disk was too slow.",
                 "camera",
             ),
-            clips=to.counter("sightd_clips_total", "Clips written.", "camera"),
-            clip_bytes=to.counter("sightd_clip_bytes_total", "Bytes of clips written.", "camera"),
-            clip_errors=to.counter(
-                "sightd_clip_errors_total", "Clips that could not be written or were cut short.", "camera"
+            written={
+                kind: to.counter(f"sightd_{kind}s_total", f"{kind.title()}s written.", "camera") for kind in RECORDINGS
+            },
+            written_bytes={
+                kind: to.counter(f"sightd_{kind}_bytes_total", f"Bytes of {kind}s written.", "camera")
+                for kind in RECORDINGS
+            },
+            errors={
+                kind: to.counter(
+                    f"sightd_{kind}_errors_total",
+                    f"{kind.title()}s that could not be written or were cut short.",
+                    "camera",
+                )
+                for kind in RECORDINGS
+            },
+            deleted={
+                kind: to.counter(f"sightd_{kind}s_deleted_total", f"Deleted {kind}s.", "reason") for kind in RECORDINGS
+            },
+            stored={
+                kind: to.gauge(f"sightd_{kind}s_stored_bytes", f"Size of all {kind}s on the disk.")
+                for kind in RECORDINGS
+            },
+            free=to.gauge("sightd_recording_free_bytes", "Free space on the disk of the recordings."),
+            limit=to.gauge("sightd_recording_max_bytes", "Maximum size of all recordings (recording.max_size)."),
+            min_free=to.gauge(
+                "sightd_recording_min_free_bytes",
+                "Free space below which recordings are deleted before their time (recording.min_free).",
             ),
-            deleted=to.counter("sightd_clips_deleted_total", "Deleted clips.", "reason"),
-            stored=to.gauge("sightd_clips_stored_bytes", "Size of all clips on the disk."),
         )
 
 

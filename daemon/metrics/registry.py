@@ -14,7 +14,7 @@ from sightd.daemon.metrics.camera import CameraMetrics, ClassNames
 from sightd.daemon.metrics.delivery import DeliveryMetrics
 from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
 from sightd.daemon.metrics.plugin import DeclaredMetrics, EventMetrics, PluginMetrics, RuleMetrics
-from sightd.daemon.metrics.recording import ClipStoreMetrics
+from sightd.daemon.metrics.recording import RecordingStoreMetrics
 from sightd.engines.cuda.driver import transferred
 from sightd.engines.cuda.stream import TransferCounter
 from sightd.plugins.api import MAX_VALUES
@@ -147,9 +147,9 @@ class Metrics:
             if plugin in running
         }
 
-    def clips(self) -> ClipStoreMetrics:
-        """Returns the series of the folder of the clips."""
-        return ClipStoreMetrics(self._families)
+    def recordings(self, max_size: int, min_free: int) -> RecordingStoreMetrics:
+        """Returns the series of the folder of the recordings, which has these limits in bytes."""
+        return RecordingStoreMetrics(self._families, max_size, min_free)
 
     def state_writable(self, store: str, able: bool) -> None:
         """Sets whether some part of the state can be written. `store` is from a fixed set."""

@@ -60,13 +60,18 @@ class ClipFile:
     av.FFmpegError."""
 
     def __init__(
-        self, path: Path, codec: str, first: Sequence[ReceivedPacket], make_room: Callable[[], bool] = lambda: False
+        self,
+        path: Path,
+        codec: str,
+        first: Sequence[ReceivedPacket],
+        make_room: Callable[[], bool] = lambda: False,
+        reordered: int = 0,
     ) -> None:
         """Creates the file with the suffix `PART`. `codec` is one of `capture.packets.RECORDABLE`; `first` are packets
         from a key frame on, which `write` writes. `make_room` frees space on a full disk and returns whether it could.
-        Raises UnplayableError."""
+        `reordered` is the least number of frames that the stream reorders. Raises UnplayableError."""
         self.path = path
-        self._clock = ClipClock(first)
+        self._clock = ClipClock(first, reordered)
         self.parameters = parameter_sets(codec, first[0].data)
         self._codec = codec
         make_private(path.parent)
@@ -83,6 +88,11 @@ class ClipFile:
     def size(self) -> int:
         """Bytes written so far."""
         return self._output.size
+
+    @property
+    def reordered(self) -> int:
+        """How many frames at most are sent before one that is shown before them."""
+        return self._clock.reordered
 
     def fits(self, packet: ReceivedPacket) -> bool:
         """Returns whether the packet can be decoded in this clip. If the camera has changed its parameter sets, such as

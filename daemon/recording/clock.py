@@ -36,9 +36,10 @@ class ClipClock:
     RTP does not state decoding times. If frames are reordered, those are the presentation times in ascending order.
     """
 
-    def __init__(self, first: Sequence[ReceivedPacket]) -> None:
-        """`first` are the packets known when the clip begins; they show whether frames are reordered."""
-        self._delay = reordering(first)
+    def __init__(self, first: Sequence[ReceivedPacket], reordered: int = 0) -> None:
+        """`first` are the packets known when the clip begins; they show whether frames are reordered. `reordered` is
+        how many are at least."""
+        self.reordered = max(reordering(first), reordered)
         self._sorted: list[int] = []
         self._shift = 0
         self._previous: tuple[int, float] | None = None
@@ -72,6 +73,6 @@ class ClipClock:
 
     def _decoding_time(self, pts: int) -> int:
         if not self._sorted:
-            self._sorted = [pts - number * _USUAL for number in range(self._delay, 0, -1)]
+            self._sorted = [pts - number * _USUAL for number in range(self.reordered, 0, -1)]
         insort(self._sorted, pts)
         return self._sorted.pop(0)

@@ -1,4 +1,5 @@
-"""Records clips of events: follows the journal, and writes what the cameras' taps hold, in a thread of its own."""
+"""Records clips of events and segments: follows the journal, and writes what the cameras' taps hold, in a thread of its
+own."""
 
 from __future__ import annotations
 
@@ -6,17 +7,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sightd.daemon.config.model import ClipRules, Clips
+from sightd.daemon.config.model import Recording
+from sightd.daemon.config.recording import CameraRules
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import Filter, JournalError
-from sightd.daemon.recording.camera_clips import FAULTS, CameraClips, ClipObserver, matches
+from sightd.daemon.recording.camera_clips import CameraClips
+from sightd.daemon.recording.camera_segments import CameraSegments
 from sightd.daemon.recording.index import ClipReader
 from sightd.daemon.recording.store import ClipStore, StoreObserver
 from sightd.daemon.recording.tap import PacketTap, TapObserver
+from sightd.daemon.recording.writer import FAULTS, FileWriter, RecordingObserver
 
 log = logging.getLogger(__name__)
 
@@ -34,31 +39,46 @@ _RECENT = 600.0
 """Seconds for which the status reports that clips were deleted before their time."""
 
 
-class CameraObserver(TapObserver, ClipObserver, Protocol):
+class CameraObserver(TapObserver, RecordingObserver, Protocol):
     """Counts for a camera's metrics; called from any thread."""
 
 
-class Recorder:
-    """Writes clips. `tap` and `remove` may be called from any thread; `close` is idempotent.
+def matches(kind: str, patterns: Sequence[str]) -> bool:
+    """Returns whether an event's kind is among `patterns`, which may end in ".*"."""
+    return any(kind == one or (one.endswith(".*") and kind.startswith(one[:-1])) for one in patterns)
 
-    Feeds wait for nothing: they add packets to memory, and one thread writes all clips. If the folder cannot be used,
+
+@dataclass(frozen=True, slots=True)
+class _RecordedCamera:
+    """A camera with what is recorded of it."""
+
+    name: str
+    rules: CameraRules
+    tap: PacketTap
+    parts: Sequence[CameraClips | CameraSegments]
+
+
+class Recorder:
+    """Writes recordings. `tap` and `remove` may be called from any thread; `close` is idempotent.
+
+    Feeds wait for nothing: they add packets to memory, and one thread writes all files. If the folder cannot be used,
     `faults` says why, and it is opened again until that succeeds.
     """
 
     def __init__(
         self,
         folder: Path,
-        options: Clips,
+        options: Recording,
         journal: Journal,
         observer: StoreObserver,
-        open_store: Callable[[Path, Clips, StoreObserver], ClipStore] = ClipStore,
+        open_store: Callable[[Path, Recording, StoreObserver], ClipStore] = ClipStore,
     ) -> None:
         self.reader = ClipReader(folder)
         self._folder, self._options, self._journal, self._observer = folder, options, journal, observer
         self._open_store = open_store
         self._lock = threading.Lock()
-        self._cameras: dict[str, CameraClips] = {}
-        self._removed: list[CameraClips] = []
+        self._cameras: dict[str, _RecordedCamera] = {}
+        self._removed: list[_RecordedCamera] = []
         self._woken = threading.Event()
         self._ending = False
         self._store: ClipStore | None = None
@@ -81,54 +101,58 @@ class Recorder:
         """What cannot be recorded now, and why."""
         with self._lock:
             cameras = list(self._cameras.values())
-        found = [] if self._fault is None else [f"clips cannot be kept: {self._fault}"]
+        found = [] if self._fault is None else [f"recordings cannot be kept: {self._fault}"]
         for camera in cameras:
             if codec := camera.tap.unrecordable:
-                found.append(f"camera {camera.camera} cannot be recorded: it sends {codec}; {_REFUSED}")
-            if camera.fault is not None:
-                found.append(camera.fault)
+                found.append(f"camera {camera.name} cannot be recorded: it sends {codec}; {_REFUSED}")
+            found += [part.writer.fault for part in camera.parts if part.writer.fault is not None]
         return found
 
     @property
     def size(self) -> int:
-        """Bytes of all finished clips."""
+        """Bytes of all finished recordings."""
         return 0 if self._store is None else self._store.size
 
     @property
     def shortage(self) -> str | None:
-        """Says that clips were deleted before their time in the last minutes, because the disk is nearly full."""
+        """Says that recordings were deleted before their time in the last minutes, because the disk is nearly full."""
         at = None if self._store is None else self._store.evicted_at
         if at is None or time.time() - at > _RECENT:
             return None
-        return "the disk is nearly full: the oldest clips are deleted before their time"
+        return "the disk is nearly full: the oldest recordings are deleted before their time"
 
-    def tap(self, camera: str, rules: ClipRules, observer: CameraObserver) -> PacketTap:
-        """Returns the observer of a camera's packets, whose events get clips from now on."""
+    def tap(self, camera: str, rules: CameraRules, observer: CameraObserver) -> PacketTap:
+        """Returns the observer of a camera's packets, which are recorded from now on."""
 
         def refused(codec: str) -> None:
             log.warning("camera %s cannot be recorded: it sends %s; %s", camera, codec, _REFUSED)
 
         tap = PacketTap(rules.pre + _KEPT_SECONDS, rules.max_memory, observer, refused)
+        parts: list[CameraClips | CameraSegments] = []
+        if rules.clips is not None:
+            parts.append(CameraClips(rules.clips, tap, FileWriter(camera, "clip", observer)))
+        if rules.segments is not None:
+            parts.append(CameraSegments(rules.segments, tap, FileWriter(camera, "segment", observer)))
         with self._lock:
             self._removed += [self._cameras.pop(camera)] if camera in self._cameras else []
-            self._cameras[camera] = CameraClips(camera, rules, tap, observer)
+            self._cameras[camera] = _RecordedCamera(camera, rules, tap, parts)
         return tap
 
     def remove(self, camera: str) -> None:
-        """Finishes the camera's clip soon, and forgets the camera."""
+        """Finishes the camera's recordings soon, and forgets the camera."""
         with self._lock:
-            if (clips := self._cameras.pop(camera, None)) is not None:
-                self._removed.append(clips)
+            if (removed := self._cameras.pop(camera, None)) is not None:
+                self._removed.append(removed)
         self._woken.set()
 
     def close(self, deadline: float = 2.0) -> None:
-        """Finishes all clips and ends the thread. Also works if it never started."""
+        """Finishes all recordings and ends the thread. Also works if it never started."""
         self._ending = True
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join(deadline)
         if self._thread.is_alive():
-            log.error("the disk of the clips did not respond within %.0f s; the next start repairs them", deadline)
+            log.error("the disk of the recordings did not respond within %.0f s; the next start repairs them", deadline)
 
     def _run(self) -> None:
         with self._journal.followed(self._woken.set):
@@ -162,7 +186,7 @@ class Recorder:
     def _failed(self, error: Exception) -> None:
         fault = str(error)
         if fault != self._fault:
-            log.error("clips cannot be kept: %s", fault)
+            log.error("recordings cannot be kept: %s", fault)
         self._fault = fault
 
     def _follow(self) -> None:
@@ -183,38 +207,44 @@ class Recorder:
         with self._lock:
             for event in events:
                 self._passed = event.id
-                clips = self._cameras.get(event.camera or "")
-                if clips is not None and matches(event.kind, clips.rules.kinds):
-                    clips.event(event.id, event.at)
+                camera = self._cameras.get(event.camera or "")
+                for part in () if camera is None else camera.parts:
+                    if matches(event.kind, part.kinds):
+                        part.event(event.id, event.at)
 
     def _step(self, store: ClipStore) -> None:
         with self._lock:
             cameras, removed = list(self._cameras.values()), self._removed
             self._removed = []
-        for clips in removed:
-            clips.close(store)
-        for clips in cameras:
-            clips.step(store)
+        for part in (part for camera in removed for part in camera.parts):
+            part.close(store)
+        parts = [part for camera in cameras for part in camera.parts]
+        for part in parts:
+            part.step(store)
         now = time.monotonic()
         if now - self._tidied_at > _TIDY_EVERY:
             self._tidied_at = now
-            try:
-                store.tidy(sum(clips.in_progress for clips in cameras))
-            except FAULTS as error:
-                self._failed(error)
-            else:
-                self._fault = None
-            for clips in cameras:
-                clips.recover(store)
+            self._tidy(store, cameras)
+            for part in parts:
+                part.writer.recover(store)
+
+    def _tidy(self, store: ClipStore, cameras: Sequence[_RecordedCamera]) -> None:
+        in_progress = sum(part.writer.size for camera in cameras for part in camera.parts)
+        try:
+            store.tidy(in_progress, {camera.name: camera.rules for camera in cameras})
+        except FAULTS as error:
+            self._failed(error)
+        else:
+            self._fault = None
 
     def _close_all(self) -> None:
         if self._store is None:
             return
         with self._lock:
-            ones = [*self._removed, *self._cameras.values()]
+            cameras = [*self._removed, *self._cameras.values()]
             self._cameras.clear()
-        for clips in ones:
-            clips.close(self._store)
+        for part in (part for camera in cameras for part in camera.parts):
+            part.close(self._store)
         self._store.close()
 
 

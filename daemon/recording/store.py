@@ -1,4 +1,4 @@
-"""The folder of the clips: deletes by age and size, and repairs what a killed process left."""
+"""The folder of the recordings: deletes by age and size, and repairs what a killed process left."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Protocol
 
 import av
 
-from sightd.daemon.config.model import Clips
+from sightd.daemon.config.model import Clips, Recording, Segments
+from sightd.daemon.config.recording import CameraRules
 from sightd.daemon.recording.clip_file import PART, sync_folder
-from sightd.daemon.recording.index import Clip, ClipIndex
+from sightd.daemon.recording.index import CLIP, EVENTFUL, Clip, ClipIndex, Kind
 from sightd.engines.files import make_private, state_directory
 from sightd.plugins.storage.retention import Limits, Retention
 
@@ -23,64 +24,96 @@ log = logging.getLogger(__name__)
 
 _TRIAL = 1 << 16
 """Bytes written to find out whether the disk can be written again."""
+_CLIPS = Clips(kinds=["never"])
+"""Rules of clips of an earlier configuration."""
 
 
-def clips_folder(options: Clips, environ: Mapping[str, str]) -> Path:
-    """Returns the folder of the clips: the configured one, or one in the state directory."""
+def recordings_folder(options: Recording, environ: Mapping[str, str]) -> Path:
+    """Returns the folder of the recordings: the configured one, or one in the state directory."""
     return options.path or state_directory(environ) / "clips"
 
 
 class StoreObserver(Protocol):
     """Counts for metrics."""
 
-    def deleted(self, reason: str) -> None:
+    def deleted(self, kind: Kind, reason: str) -> None:
         """`reason`: age, size or disk."""
         ...
 
-    def stored(self, size: int) -> None: ...
+    def stored(self, kind: Kind, size: int) -> None: ...
+
+    def free(self, size: int) -> None:
+        """Bytes that are free on the disk."""
+        ...
 
 
-class _Clips:
-    """The finished clips, as `StoredFiles`."""
+class _Files:
+    """The finished recordings, as `StoredFiles`. How long each is kept depends on its camera and kind, so that
+    `Limits.age` is 0, and the time before which a recording must have ended is the present."""
 
-    def __init__(self, folder: Path, index: ClipIndex, observer: StoreObserver) -> None:
-        self._folder, self._index, self._observer = folder, index, observer
-        self.oldest, self.newest, self.total = index.oldest, index.newest, index.total
+    def __init__(self, index: ClipIndex, options: Recording, observer: StoreObserver) -> None:
+        self._index, self._observer = index, observer
+        self._default = CameraRules(options.clips or _CLIPS, options.segments or Segments(), 0)
+        self.rules: Mapping[str, CameraRules] = {}
+        self.newest, self.total = index.newest, index.total
+
+    def oldest(self, before: float = float("inf")) -> Clip | None:
+        if before == float("inf"):
+            return self._index.oldest()
+        found = self._index.oldest_of_each()
+        return next((one for one in found if one.end < before - self._retention(one)), None)
 
     def delete(self, one: Clip, reason: str) -> None:
-        (self._folder / one.path).unlink(missing_ok=True)
-        self._index.remove(one.id)
-        self._observer.deleted(reason)
+        if self._index.delete(one.id) is not None:
+            self._observer.deleted(one.kind, reason)
+
+    def bound(self, camera: str, rules: CameraRules) -> None:
+        """Deletes the oldest segments of a camera beyond their maximum size."""
+        most = None if rules.segments is None else rules.segments.max_size
+        while most is not None and self._index.total("segment", camera) > most:
+            if (one := self._index.oldest_segment(camera)) is None:
+                return
+            self.delete(one, "size")
+
+    def _retention(self, one: Clip) -> float:
+        rules = self.rules.get(one.camera, self._default)
+        clips, segments = rules.clips or self._default.clips, rules.segments or self._default.segments
+        assert clips is not None, "the default has both"
+        assert segments is not None, "the default has both"
+        if one.priority == CLIP:
+            return clips.retention
+        return segments.event_retention if one.priority == EVENTFUL else segments.retention
 
 
 class ClipStore:
-    """The clips on the disk, with their index; used by one thread, except `evicted_at` and `size`. All methods may
+    """The recordings on the disk, with their index; used by one thread, except `evicted_at` and `size`. All methods may
     raise ClipIndexError or OSError."""
 
     def __init__(
         self,
         folder: Path,
-        options: Clips,
+        options: Recording,
         observer: StoreObserver,
         *,
         free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Opens the folder, creates it if necessary, and finishes or removes clips that a killed process left. `free`
-        returns the free bytes of the disk, `clock` seconds since the epoch."""
+        """Opens the folder, creates it if necessary, and finishes or removes what a killed process left. `free` returns
+        the free bytes of the disk, `clock` seconds since the epoch."""
         self.folder, self._options, self._observer = folder, options, observer
         self.index = ClipIndex(folder)
-        limits = Limits(options.retention, options.max_size, options.min_free)
-        advice = "lower recording.clips.max_size, or set recording.clips.path to another disk"
-        files = _Clips(folder, self.index, observer)
-        self._retention = Retention(folder, limits, files, advice, free=free, clock=clock)
+        self._free = free
+        self._files = _Files(self.index, options, observer)
+        advice = "lower recording.max_size, or set recording.path to another disk"
+        limits = Limits(0.0, options.max_size, options.min_free)
+        self._retention = Retention(folder, limits, self._files, advice, free=free, clock=clock)
         for number, begin, path in self.index.unfinished():
             self.salvage(number, begin, path)
         for part in folder.glob(f"*/*{PART}"):
             part.unlink()
 
     def salvage(self, number: int, begin: float, path: str) -> None:
-        """Finishes a clip that was interrupted, up to its last whole group of pictures; removes it if it has none."""
+        """Finishes a file that was interrupted, up to its last whole group of pictures; removes it if it has none."""
         final = self.folder / path
         part = final.with_name(final.name + PART)
         if part.exists():
@@ -92,34 +125,45 @@ class ClipStore:
             self.index.remove(number)
             return
         self.index.finish(number, begin + length, final.stat().st_size, ())
-        log.info("clip %d (%s) was interrupted; its first %.1f s are kept", number, path, length)
+        log.info("recording %d (%s) was interrupted; its first %.1f s are kept", number, path, length)
 
     def make_room(self) -> bool:
-        """Deletes the oldest clip that is not protected, because the disk is full. Returns whether there was one."""
+        """Deletes the recording to be deleted first, because the disk is full. Returns whether there was one."""
         return self._retention.make_room()
 
-    def tidy(self, in_progress: int) -> None:
-        """Deletes the oldest clips that are not protected, by age and size, and so that `min_free` bytes of the disk
-        stay free. `in_progress` are the bytes of clips that are being written."""
+    def tidy(self, in_progress: int, rules: Mapping[str, CameraRules] | None = None) -> None:
+        """Deletes recordings that are not protected, by age and size, and so that `min_free` bytes of the disk stay
+        free. `in_progress` are the bytes of what is being written; `rules` of cameras say how long theirs are kept."""
+        self._files.rules = rules or {}
+        for camera, own in self._files.rules.items():
+            self._files.bound(camera, own)
         self._retention.tidy(in_progress)
-        self._observer.stored(self._retention.size)
+        segments = self.index.total("segment")
+        self._observer.stored("clip", self._retention.size - segments)
+        self._observer.stored("segment", segments)
+        self._observer.free(self._free(self.folder))
+
+    def require_room(self) -> None:
+        """Raises OSError if nothing may be begun: less than `min_free` is free, and nothing can be deleted."""
+        if not self.has_room() and not self.make_room():
+            raise OSError(f"less than recording.min_free is free on the disk of {self.folder}")
 
     def has_room(self) -> bool:
-        """Returns whether a clip may be begun: `min_free` bytes are free."""
+        """Returns whether a recording may be begun: `min_free` bytes are free."""
         return self._retention.has_room()
 
     @property
     def evicted_at(self) -> float | None:
-        """When a clip was last deleted before its time because the disk was nearly full; s since the epoch."""
+        """When a recording was last deleted before its time because the disk was nearly full; s since the epoch."""
         return self._retention.evicted_at
 
     @property
     def size(self) -> int:
-        """Bytes of all finished clips, as of the last `tidy`."""
+        """Bytes of all finished recordings, as of the last `tidy`."""
         return self._retention.size
 
     def check(self, camera: str) -> None:
-        """Raises OSError or ClipIndexError if no clip of the camera could be written now; writes, and removes what it
+        """Raises OSError or ClipIndexError if nothing of the camera could be written now; writes, and removes what it
         wrote."""
         if not self.has_room():
             raise OSError(errno.ENOSPC, f"less than {self._options.min_free} bytes are free")

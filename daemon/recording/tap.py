@@ -1,4 +1,4 @@
-"""Observes one camera's packets: keeps the newest in memory, and hands them to the clip that is being written."""
+"""Observes one camera's packets: keeps the newest in memory, and hands them to what is being written."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class Taken:
 
 
 class PacketTap:
-    """A `PacketObserver`. The feed's thread writes and never waits; one other thread reads. Bounded: `most_bytes` for
-    the ring, and the same again for packets that wait for the disk, which are mostly those of the ring."""
+    """A `PacketObserver`. The feed's thread writes and never waits; one other thread reads, with any number of
+    readers. Bounded: `most_bytes` for the ring, and the same again for packets that wait for the disk, which are mostly
+    those of the ring."""
 
     def __init__(
         self,
@@ -43,24 +44,28 @@ class PacketTap:
         self._ring = PacketRing(seconds, most_bytes)
         self._most_bytes, self._observer, self._refused = most_bytes, observer, refused
         self._lock = threading.Lock()
-        self._waiting: deque[ReceivedPacket] = deque()
-        self._waiting_bytes = 0
-        self._reading = self._open = self._over = self._skipping = False
+        self._readers: list[TapReader] = []
+        self._open = False
         self._codec = ""
+        self._connection = 0
 
     def stream_opened(self, codec: str) -> None:
         with self._lock:
             self._ring.clear()
-            self._open, self._over = True, self._reading
-            self._codec = codec
+            for reader in self._readers:
+                reader.over = True
+            self._open, self._codec = True, codec
+            self._connection += 1
         self._observer.buffered(0)
         if codec not in RECORDABLE:
             self._refused(codec)
 
     def packet_received(self, packet: ReceivedPacket) -> None:
+        lost = 0
         with self._lock:
             self._ring.add(packet)
-            lost = self._pass_on(packet) if self._reading and not self._over else 0
+            for reader in self._readers:
+                lost += reader.pass_on(packet, self._most_bytes)
             size = self._ring.bytes
         self._observer.buffered(size)
         if lost:
@@ -68,7 +73,9 @@ class PacketTap:
 
     def stream_closed(self) -> None:
         with self._lock:
-            self._open, self._over = False, self._reading
+            self._open = False
+            for reader in self._readers:
+                reader.over = True
 
     @property
     def unrecordable(self) -> str | None:
@@ -76,40 +83,59 @@ class PacketTap:
         with self._lock:
             return self._codec if self._codec and self._codec not in RECORDABLE else None
 
-    def begin(self, at: float) -> str | None:
-        """Makes `take` return packets from the last key frame at or before `at` (monotonic s) on. Returns the codec;
-        None if there is nothing to record."""
+    @property
+    def connection(self) -> int:
+        """Number of the connection that packets belong to; 0 before the first."""
+        return self._connection
+
+    def begin(self, at: float) -> TapReader | None:
+        """Returns a reader of the packets from the last key frame at or before `at` (monotonic s) on; None if there is
+        nothing to record. `end` must follow."""
         with self._lock:
             packets = self._ring.since(at)
             if self._codec not in RECORDABLE or not (packets or self._open):
                 return None
-            self._waiting, self._waiting_bytes = deque(packets), 0  # those are in the ring as well
-            self._reading, self._over, self._skipping = True, not self._open, not packets
-            return self._codec
+            reader = TapReader(self._lock, self._codec, self._connection, packets, over=not self._open)
+            self._readers.append(reader)
+            return reader
+
+    def end(self, reader: TapReader) -> None:
+        with self._lock:
+            self._readers.remove(reader)
+
+
+class TapReader:
+    """Gets a tap's packets of one connection, whose `codec` is one of `RECORDABLE`."""
+
+    def __init__(
+        self, lock: threading.Lock, codec: str, connection: int, packets: Sequence[ReceivedPacket], *, over: bool
+    ) -> None:
+        """`packets` are those in memory. The tap changes `over`, with its lock held."""
+        self.codec, self.connection, self.over = codec, connection, over
+        self._lock, self._waiting = lock, deque(packets)
+        self._bytes = 0  # those are in the ring as well
+        self._started, self._skipping = bool(packets), False
 
     def take(self) -> Taken:
         """Returns what has arrived since the last call; it begins with a key frame, also after packets were lost."""
         with self._lock:
-            taken = Taken(list(self._waiting), self._over)
+            taken = Taken(list(self._waiting), self.over)
             self._waiting.clear()
-            self._waiting_bytes = 0
+            self._bytes = 0
         return taken
 
-    def end(self) -> None:
-        """Ends what `begin` began."""
-        with self._lock:
-            self._reading = self._over = False
-            self._waiting.clear()
-            self._waiting_bytes = 0
-
-    def _pass_on(self, packet: ReceivedPacket) -> int:
-        """Returns how many packets were lost: the disk is too slow, so it gets nothing until the next key frame."""
+    def pass_on(self, packet: ReceivedPacket, most_bytes: int) -> int:
+        """Adds a packet, with the tap's lock held. Returns how many packets were lost: the disk is too slow, so it gets
+        nothing until the next key frame."""
+        if self.over or not (packet.key or self._started):
+            return 0
+        self._started = True
         if packet.key:
             self._skipping = False
-        if not self._skipping and self._waiting_bytes + len(packet.data) > self._most_bytes:
+        if not self._skipping and self._bytes + len(packet.data) > most_bytes:
             self._skipping = True
         if self._skipping:
             return 1
         self._waiting.append(packet)
-        self._waiting_bytes += len(packet.data)
+        self._bytes += len(packet.data)
         return 0

@@ -20,11 +20,11 @@ FPS = 25
 def configuration(folder: Path, seconds: int, **clips: Any) -> dict[str, Any]:
     """A camera whose only event is that it is live. The film has a key frame every second."""
     film = write_clip(folder / "film.mp4", size=(320, 240), frames=seconds * FPS)
-    recorded = {"kinds": ["camera.up"], "pre": "1s", "min_free": 0, **clips}
+    recorded = {"kinds": ["camera.up"], "pre": "1s", **clips}
     return {
         "cameras": {"gate": {"source": str(film), "loop": False}},
         "rtsp": {"enabled": False},
-        "recording": {"clips": recorded},
+        "recording": {"clips": recorded, "min_free": 0},
     }
 
 
@@ -95,10 +95,11 @@ def test_a_stop_finishes_clips(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_a_foreign_index_is_reported_in_readyz_and_not_touched(tmp_path: Path) -> None:
-    options = configuration(tmp_path, 10, path=str(tmp_path / "other"))
+    options = configuration(tmp_path, 10)
+    options["recording"]["path"] = str(tmp_path / "other")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/clips.db").write_text("somebody else's")
     with DaemonProcess(tmp_path, options) as daemon:
-        eventually(lambda: "clips cannot be kept" in str(daemon.readiness()["reasons"]), 15)
+        eventually(lambda: "recordings cannot be kept" in str(daemon.readiness()["reasons"]), 15)
         assert "It was not changed" in str(daemon.readiness()["reasons"])
         assert (tmp_path / "other/clips.db").read_text() == "somebody else's"

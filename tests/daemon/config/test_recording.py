@@ -11,7 +11,7 @@ import yaml
 from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.config.plugin_entries import PluginSource
 from sightd.daemon.config.problems import ConfigError
-from sightd.daemon.config.recording import clips_of
+from sightd.daemon.config.recording import rules_of
 from sightd.plugins.configuration.registry import check_chain
 from tests.daemon.config.test_redacting_chains import CLASSES
 
@@ -32,16 +32,18 @@ def problems(camera: dict[str, Any] | None = None, **sections: Any) -> str:
 
 def test_a_camera_takes_the_rules_of_the_file_and_changes_single_ones() -> None:
     config = loaded({"recording": {"post": "3s", "kinds": ["line.crossed"]}}).config
-    rules = clips_of(config, config.cameras["gate"])
+    rules = rules_of(config, config.cameras["gate"])
     assert rules is not None
-    assert (rules.kinds, rules.pre, rules.post, rules.max_length) == (["line.crossed"], 5.0, 3.0, 60.0)
+    assert rules.clips is not None
+    assert rules.segments is None
+    assert (rules.clips.kinds, rules.clips.pre, rules.clips.post, rules.pre) == (["line.crossed"], 5.0, 3.0, 5.0)
 
 
 def test_nothing_is_recorded_unless_asked_for() -> None:
     config = loaded(recording={}).config
-    assert clips_of(config, config.cameras["gate"]) is None
+    assert rules_of(config, config.cameras["gate"]) is None
     config = loaded({"recording": {"enabled": False}}).config
-    assert clips_of(config, config.cameras["gate"]) is None
+    assert rules_of(config, config.cameras["gate"]) is None
 
 
 def test_a_camera_whose_chain_redacts_is_refused_with_what_to_do() -> None:
@@ -71,3 +73,23 @@ def test_options_that_do_not_fit_together_are_refused() -> None:
     assert "pre (60 s) is not less than max_length (60 s)" in problems({"recording": {"pre": "60s"}})
     assert "has no effect" in problems({"recording": {"pre": "3s"}}, recording={})
     assert "recording.clips.kinds" in problems(recording={"clips": {"kinds": []}})
+
+
+def test_segments_are_recorded_with_or_without_clips_and_differ_by_camera() -> None:
+    segments = {"retention": "5d"}
+    own = {"recording": {"segments": {"mode": "activity", "kinds": ["zone.*"]}}}
+    config = loaded(own, recording={"segments": segments}).config
+    rules = rules_of(config, config.cameras["gate"])
+    assert rules is not None
+    assert rules.clips is None
+    assert rules.segments is not None
+    assert (rules.segments.mode, rules.segments.retention) == ("activity", 5 * 86400)
+    config = loaded({"recording": {"segments": {"enabled": False}}}, recording={"segments": segments}).config
+    assert rules_of(config, config.cameras["gate"]) is None
+
+
+def test_options_of_segments_that_do_not_fit_together_are_refused() -> None:
+    assert "mode activity requires kinds" in problems(recording={"segments": {"mode": "activity"}})
+    assert "recording.segments is missing" in problems({"recording": {"segments": {"mode": "continuous"}}})
+    assert "recording.clips is missing" in problems({"recording": {"pre": "3s"}}, recording={"segments": {}})
+    assert "redacts" in problems({"chain": ["detector", "hider"]}, recording={"segments": {}})

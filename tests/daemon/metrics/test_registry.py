@@ -125,6 +125,14 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "clip_errors",
         "clips_deleted",
         "clips_stored_bytes",
+        "segments",
+        "segment_bytes",
+        "segment_errors",
+        "segments_deleted",
+        "segments_stored_bytes",
+        "recording_free_bytes",
+        "recording_max_bytes",
+        "recording_min_free_bytes",
     }
     assert {"process_cpu_seconds", "python_info", "python_gc_collections"} <= set(scrape(metrics))
 

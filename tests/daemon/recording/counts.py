@@ -7,8 +7,10 @@ class Counts:
     """Counts the calls, or keeps what they passed."""
 
     def __init__(self) -> None:
-        self.missing = self.clips = self.failures = self.size = self.buffer = 0
+        self.missing = self.failures = self.buffer = self.room = 0
         self.reasons: list[str] = []
+        self.files: list[str] = []
+        self.sizes: dict[str, int] = {}
 
     def buffered(self, size: int) -> None:
         self.buffer = size
@@ -16,17 +18,20 @@ class Counts:
     def lost(self, packets: int) -> None:
         self.missing += packets
 
-    def written(self, size: int) -> None:
-        self.clips += 1
+    def written(self, kind: str, size: int) -> None:
+        self.files.append(kind)
 
-    def failed(self) -> None:
+    def failed(self, kind: str) -> None:
         self.failures += 1
 
-    def deleted(self, reason: str) -> None:
+    def deleted(self, kind: str, reason: str) -> None:
         self.reasons.append(reason)
 
-    def stored(self, size: int) -> None:
-        self.size = size
+    def stored(self, kind: str, size: int) -> None:
+        self.sizes[kind] = size
+
+    def free(self, size: int) -> None:
+        self.room = size
 
     def noted(self, kind: str) -> None: ...
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from sightd.daemon.capture.packets import ReceivedPacket
-from sightd.daemon.config.model import Clips
+from sightd.daemon.config.model import Clips, Recording, Segments
+from sightd.daemon.config.recording import CameraRules
 from sightd.daemon.events.event import PendingEvent
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.recording.index import Clip, ClipFilter
@@ -36,12 +37,14 @@ FPS, GOP_SECONDS = 25, 2.0
 class Site:
     """A journal and a recorder of the camera "front"."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, segments: Segments | None = None, **options: Any) -> None:
         self.counts = Counts()
         self.journal = Journal(folder / "events.db", 1e6, 1000, self.counts)
-        clips = Clips.model_validate({"kinds": ["zone.*"], "pre": "2s", "post": "1s", "min_free": 0, **options})
-        self.recorder = Recorder(folder / "clips", clips, self.journal, self.counts)
-        self.tap = self.recorder.tap("front", clips, self.counts)
+        clips = Clips.model_validate({"kinds": ["zone.*"], "pre": "2s", "post": "1s", **options})
+        recording = Recording(clips=None if segments else clips, segments=segments, min_free=0)
+        self.recorder = Recorder(folder / "clips", recording, self.journal, self.counts)
+        rules = CameraRules(recording.clips, recording.segments, recording.max_memory)
+        self.tap = self.recorder.tap("front", rules, self.counts)
 
     def happens(self, kind: str = "zone.entered", ago: float = 0.0) -> float:
         at = time.time() - ago
@@ -146,7 +149,7 @@ def test_a_folder_that_cannot_be_used_is_reported_and_used_as_soon_as_it_can_be(
     (tmp_path / "clips").write_text("in the way")
     with site(tmp_path) as here, streaming(here.tap, tmp_path, 9) as feed:
         eventually(lambda: bool(here.recorder.faults), 5)
-        assert "clips cannot be kept" in here.recorder.faults[0]
+        assert "recordings cannot be kept" in here.recorder.faults[0]
         (tmp_path / "clips").unlink()
         eventually(lambda: not here.recorder.faults, 10)
         feed.wait_for_more(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightd.daemon.recording.tap import PacketTap
+from sightd.daemon.recording.tap import PacketTap, TapReader
 from tests.daemon.recording.counts import Counts
 from tests.daemon.recording.packets import packet
 
@@ -17,16 +17,23 @@ def received(tap: PacketTap, first: int, last: int) -> None:
         tap.packet_received(packet(number / 10, key=number % 10 == 0))
 
 
+def begun(tap: PacketTap, at: float) -> TapReader:
+    reader = tap.begin(at)
+    assert reader is not None
+    return reader
+
+
 def test_a_clip_gets_what_is_in_memory_and_then_every_packet_once() -> None:
     counts = Counts()
     tap = PacketTap(5.0, 10**6, counts)
     tap.stream_opened("h264")
     received(tap, 0, 50)
-    assert tap.begin(2.2) == "h264"
+    reader = begun(tap, 2.2)
+    assert reader.codec == "h264"
     received(tap, 50, 60)
-    first = tap.take()
+    first = reader.take()
     received(tap, 60, 70)
-    again = tap.take()
+    again = reader.take()
     assert [one.received_at for one in (*first.packets, *again.packets)] == [number / 10 for number in range(20, 70)]
     assert not again.over
     assert counts.missing == 0
@@ -38,12 +45,12 @@ def test_a_slow_disk_loses_whole_groups_which_are_counted_and_the_feed_does_not_
     tap = PacketTap(1.0, 3000, counts)
     tap.stream_opened("h264")
     received(tap, 0, 1)
-    tap.begin(0.0)
+    reader = begun(tap, 0.0)
     received(tap, 1, 75)
-    kept = tap.take().packets
+    kept = reader.take().packets
     assert len(kept) == 1 + 30  # the first was in memory anyway
     received(tap, 75, 85)
-    assert [one.received_at for one in tap.take().packets] == [8.0, 8.1, 8.2, 8.3, 8.4]
+    assert [one.received_at for one in reader.take().packets] == [8.0, 8.1, 8.2, 8.3, 8.4]
     assert counts.missing == 44 + 5
 
 
@@ -51,11 +58,11 @@ def test_a_clip_ends_with_its_connection() -> None:
     tap = PacketTap(5.0, 10**6, Counts())
     tap.stream_opened("h264")
     received(tap, 0, 10)
-    tap.begin(0.0)
+    reader = begun(tap, 0.0)
     tap.stream_closed()
     tap.stream_opened("h264")
     received(tap, 10, 20)
-    taken = tap.take()
+    taken = reader.take()
     assert taken.over
     assert len(taken.packets) == 10
 
@@ -65,8 +72,9 @@ def test_the_last_seconds_before_a_camera_was_lost_can_be_recorded() -> None:
     tap.stream_opened("hevc")
     received(tap, 0, 10)
     tap.stream_closed()
-    assert tap.begin(0.0) == "hevc"
-    taken = tap.take()
+    reader = begun(tap, 0.0)
+    assert reader.codec == "hevc"
+    taken = reader.take()
     assert (len(taken.packets), taken.over) == (10, True)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints
 
+from sightd.daemon.config.event_streams import KafkaOptions, NatsOptions, stream_problems
 from sightd.daemon.config.event_template import Escaping, EventTemplate, TemplateError
 from sightd.daemon.config.section import HostName, Name, Section
 from sightd.daemon.config.sinks import Problem, SinkOptions, ca_problems, missing_package
@@ -90,7 +91,7 @@ class JsonlOptions(SinkOptions):
     )
 
 
-Sink = Annotated[WebhookOptions | MqttOptions | JsonlOptions, Field(discriminator="type")]
+Sink = Annotated[WebhookOptions | MqttOptions | JsonlOptions | KafkaOptions | NatsOptions, Field(discriminator="type")]
 
 
 class Delivery(Section):
@@ -120,6 +121,8 @@ def problems_of(delivery: Delivery) -> Iterator[Problem]:
             yield from _webhook(at, sink)
         elif isinstance(sink, MqttOptions):
             yield from _mqtt(at, sink)
+        elif isinstance(sink, (KafkaOptions, NatsOptions)):
+            yield from stream_problems(at, sink)
         elif (other := writing.setdefault(sink.path, name)) != name:
             yield (*at, "type"), f"writes to the same output as {other}", "write another path"
         if sink.retry.initial_delay > sink.retry.max_delay and "initial_delay" in sink.retry.model_fields_set:

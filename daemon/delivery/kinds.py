@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sightd.daemon.config.delivery import JsonlOptions, MqttOptions, WebhookOptions
+from sightd.daemon.config.event_streams import KafkaOptions, NatsOptions
 from sightd.daemon.config.sinks import SinkOptions
 from sightd.daemon.delivery.jsonl import LinesInFile, LinesOnStdout
 from sightd.daemon.delivery.sink import Sink
@@ -31,8 +32,22 @@ def _jsonl(_name: str, options: JsonlOptions, _instance: str) -> Sink:
     return LinesOnStdout(options) if options.path is None else LinesInFile(options.path)
 
 
+def _kafka(name: str, options: KafkaOptions, instance: str) -> Sink:
+    from sightd.daemon.delivery.kafka import Kafka
+
+    return Kafka(name, options, instance)
+
+
+def _nats(name: str, options: NatsOptions, instance: str) -> Sink:
+    from sightd.daemon.delivery.nats import Nats
+
+    return Nats(name, options, instance)
+
+
 _KINDS: dict[type[SinkOptions], Callable[[str, Any, str], Sink]] = {
     WebhookOptions: _webhook,
     MqttOptions: _mqtt,
     JsonlOptions: _jsonl,
+    KafkaOptions: _kafka,
+    NatsOptions: _nats,
 }

@@ -1,0 +1,102 @@
+"""Receivers of each kind of sink, which are killed, frozen and started again in the same way, for tests that hold for
+all sinks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import pytest
+
+from tests.support.http_process import HttpProcess
+from tests.support.server_process import ServerProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """An event as a receiver got it, and what identifies it there."""
+
+    key: str
+    event: dict[str, Any]
+
+
+class Receiver(Protocol):
+    """A server in a process of its own."""
+
+    options: dict[str, Any]
+    """Of the sink that sends to it."""
+
+    def kill(self) -> None: ...
+
+    def start(self) -> None: ...
+
+    def freeze(self) -> None: ...
+
+    def thaw(self) -> None: ...
+
+    def delivered(self) -> list[Delivered]:
+        """Returns what it has stored, or answered with success, in this order."""
+
+
+@contextmanager
+def receiver(kind: str, folder: Path) -> Iterator[Receiver]:
+    """Starts a receiver of a kind of sink. Skips the test if a package for it is missing."""
+    with _RECEIVERS[kind](folder) as one:
+        yield one
+
+
+class _Server:
+    def __init__(self, server: ServerProcess, options: dict[str, Any]) -> None:
+        self._server, self.options = server, options
+        self.kill, self.start, self.freeze, self.thaw = server.kill, server.start, server.freeze, server.thaw
+
+    def delivered(self) -> list[Delivered]:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.__exit__()
+
+
+class _Webhook(_Server):
+    def __init__(self, folder: Path) -> None:
+        self._http = HttpProcess(folder)
+        super().__init__(self._http, {"type": "webhook", "url": self._http.url})
+
+    def delivered(self) -> list[Delivered]:
+        return [Delivered(one.headers["Idempotency-Key"], json.loads(one.body)) for one in self._http.requests()]
+
+
+class _Nats(_Server):
+    def __init__(self, folder: Path) -> None:
+        pytest.importorskip("nats", reason="nats-py is not installed: make setup")
+        from tests.support.nats_server import NatsServer
+
+        self._nats = NatsServer(folder)
+        super().__init__(self._nats, {"type": "nats", "servers": [f"127.0.0.1:{self._nats.port}"]})
+
+    def delivered(self) -> list[Delivered]:
+        return [Delivered(one.headers["Nats-Msg-Id"], one.event) for one in self._nats.messages()]
+
+
+class _Kafka(_Server):
+    def __init__(self, _folder: Path) -> None:
+        pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed: make setup")
+        from tests.support.kafka_broker import KafkaBroker
+
+        self._kafka = KafkaBroker()
+        super().__init__(self._kafka, {"type": "kafka", "servers": [f"127.0.0.1:{self._kafka.port}"]})
+
+    def delivered(self) -> list[Delivered]:
+        return [Delivered(one.headers["id"], one.event) for one in self._kafka.records()]
+
+
+_RECEIVERS = {"webhook": _Webhook, "nats": _Nats, "kafka": _Kafka}
+KINDS = tuple(_RECEIVERS)

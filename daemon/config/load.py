@@ -17,6 +17,7 @@ from sightd.daemon.config.plugin_entries import EntryReader, PluginSource
 from sightd.daemon.config.problems import START, ConfigError, LocatedProblem, PathKey, Positions
 from sightd.daemon.config.recording import RecordingChecks
 from sightd.daemon.config.renamed_options import RenamedOptions
+from sightd.daemon.config.rule_checks import RuleChecks
 from sightd.daemon.config.validate import SalvagedConfig, salvage_config, validate
 from sightd.daemon.config.yaml import MAX_BYTES, Document, YamlSyntaxError, parse
 from sightd.engines.files import Version, open_regular
@@ -162,6 +163,9 @@ def load_text(
         report.warn(warning for warning in checks.warnings() if not report.tells_of(warning.path))
         recording = RecordingChecks(config, document.positions, reader.redacting, readable.lost)
         report.add(problem for problem in recording.problems() if not report.tells_of(problem.path))
+        rules = RuleChecks(config, document.positions, entries.classes, configs | partial, readable.lost)
+        report.add(problem for problem in rules.problems() if not report.tells_of(problem.path))
+        report.warn(warning for warning in rules.warnings() if not report.tells_of(warning.path))
     if report.problems:
         raise report.error()
     names_only = config.model_copy(update={"plugins": {name: {} for name in config.plugins}})

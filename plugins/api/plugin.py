@@ -10,7 +10,7 @@ but not on TensorRT, which needs a box reader for roles that sightd does not kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -110,6 +110,14 @@ class PluginConfig(BaseModel):
         for would be shown. None by default. With `every` or `max_fps`, which need not be named, it is refused if the
         one that redacts only `uses` the results."""
         return ()
+
+    def fact_values(self, camera: str) -> Mapping[str, Collection[str]]:
+        """Returns the values that facts of its events have on a camera, as far as the options say so, by the fact's
+        name, such as {"zone": ["yard"]}. Rules that ask for other values get a warning. None by default.
+
+        Must be quick and offline.
+        """
+        return {}
 
     def for_embeddings(self) -> Self:
         """Returns options with which the plug-in computes the embedding of everything it finds, on every frame:

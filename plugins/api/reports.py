@@ -136,12 +136,14 @@ _LONGEST_KIND = 63
 class EventSpec:
     """Declares a kind of event, such as "dwell.long": lower-case words joined by dots, of which the first is not one of
     `RESERVED_KINDS`; 63 characters at most. `help` says when it happens. `by_rule`: it is so frequent that events of
-    this kind are stored only if one of the configured `events.rules` selects them. Raises ValueError for anything
-    else."""
+    this kind are stored only if one of the configured `events.rules` selects them. `facts` are the names of all facts
+    that its events may have, so that a rule that asks for others is refused; None if they are not known. Raises
+    ValueError for anything else."""
 
     kind: str
     help: str
     by_rule: bool = False
+    facts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not _KIND.fullmatch(self.kind) or len(self.kind) > _LONGEST_KIND:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -297,6 +297,10 @@ class ZonesConfig(PluginConfig):
         description="File with the zones that come through the API. By default zones.json in the state directory.",
     )
     draw: bool = Field(True, description="Draw zones and lines into the video.")
+
+    def fact_values(self, camera: str) -> Mapping[str, Collection[str]]:
+        options = self.of_camera(camera)
+        return {"zone": options.zones, "line": options.lines}
 
     def of_camera(self, camera: str) -> CameraZones:
         """Returns what the configuration says about a camera."""

@@ -76,7 +76,9 @@ class RuleChecks:
     def _kinds(self, path: PathKey, rule: EventRule) -> Iterator[LocatedProblem]:
         """Yields kinds that nobody reports, and conditions on facts that their events do not have."""
         reported, elsewhere = self._reported(rule.cameras), self._reported(None)
-        unknown = [(number, one) for number, one in enumerate(rule.kinds) if not _matching(one, reported)]
+        unknown = [
+            (number, one) for number, one in enumerate(rule.kinds) if one != "*" and not _matching(one, reported)
+        ]
         for number, pattern in unknown:
             yield self._located((*path, "kinds", number), *_explained(pattern, reported, elsewhere))
         about = {kind: spec for pattern in rule.kinds for kind, spec in _matching(pattern, reported).items()}

@@ -157,6 +157,8 @@ class EventSpec:
             )
         if not self.help.strip():
             raise ValueError(f"EventSpec {self.kind}: help is empty; say in a sentence when it happens")
+        if self.facts is not None and not isinstance(self.facts, tuple):
+            raise ValueError(f"EventSpec {self.kind}: facts is {type(self.facts).__name__}, expected a tuple of names")
 
 
 @dataclass(frozen=True, slots=True)

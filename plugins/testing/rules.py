@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import BuiltinFunctionType, FrameType, FunctionType, ModuleType
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sightd.engines.errors import EngineError
 from sightd.plugins.api import (
     API_VERSION,
+    Event,
     Events,
     Frame,
     JsonOptions,
@@ -260,11 +261,20 @@ def _reports_what_it_declares(subject: Subject) -> None:
             try:
                 declarations.counts(found)
                 declarations.measured(found)
-                declarations.events(found)
+                _declares_facts(subject, declarations.events(found))
             except UndeclaredError as error:
                 raise BrokenRuleError(str(error)) from None
         if Events in instance.predict(scene.frame(len(_FRAMES)), subject.given(scene, len(_FRAMES))):
             raise BrokenRuleError("predict returns Events; only process may, for the frame on which they happen")
+
+
+def _declares_facts(subject: Subject, events: Iterable[Event]) -> None:
+    """A rule of the configuration that asks for a fact that is not declared would be refused."""
+    declared = {spec.kind: spec.facts for spec in subject.plugin.events}
+    for event in events:
+        facts = declared[event.kind]
+        if facts is not None and (others := sorted(event.facts.keys() - set(facts))):
+            raise BrokenRuleError(f"{event.kind} has the fact {others[0]!r}, which its EventSpec does not declare")
 
 
 def _has_a_json_form(subject: Subject) -> None:

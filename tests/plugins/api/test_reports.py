@@ -90,6 +90,12 @@ def test_valid_ones_are_accepted() -> None:
     assert EventSpec("zone.person_entered", "Help.").kind == "zone.person_entered"
 
 
+def test_facts_of_an_event_are_declared_by_a_tuple() -> None:
+    assert EventSpec("zone.left", "Help.", facts=("zone", "seconds")).facts == ("zone", "seconds")
+    with pytest.raises(ValueError, match="facts is str, expected a tuple of names"):
+        EventSpec("zone.left", "Help.", facts=("zone"))  # type: ignore[arg-type]
+
+
 def test_events_of_several_plug_ins_are_joined_and_other_results_replaced() -> None:
     one, two, three = (Event(f"dwell.{name}") for name in ("one", "two", "three"))
     first, second = Results(Events((one, two)), found(1)), Results(Events((three,)), found(2))

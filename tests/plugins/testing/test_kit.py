@@ -239,6 +239,12 @@ class Surprising(Reporting):
     happened = Events((Event("thing.left"),))
 
 
+class Chatting(Reporting):
+    """Reports a fact that it does not declare."""
+
+    events: ClassVar[tuple[EventSpec, ...]] = (EventSpec("thing.came", "A thing came.", facts=("colour",)),)
+
+
 class Repeating(Reporting):
     """Reports its events again with predictions."""
 
@@ -307,6 +313,11 @@ class Careless(Sound):
         (Silent, "declares its metrics and events", "declare `events` and name Events in `produces`"),
         (Miscounting, "counts and reports what it declares", "the counter 'others' is not declared"),
         (Mismeasuring, "counts and reports what it declares", "the gauge 'others' is not declared"),
+        (
+            Chatting,
+            "counts and reports what it declares",
+            "thing.came has the fact 'size', which its EventSpec does not",
+        ),
         (Surprising, "counts and reports what it declares", "the event kind 'thing.left' is not declared"),
         (Repeating, "counts and reports what it declares", "predict returns Events"),
         (Unwritable, "has results that can be written as JSON", "Things.to_json returns what cannot be written"),

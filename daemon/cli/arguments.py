@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from sightd.engines.files import expanded
 from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
+from sightd.plugins.api.units import parse_duration
 
 if TYPE_CHECKING:
     SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -32,6 +35,21 @@ def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], wanted
         return value
 
     return read
+
+
+def moment(text: str) -> float:
+    """Parses how long ago it was, or a date and time, of the local time zone unless it names another. Returns seconds
+    since the epoch."""
+    try:
+        return time.time() - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write how long ago, such as 30m, 2h or 7d, or a date and time, such as 2026-03-01T12:00"
+        ) from None
 
 
 def model_named(name: str, catalog: Catalog) -> Model:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,6 +220,18 @@ class Client(ApiClient):
                 data = b"".join(self._pieces(response, _CHUNK, time.monotonic() + silence))
                 raise self._error(Answer(response.status, response.headers.get_content_type(), data))
             yield self._lines(response)
+
+    def download(
+        self, path: str, write: Callable[[bytes], object], *, query: Query = (), silence: float = 60.0
+    ) -> None:
+        """Passes an answer of any size on to `write`, in pieces. Raises LateError after `silence` seconds without
+        one, and what `write` raises."""
+        with self._response(_request("GET", path, query, None), silence) as response:
+            if response.status != 200:
+                data = b"".join(self._pieces(response, _CHUNK, time.monotonic() + silence))
+                raise self._error(Answer(response.status, response.headers.get_content_type(), data))
+            for piece in self._pieces(response, sys.maxsize, float("inf")):
+                write(piece)
 
     @contextmanager
     def _response(self, request: Request, timeout: float) -> Iterator[http.client.HTTPResponse]:

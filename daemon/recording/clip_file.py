@@ -17,7 +17,7 @@ from sightd.engines.files import make_private
 
 PART = ".part"
 """Suffix of a clip that is being written."""
-_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
+MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -140,7 +140,7 @@ def _muxer(output: _Output, codec: str, key_frame: bytes) -> tuple[av.container.
             template = source.streams.video[0]
             if not template.width or not template.codec_context.extradata:
                 raise UnplayableError("its key frame has no parameter sets")
-            container = av.open(output, "w", format="mp4", container_options={"movflags": _MOVFLAGS})
+            container = av.open(output, "w", format="mp4", container_options={"movflags": MOVFLAGS})
             stream = container.add_stream_from_template(template)
             if codec == "hevc":
                 stream.codec_context.codec_tag = "hvc1"  # the only form of H.265 that Safari plays

@@ -79,6 +79,7 @@ class Clip:
             "audio": self.audio,
             "protected": self.protected,
             "video": f"/api/clips/{self.id}.mp4",
+            "file": self.path,
         }
 
 

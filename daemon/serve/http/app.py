@@ -80,7 +80,7 @@ def create_app(
     if journal is not None:
         add_events(app, journal, app.state.viewer_limit)
     if clips is not None:
-        add_clips(app, clips)
+        add_clips(app, clips, access)
     if delivery is not None:
         add_delivery(app, delivery, access)
     return app

@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 
+from sightd.daemon.cli.main import main
 from tests.support import http
 from tests.support.clips import write_clip
 from tests.support.daemon import DaemonProcess
@@ -57,6 +58,13 @@ def test_a_clip_is_listed_by_its_event_and_plays_over_http(tmp_path: Path) -> No
         assert part.content == whole.content[100:200]
         assert daemon.get("/api/clips/999.mp4").status_code == 404
         assert daemon.get(f"/api/clips/{10**30}.mp4").status_code == 404
+        saved = tmp_path / "saved.mp4"
+        place = ["--url", daemon.url("")]
+        assert main(["clips", "save", str(clip["id"]), str(saved), *place]) == 0
+        assert saved.read_bytes() == whole.content
+        assert main(["clips", "protect", str(clip["id"]), *place]) == 0
+        assert main(["clips", "delete", str(clip["id"]), *place]) == 1
+        assert clips_of(daemon)[0]["protected"]
         assert "sightd_clips_total" in daemon.metrics_of_now()
         assert daemon.metric("sightd_clips_total", camera="gate") == 1
         assert daemon.metric("sightd_clip_bytes_total", camera="gate") == clip["size"]

@@ -1,0 +1,94 @@
+"""Recordings over HTTP: queries and videos for viewers, protection for operators, deletion for administrators."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import httpx
+import pytest
+
+from sightd.daemon.config.model import Access as Options
+from sightd.daemon.config.model import Http
+from sightd.daemon.recording.index import ClipReader
+from sightd.daemon.serve.auth import Access
+from sightd.daemon.serve.http.app import create_app
+from sightd.daemon.serve.http.server import HttpServer
+from tests.daemon.recording.packets import FPS, GOP
+from tests.daemon.recording.test_joined import write
+from tests.daemon.serve.http.test_app import View
+
+pytestmark = pytest.mark.waiting
+
+_BEGIN = 1_700_000_000.0
+_ROLES = ("view", "operate", "admin")
+
+
+class Site:
+    """A web server with two segments of 2 s and a token for each role, named like the role."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url, self.folder = url, folder
+
+    def ask(self, method: str, path: str, role: str = "view") -> httpx.Response:
+        token = role * 16
+        headers = {"Authorization": f"Bearer {token}", "X-Sightd": "1"}
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=20)
+
+    def refused(self, method: str, path: str) -> list[str]:
+        """Returns the roles that may not do that."""
+        return [role for role in _ROLES if self.ask(method, path, role).status_code == 403]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    write(tmp_path, 0.0, 0, GOP)
+    write(tmp_path, 2.0, GOP, 2 * GOP)
+    tokens = {role: {"token": role * 16, "role": role} for role in _ROLES}
+    access = Access(Options.model_validate({"tokens": tokens}))
+    app = create_app(View(), lambda _: (b"", "text/plain"), 8, access, clips=ClipReader(tmp_path))
+    server = HttpServer(Http(port=0), app)
+    server.start()
+    yield Site(f"http://127.0.0.1:{server.port}", tmp_path)
+    server.close()
+
+
+def test_segments_are_listed_by_themselves_and_each_can_be_asked_for(site: Site) -> None:
+    assert site.ask("GET", "/api/clips").json() == []
+    found = site.ask("GET", "/api/clips?kind=segment&camera=gate").json()
+    assert [one["id"] for one in found] == [2, 1]
+    assert site.ask("GET", "/api/clips/1").json() == found[1]
+    assert site.ask("GET", "/api/clips/9").status_code == 404
+    assert site.ask("GET", "/api/clips/1.mp4").headers["content-type"] == "video/mp4"
+
+
+def test_any_time_of_a_camera_is_one_video(site: Site) -> None:
+    answer = site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 3}")
+    assert answer.headers["content-type"] == "video/mp4"
+    with av.open(io.BytesIO(answer.content), "r") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3 * FPS
+    assert site.ask("GET", f"/api/recordings/door.mp4?since={_BEGIN}&until={_BEGIN + 3}").status_code == 404
+    assert site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 90_000}").status_code == 422
+    assert site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN}").status_code == 422
+
+
+def test_a_change_of_format_is_answered_with_what_to_do(site: Site) -> None:
+    write(site.folder, 4.0, 0, GOP, size=(640, 360))
+    answer = site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 5}")
+    assert answer.status_code == 409
+    assert "separately" in answer.json()["error"]
+
+
+def test_operators_protect_and_only_administrators_delete_what_is_not_protected(site: Site) -> None:
+    assert site.refused("POST", "/api/clips/1/protect") == ["view"]
+    assert site.ask("GET", "/api/clips/1").json()["protected"]
+    assert site.refused("DELETE", "/api/clips/1") == ["view", "operate"]
+    assert site.ask("DELETE", "/api/clips/1", "admin").status_code == 409
+    assert site.refused("POST", "/api/clips/1/unprotect") == ["view"]
+    (segment,) = [one for one in ClipReader(site.folder).segments("gate", 0.0, 1e12) if one.id == 1]
+    assert site.ask("DELETE", "/api/clips/1", "admin").json()["id"] == 1
+    assert not (site.folder / segment.path).exists()
+    assert site.ask("DELETE", "/api/clips/1", "admin").status_code == 404
+    assert site.ask("POST", "/api/clips/1/protect", "admin").status_code == 404

@@ -37,7 +37,7 @@ from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import Nvdec
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
 from sightd.engines.errors import EngineError
-from sightd.plugins.api import Frame
+from sightd.plugins.api import Frame, Results
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,10 @@ class CameraRun:
         self._all_metrics = metrics
         self._journal, self._rules = journal, rules
         self._availability = CameraAvailability(name, self._metrics, journal, reported)
+        self._reported = reported
+        self._results: Results | None = None
         self._slot = FrameSlot()
-        pipeline = manager.pipeline(name, chain, self._analysed)
+        pipeline = self._pipeline = manager.pipeline(name, chain, self._analysed)
         self._recorder = recorder if recorded is not None and (unredacted or not pipeline.redacts) else None
         if recorded is not None and pipeline.redacts and not unredacted:
             log.error("camera %s is not recorded: its chain redacts, and recording.allow_unredacted is not set", name)
@@ -168,6 +170,31 @@ class CameraRun:
     def feed(self) -> FeedStatus:
         return self._feed.status
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the stream is live, as was last reported by an event."""
+        return bool(self._reported.seen)
+
+    @property
+    def results(self) -> Results | None:
+        """Results of the last analysed frame; None if there is none, or analysis is paused."""
+        return None if self.paused else self._results
+
+    @property
+    def paused(self) -> bool:
+        """Whether the analysis is paused: frames are shown as they come."""
+        return self._pipeline.paused
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether the analysis can be paused: not if the chain redacts."""
+        return not self._pipeline.redacts
+
+    def pause(self, paused: bool) -> None:
+        """Pauses or resumes the analysis, if it can be paused. Any thread."""
+        self._results = None
+        self._pipeline.paused = paused and self.can_pause
+
     def status(self) -> CameraStatus:
         """The camera's state for `/readyz`: the state of its feed or, while that is live, of its output."""
         feed = self._feed.status
@@ -233,6 +260,7 @@ class CameraRun:
     def _analysed(self, task: FrameTask, seconds: float) -> None:
         self._all_metrics.stages["analysis"].observe(seconds)
         self._metrics.frames["analysed"].inc()
+        self._results = task.results
         for counts in task.counts.values():
             for count in counts:
                 self._metrics.count(count)
@@ -269,7 +297,8 @@ class _CameraEndpoints:
 class CameraManager:
     """Manages the cameras. Endpoints are created before cameras start, so early viewers wait for the first frame.
 
-    Use from one thread; the properties, `entries`, `jpeg`, `viewers` and `address` may be called from any thread.
+    Use from one thread; the properties, `entries`, `jpeg`, `viewers`, `address` and `pause` may be called from any
+    thread.
     """
 
     def __init__(
@@ -286,6 +315,7 @@ class CameraManager:
         self._gpus, self._video_gpu = gpus, video_gpu
         self._endpoints: dict[str, _CameraEndpoints] = {}
         self._runs: dict[str, CameraRun] = {}
+        self._paused: set[str] = set()
         self.rtsp: RtspServer | None = None
         self.nvdec: Nvdec | None = None
         self.recorder: Recorder | None = None
@@ -331,8 +361,19 @@ class CameraManager:
         """Creates and starts cameras that have endpoints; `codecs` maps the cameras to start to their encoders."""
         made = {name: self._made(name, config, codec) for name, codec in codecs.items()}
         self._runs.update(made)
-        for run in made.values():
+        for name, run in made.items():
+            run.pause(name in self._paused)
             run.start()
+
+    def pause(self, camera: str, paused: bool) -> bool:
+        """Pauses or resumes the analysis of a camera, until the next start of the daemon. Returns False if there is no
+        such camera, or its chain redacts."""
+        run = self._runs.get(camera)
+        if run is None or not run.can_pause:
+            return False
+        (self._paused.add if paused else self._paused.discard)(camera)
+        run.pause(paused)
+        return True
 
     def stop(self, cameras: Iterable[str], within: float = STOP_DEADLINE) -> None:
         """Stops cameras, `within` seconds for all of them together. Their viewers stay connected."""

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from sightd.daemon.app.cameras import CameraManager, codecs_of, uses_nvdec, video_gpu
 from sightd.daemon.app.health import DaemonState
+from sightd.daemon.app.home import Adjust, DaemonHome
 from sightd.daemon.app.plugin_services import PluginServices, ServedPlugin, offered_routes
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.common.process import Deadline, installed_version
@@ -101,10 +102,11 @@ class Daemon:
         gpus: Gpus,
         ask_reload: AskReload | None = None,
         progress: Progress = silent,
+        adjust: Adjust | None = None,
     ) -> None:
         """`gpus` are shared with the engines. `progress` receives the progress of opening isolated plug-ins.
         `ask_reload` is called when a reload is requested over HTTP; it must make the daemon's own thread call
-        `apply`."""
+        `apply`. `adjust` does the same with another value for an option."""
         self._ask_reload = ask_reload
         self._loaded = loaded
         self._gpus = gpus
@@ -120,7 +122,6 @@ class Daemon:
         self._access = Access(self._config.access, self.metrics.refused, PeerRoles(self._config.control.groups))
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.retention, events.max_count, self.metrics.events)
-        self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery)
         self.recorder = self._recorder_of(self._config)
         self._observations: dict[str, PluginObservation] = {}
         self._manager = PluginManager(
@@ -135,6 +136,8 @@ class Daemon:
             self._manager, self.metrics, self.journal, self._rules, gpus, self._video_gpu
         )
         self._camera_manager.recorder = self.recorder
+        home = DaemonHome(self._camera_manager, lambda: self._loaded, lambda: self.state.readiness(), adjust)
+        self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery, home)
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
         self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from sightd.daemon.app.logs import configure
 from sightd.daemon.app.systemd import Notifier
 from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.load import LoadedConfig, load
+from sightd.daemon.config.overrides import Override
 from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError, LocatedProblem
 from sightd.daemon.serve.view import ConfigurationStatus
@@ -89,6 +90,9 @@ class Reloads:
         self._path, self._notifier, self._fail = path, notifier, fail
         self._changed = threading.Condition()
         self._waiting: list[Future[ConfigDiff]] = []
+        self._proposed: dict[tuple[str, ...], Override] = {}
+        self._overrides: dict[tuple[str, ...], Override] = {}
+        """Options that were adjusted and applied, by path."""
         self._attempt: Attempt | None = None
         self._hung: list[threading.Thread] = []
         self._closed = False
@@ -103,6 +107,16 @@ class Reloads:
         """Requests a reload. The future yields the changes, or raises a ConfigError that says why there are none."""
         future: Future[ConfigDiff] = Future()
         with self._changed:
+            self._waiting.append(future)
+            self._changed.notify_all()
+        return future
+
+    def adjust(self, override: Override) -> Future[ConfigDiff]:
+        """Requests a reload in which an option has another value than in the file. If it is applied, the value stays
+        until the next start, also over further reloads, as long as the file allows it."""
+        future: Future[ConfigDiff] = Future()
+        with self._changed:
+            self._proposed[override.path] = override
             self._waiting.append(future)
             self._changed.notify_all()
         return future
@@ -183,9 +197,10 @@ class Reloads:
     def _work(self, attempt: Attempt) -> None:
         outcome: ConfigDiff | BaseException
         try:
-            loaded = _loaded(self._path)
+            loaded, overrides = self._read()
             attempt.step("opening new cameras and plug-ins", OPEN_LIMIT)
             outcome = self._daemon.apply(loaded, attempt.commit)
+            self._overrides = overrides
             self._taken_over(loaded, outcome)
         except (ConfigError, AbandonedError) as error:
             outcome = error
@@ -197,6 +212,20 @@ class Reloads:
         with self._changed:
             attempt.outcome = outcome
             self._changed.notify_all()
+
+    def _read(self) -> tuple[LoadedConfig, dict[tuple[str, ...], Override]]:
+        """Reads the file with the adjusted options; without those of earlier reloads if they do not fit any more."""
+        with self._changed:
+            proposed, self._proposed = self._proposed, {}
+        overrides = {**self._overrides, **proposed}
+        try:
+            return _loaded(self._path, overrides.values()), overrides
+        except ConfigError:
+            if proposed or not overrides:
+                raise
+            loaded = _loaded(self._path)
+        log.warning("options that were adjusted do not fit the new file; the file's values apply")
+        return loaded, {}
 
     def _taken_over(self, loaded: LoadedConfig, change: ConfigDiff) -> None:
         configure(loaded.config.log, sys.stderr, os.environ)
@@ -220,8 +249,8 @@ class Reloads:
         return ReloadFailedError([LocatedProblem((), f"cannot be reloaded: {message}", file=str(self._path))])
 
 
-def _loaded(path: Path) -> LoadedConfig:
+def _loaded(path: Path, overrides: Iterable[Override] = ()) -> LoadedConfig:
     try:
-        return load(path, environ=os.environ, plugins=installed_plugins())
+        return load(path, environ=os.environ, plugins=installed_plugins(), overrides=tuple(overrides))
     except OSError as error:  # e.g. out of file descriptors: the daemon keeps running
         raise ConfigError([LocatedProblem((), f"cannot be read: {error}", file=str(path))]) from error

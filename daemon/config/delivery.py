@@ -63,6 +63,19 @@ class WebhookOptions(SinkOptions):
     body: WebhookBody | None = Field(None, description="What to send instead of the event as JSON.")
 
 
+class HomeAssistant(Section):
+    """What Home Assistant gets over this broker."""
+
+    discovery_prefix: TopicPrefix = Field(
+        "homeassistant", description="First levels of the topics of Home Assistant's MQTT discovery."
+    )
+    commands: bool = Field(
+        False,
+        description="Whether Home Assistant, and everybody who may publish at this broker, may pause the analysis of "
+        "cameras and set thresholds.",
+    )
+
+
 class MqttOptions(SinkOptions):
     """Publishes each event to an MQTT 5 broker with QoS 1 (requires pip install 'sightd[mqtt]')."""
 
@@ -80,6 +93,15 @@ class MqttOptions(SinkOptions):
     tls: bool = Field(False, description="Connect with TLS; the certificate and its host name are verified.")
     ca: Path | None = Field(None, description="PEM file with the CA of the broker; by default the system's.")
     prefix: TopicPrefix = Field("sightd", description="First levels of all topics.")
+    home_assistant: bool | HomeAssistant = Field(
+        False, description="Publish devices, entities and states for Home Assistant; true, or a section with options."
+    )
+
+    @property
+    def discovery(self) -> HomeAssistant | None:
+        """Returns the options for Home Assistant; None if it gets nothing."""
+        given = self.home_assistant
+        return given if isinstance(given, HomeAssistant) else HomeAssistant() if given else None
 
 
 class JsonlOptions(SinkOptions):

@@ -8,13 +8,17 @@ from typing import Any
 from sightd.daemon.config.delivery import JsonlOptions, MqttOptions, WebhookOptions
 from sightd.daemon.config.event_streams import KafkaOptions, NatsOptions
 from sightd.daemon.config.sinks import SinkOptions
+from sightd.daemon.delivery.home_view import Home
 from sightd.daemon.delivery.jsonl import LinesInFile, LinesOnStdout
 from sightd.daemon.delivery.sink import Sink
 from sightd.daemon.delivery.webhook import Webhook
 
 
-def open_sink(name: str, options: SinkOptions, instance: str) -> Sink:
-    """Returns a new sink; connects to nothing. Raises KeyError for options that belong to no kind of sink."""
+def open_sink(name: str, options: SinkOptions, instance: str, home: Home | None = None) -> Sink:
+    """Returns a new sink; connects to nothing. `home` is what Home Assistant gets to know. Raises KeyError for
+    options that belong to no kind of sink."""
+    if isinstance(options, MqttOptions):
+        return _mqtt(name, options, instance, home)
     return _KINDS[type(options)](name, options, instance)
 
 
@@ -22,10 +26,10 @@ def _webhook(_name: str, options: WebhookOptions, instance: str) -> Sink:
     return Webhook(options, instance)
 
 
-def _mqtt(name: str, options: MqttOptions, instance: str) -> Sink:
+def _mqtt(name: str, options: MqttOptions, instance: str, home: Home | None) -> Sink:
     from sightd.daemon.delivery.mqtt import Mqtt
 
-    return Mqtt(name, options, instance)
+    return Mqtt(name, options, instance, home)
 
 
 def _jsonl(_name: str, options: JsonlOptions, _instance: str) -> Sink:
@@ -46,7 +50,6 @@ def _nats(name: str, options: NatsOptions, instance: str) -> Sink:
 
 _KINDS: dict[type[SinkOptions], Callable[[str, Any, str], Sink]] = {
     WebhookOptions: _webhook,
-    MqttOptions: _mqtt,
     JsonlOptions: _jsonl,
     KafkaOptions: _kafka,
     NatsOptions: _nats,

@@ -18,6 +18,7 @@ from sightd.daemon.common.process import Deadline
 from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.config.diff import changed_sinks
 from sightd.daemon.config.sinks import SinkOptions
+from sightd.daemon.delivery.home_view import Home
 from sightd.daemon.delivery.kinds import open_sink
 from sightd.daemon.delivery.sink import Backoff
 from sightd.daemon.delivery.store import (
@@ -65,8 +66,11 @@ class EventDelivery:
     """Sends the journal's events to the configured sinks, each on its own thread. `apply` and `close` are called one
     after the other; all others from any thread."""
 
-    def __init__(self, journal: Journal, environ: Mapping[str, str], metrics: DeliveryMetrics) -> None:
-        self._journal, self._environ, self._metrics = journal, environ, metrics
+    def __init__(
+        self, journal: Journal, environ: Mapping[str, str], metrics: DeliveryMetrics, home: Home | None = None
+    ) -> None:
+        """`home` is what Home Assistant gets to know and may change."""
+        self._journal, self._environ, self._metrics, self._home = journal, environ, metrics, home
         self._options = Delivery()
         self._workers: dict[str, SinkWorker] = {}
         self._leaving: dict[str, SinkWorker] = {}
@@ -142,7 +146,7 @@ class EventDelivery:
         path = store_path(self._environ, name)
         worker = SinkWorker(
             name,
-            open_sink(name, options, instance),
+            open_sink(name, options, instance, self._home),
             self._journal.reader,
             partial(SinkStore, path, partial(self._first_position, self._journal.last_id)),
             Policy(partial(_wants, options), options.retry.attempts, options.max_dead_letters),

@@ -6,12 +6,16 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 from sightd.daemon.config.delivery import MqttOptions
+from sightd.daemon.delivery.home_assistant import HomeAssistantLink
+from sightd.daemon.delivery.home_view import Home
 from sightd.daemon.delivery.mqtt_connection import MqttConnection
 from sightd.daemon.delivery.sink import RefusedError, body_of
 from sightd.daemon.events.event import Event
 
 _WINDOW = 32
 """Maximum messages in flight, unless the broker allows fewer."""
+_COMMANDS_WITHIN = 0.3
+"""Seconds within which commands are carried out."""
 _NOT_IN_TOPICS = str.maketrans("+#/\0", "____")
 
 
@@ -22,17 +26,24 @@ class Mqtt:
     will or at the end, "offline". Uses no thread of its own.
     """
 
-    idle_interval: float | None = 1.0
     window = _WINDOW
 
-    def __init__(self, name: str, options: MqttOptions, instance: str) -> None:
+    def __init__(self, name: str, options: MqttOptions, instance: str, home: Home | None = None) -> None:
+        """`home` is needed for Home Assistant."""
         self._base = f"{options.prefix}/{instance}"
         self._connection = MqttConnection(options, f"sightd-{instance}-{name}", f"{self._base}/status", _WINDOW)
+        self._link: HomeAssistantLink | None = None
+        discovery = options.discovery
+        if discovery is not None and home is not None:
+            self._link = HomeAssistantLink(name, discovery, self._connection, self._base, instance, home)
+        self.idle_interval: float | None = 1.0 if self._link is None else _COMMANDS_WITHIN
 
     def keep_alive(self) -> None:
         with self._connection.or_drop():
             self._connection.ensure()
             self._connection.loop(0.0)
+            if self._link is not None:
+                self._link.tick()
 
     def send(self, event: Event) -> None:
         self.send_many([event], lambda _ids: None)
@@ -40,6 +51,8 @@ class Mqtt:
     def send_many(self, events: Sequence[Event], acknowledged: Callable[[Collection[int]], None]) -> None:
         with self._connection.or_drop():
             self._connection.ensure()
+            if self._link is not None:
+                self._link.tick()
             _Flight(self._connection, self._base, events, acknowledged).complete()
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from paho.mqtt.client import Client
@@ -48,6 +48,7 @@ class MqttConnection:
         self._lost: Any = None
         """Reason code of the broker's DISCONNECT."""
         self._answers: dict[int, Any] = {}
+        self._subscribed: dict[int, Any] = {}
         self._max_packet: int | None = None
         self._most = window
         self._aborted = False
@@ -76,10 +77,31 @@ class MqttConnection:
         self.publish_now(self._status, b"online")
         self.on_connected()
 
-    def subscribe(self, topic: str) -> None:
-        """Subscribes with QoS 1; retained messages arrive at once. Raises UnavailableError."""
-        client = self._connected()
-        client.subscribe(topic, qos=1)
+    def subscribe(self, topic: str) -> bool:
+        """Subscribes with QoS 1. Returns whether the broker permits it. Raises UnavailableError."""
+        _, number = self._connected().subscribe(topic, qos=1)
+        self._wait(lambda: number in self._subscribed, self.deadline())
+        return not any(code.is_failure for code in self._subscribed.pop(number or 0))
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Ends subscriptions, without waiting."""
+        self._connected().unsubscribe(list(topics))
+
+    def settle(self, topic: str) -> None:
+        """Returns when the retained messages of earlier subscriptions have arrived: those that the broker sends before
+        a message at `topic`, if it permits that. Raises UnavailableError."""
+        arrived: list[bool] = []
+        on_message = self.on_message
+        self.on_message = lambda at, payload, old: arrived.append(True) if at == topic else on_message(at, payload, old)
+        try:
+            if self.subscribe(topic):
+                self.publish_now(topic, b"sync", retain=False)
+                self._wait(lambda: bool(arrived), self.deadline())
+                self.unsubscribe([topic])
+        except RefusedError:
+            pass  # it may subscribe and not publish: what has not arrived yet is not waited for
+        finally:
+            self.on_message = on_message
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, content_type: str | None = None) -> int:
         """Sends a message and returns its number, without waiting. Raises RefusedError if it is too large."""
@@ -184,7 +206,7 @@ class MqttConnection:
             client.tls_set_context(ssl.create_default_context(cafile=None if options.ca is None else str(options.ca)))
         client.will_set(self._status, b"offline", qos=1, retain=True)
         client.on_connect, client.on_publish, client.on_disconnect = self._on_connect, self._on_publish, self._on_lost
-        client.on_message = self._on_message
+        client.on_message, client.on_subscribe = self._on_message, self._on_subscribe
         return client
 
     def _on_connect(self, _client: Client, _data: Any, _flags: Any, code: Any, properties: Any) -> None:
@@ -195,6 +217,9 @@ class MqttConnection:
 
     def _on_publish(self, _client: Client, _data: Any, number: int, code: Any, _properties: Any) -> None:
         self._answers[number] = code
+
+    def _on_subscribe(self, _client: Client, _data: Any, number: int, codes: Any, _properties: Any) -> None:
+        self._subscribed[number] = codes
 
     def _on_lost(self, _client: Client, _data: Any, flags: Any, code: Any, _properties: Any) -> None:
         if flags.is_disconnect_packet_from_server:

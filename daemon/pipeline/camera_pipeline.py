@@ -43,10 +43,20 @@ class CameraPipeline:
         self._running: FrameTask | None = None
         self._waiting: FrameTask | None = None
         self._closed = False
+        self.paused = False
+        """Whether frames are neither analysed nor predicted for; may be set from any thread, but not if the pipeline
+        redacts."""
+        self._rests = False
 
     def offer(self, frame: Frame, *, watched: bool = True) -> FrameTask | None:
-        """Submits a frame for analysis; returns None if no plug-in is due on it or the pipeline is closed. Thread: the
-        camera's output."""
+        """Submits a frame for analysis; returns None if no plug-in is due on it, or the pipeline is paused or closed.
+        Thread: the camera's output."""
+        if self.paused:
+            if not self._rests:
+                self.forget_past()
+            self._rests = True
+            return None
+        self._rests = False
         first = [worker for worker in self.chain if not worker.supervisor.plugin.requires]
         if not any(worker.may_be_due(frame, watched=watched) for worker in first):
             return None
@@ -72,9 +82,9 @@ class CameraPipeline:
         return task
 
     def predicted(self, frame: Frame) -> Results:
-        """Returns what the plug-ins predict for a frame that was not, or not yet, analysed."""
+        """Returns what the plug-ins predict for a frame that was not, or not yet, analysed; nothing while paused."""
         results = Results()
-        for worker in self.chain:
+        for worker in () if self.paused else self.chain:
             results = worker.predicted(frame, results)
         return results
 

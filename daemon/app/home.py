@@ -73,7 +73,7 @@ class DaemonHome:
             loaded.config.cameras[name].title or name,
             fixed.chain,
             connected,
-            None if run is None or not run.can_pause else run.paused,
+            None if run is None or not fixed.chain or not run.can_pause else run.paused,
             fixed.recognises,
             fixed.kinds,
             *_zones_and_lines(results),

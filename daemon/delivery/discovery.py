@@ -157,11 +157,10 @@ class Discovery:
             "origin": {"name": "sightd", "sw_version": version, "support_url": _URL},
             "availability": [self._status],
             "components": components,
-            "qos": 1,
         }
 
     def _finished(self, camera: str, key: str, component: Form, state: str) -> Form:
-        filled = {"state_topic": state, **component, "unique_id": f"sightd.{self._instance}.{camera}.{key}"}
+        filled = {"state_topic": state, "qos": 1, **component, "unique_id": f"sightd.{self._instance}.{camera}.{key}"}
         if (current := filled.pop("current", None)) is not None:
             shown = {"topic": state, "value_template": f"{{{{ 'online' if value_json.{current} else 'offline' }}}}"}
             filled |= {"availability": [self._status, shown], "availability_mode": "all"}

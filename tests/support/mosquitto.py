@@ -87,7 +87,7 @@ class Subscriber:
         """`heard` is called with each payload of an event as soon as it arrives."""
         self._heard = heard
         self.messages: list[Message] = []
-        self._port = port
+        self.port = port
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
@@ -118,7 +118,7 @@ class Subscriber:
             self._changed.notify_all()
 
     def __enter__(self) -> Subscriber:
-        self._client.connect("127.0.0.1", self._port)
+        self._client.connect("127.0.0.1", self.port)
         self._client.loop_start()
         self.resubscribed()
         return self

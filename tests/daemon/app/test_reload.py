@@ -16,6 +16,7 @@ from sightd.daemon.app.daemon import AbandonedError
 from sightd.daemon.app.reload import Reloads
 from sightd.daemon.app.systemd import Notifier
 from sightd.daemon.config.diff import ConfigDiff
+from sightd.daemon.config.overrides import Override
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.serve.view import ConfigurationStatus
 from tests.support.process_logging import restored
@@ -228,3 +229,45 @@ def test_a_fault_before_anything_changed_refuses_and_one_after_it_ends_the_daemo
     with pytest.raises(ConfigError, match="bug in sightd"):
         harness.reloads.ask().result(20)
     assert harness.fatal == [FAULT]
+
+
+def adjusted(harness: Ward, value: object) -> Future[ConfigDiff]:
+    return harness.reloads.adjust(Override(("plugins", "detector", "min_score"), value))
+
+
+def min_scores(harness: Ward) -> list[float]:
+    """Has the configurations that are applied add their threshold to the list that it returns."""
+    seen: list[float] = []
+    apply = harness.daemon.apply
+
+    def noting(_loaded: Any, commit: Callable[[], None]) -> ConfigDiff:
+        seen.append(_loaded.plugin_configs["detector"].min_score)
+        return apply(_loaded, commit)
+
+    harness.daemon.apply = noting  # type: ignore[method-assign]
+    return seen
+
+
+def test_an_adjusted_option_stays_over_later_reloads_and_a_refused_one_does_not(harness: Ward) -> None:
+    harness.path.write_text("cameras: {a: {source: 'testpattern://', chain: [detector]}}\n")
+    seen = min_scores(harness)
+    harness.start()
+    assert adjusted(harness, 0.7).result(30) == CHANGES
+    with pytest.raises(ConfigError, match="min_score"):
+        adjusted(harness, 7.0).result(30)
+    assert harness.reloads.ask().result(30) == CHANGES
+    assert seen == [0.7, 0.7]
+
+
+def test_adjusted_options_that_do_not_fit_a_new_file_are_dropped(
+    harness: Ward, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.path.write_text(
+        "cameras: {a: {source: 'testpattern://', chain: [front]}}\nplugins: {front: {use: detector}}\n"
+    )
+    harness.start()
+    override = Override(("plugins", "front", "min_score"), 0.7)
+    assert harness.reloads.adjust(override).result(30) == CHANGES
+    harness.path.write_text("cameras: {a: {source: 'testpattern://', chain: []}}\n")
+    assert harness.reloads.ask().result(30) == CHANGES
+    assert "the file's values apply" in caplog.text

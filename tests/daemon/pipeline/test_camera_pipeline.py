@@ -520,3 +520,21 @@ def analysed(pipeline: CameraPipeline, frame: Frame) -> Results:
     assert task is not None
     assert task.wait(5)
     return task.results
+
+
+def test_a_paused_pipeline_analyses_and_predicts_nothing_and_begins_anew() -> None:
+    finder, follower = Finder(), Follower()
+    with pipeline_of(finder, follower) as [pipeline]:
+        first = pipeline.offer(frame(seq=1))
+        assert first is not None
+        assert first.wait(5)
+        pipeline.paused = True
+        assert pipeline.offer(frame(seq=2)) is None
+        assert pipeline.offer(frame(seq=3)) is None
+        assert list(pipeline.predicted(frame(seq=3))) == []
+        assert follower.forgot == ["a"], "once, not for each frame"
+        pipeline.paused = False
+        again = pipeline.offer(frame(seq=4))
+        assert again is not None
+        assert again.wait(5)
+        assert pipeline.analysed == 2

@@ -1,4 +1,4 @@
-"""Commands are checked and bounded, whoever sends them."""
+"""Commands are checked and bounded, regardless of who sends them."""
 
 from __future__ import annotations
 

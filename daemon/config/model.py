@@ -75,10 +75,13 @@ class Clips(Section):
     """Clips of events, from before they happened."""
 
     kinds: list[EventPattern] = Field(
-        min_length=1,
+        [],
         description="Kinds of events that get a clip (`sightd events` lists them); a prefix with .* stands for all "
-        "that begin with it.",
+        "that begin with it. By default all, if there are rules.",
         examples=[["zone.entered", "line.*"]],
+    )
+    rules: list[Name] = Field(
+        [], description="Only events that one of these rules of events.rules selected.", examples=[["intruder"]]
     )
     pre: Duration = Field(10.0, description="How much to record from before the event.", examples=["10s"])
     post: Duration = Field(10.0, description="How much to record from after the event.", examples=["10s"])
@@ -101,6 +104,11 @@ class Segments(Section):
         description="Kinds of events that cause recording in the mode activity. In both modes, segments with such "
         "events are kept for `event_retention`, and others are deleted before them.",
         examples=[["zone.*"]],
+    )
+    rules: list[Name] = Field(
+        [],
+        description="Only events that one of these rules of events.rules selected, of `kinds` or, by default, of all.",
+        examples=[["intruder"]],
     )
     pre: Duration = Field(
         5.0, description="In the mode activity: how much to record from before an event.", examples=["5s"]
@@ -159,6 +167,7 @@ class CameraSegments(Section):
     enabled: bool = Field(True, description="Whether to record segments of this camera.")
     mode: Literal["continuous", "activity"] | None = Field(None, description="As in recording.segments.")
     kinds: list[EventPattern] | None = Field(None, description="As in recording.segments.")
+    rules: list[Name] | None = Field(None, description="As in recording.segments.")
     pre: Duration | None = Field(None, description="As in recording.segments.", examples=["5s"])
     post: Duration | None = Field(None, description="As in recording.segments.", examples=["30s"])
     length: Span | None = Field(None, ge=5.0, description="As in recording.segments.", examples=["60s"])
@@ -171,7 +180,8 @@ class CameraRecording(Section):
     """What differs from the top-level `recording` for this camera."""
 
     enabled: bool = Field(True, description="Whether to record this camera.")
-    kinds: list[EventPattern] | None = Field(None, min_length=1, description="As in recording.clips.")
+    kinds: list[EventPattern] | None = Field(None, description="As in recording.clips.")
+    rules: list[Name] | None = Field(None, description="As in recording.clips.")
     pre: Duration | None = Field(None, description="As in recording.clips.", examples=["10s"])
     post: Duration | None = Field(None, description="As in recording.clips.", examples=["10s"])
     max_length: Span | None = Field(None, description="As in recording.clips.", examples=["60s"])

@@ -104,13 +104,20 @@ class RecordingChecks:
             hint = f"{off}, or, if unredacted recordings are allowed, recording: {{allow_unredacted: true}}"
             yield self._positions.located(path, message, hint)
         own = camera.recording or CameraRecording()
+        if rules.clips is not None and not _names_events(rules.clips):
+            hint = 'write which events get a clip, such as kinds: ["zone.*"]'
+            yield self._positions.located(("recording", "clips"), "requires kinds or rules", hint)
         if rules.clips is not None and rules.clips.pre >= rules.clips.max_length:
             message = f"pre ({rules.clips.pre:g} s) is not less than max_length ({rules.clips.max_length:g} s)"
             at: PathKey = ("recording", "clips", "pre") if own.pre is None else (*path, "recording", "pre")
             yield self._positions.located(
                 at, message, f"raise max_length, or write pre: {rules.clips.max_length / 2:g}s"
             )
-        if rules.segments is not None and rules.segments.mode == "activity" and not rules.segments.kinds:
+        if rules.segments is not None and rules.segments.mode == "activity" and not _names_events(rules.segments):
             at = ("recording", "segments") if own.segments is None else (*path, "recording", "segments")
             hint = 'write which events are activity, such as kinds: ["zone.*"]'
-            yield self._positions.located(at, "mode activity requires kinds", hint)
+            yield self._positions.located(at, "mode activity requires kinds or rules", hint)
+
+
+def _names_events(options: Clips | Segments) -> bool:
+    return bool(options.kinds or options.rules)

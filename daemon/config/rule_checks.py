@@ -6,14 +6,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from sightd.daemon.config.diff import chain_of
-from sightd.daemon.config.model import Config
+from sightd.daemon.config.model import CameraRecording, CameraSegments, Clips, Config, Segments
 from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
 from sightd.daemon.config.rules import UNKNOWN, EventRule
+from sightd.daemon.config.sinks import SinkOptions
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import RESERVED_KINDS, AnyPlugin, EventSpec, PluginConfig
 from sightd.plugins.configuration.declarations import declared_events
 
 Kinds = Mapping[str, EventSpec]
+_NamesRules = SinkOptions | Clips | Segments | CameraRecording | CameraSegments
 
 
 class RuleChecks:
@@ -109,10 +111,20 @@ class RuleChecks:
             yield self._located(path, message, "write a rule for each of them")
 
     def _named_rules(self) -> Iterator[tuple[PathKey, Sequence[str]]]:
-        """Yields the options that name rules."""
+        """Yields the options that name rules, and what they name."""
+        options: dict[PathKey, _NamesRules | None] = {
+            ("recording", "clips"): self._config.recording.clips,
+            ("recording", "segments"): self._config.recording.segments,
+        }
         for name, sink in self._config.delivery.sinks.items():
-            if not self._is_lost("delivery", "sinks", name, "rules"):
-                yield ("delivery", "sinks", name, "rules"), sink.rules or ()
+            options["delivery", "sinks", name] = sink
+        for name, camera in self._config.cameras.items():
+            own = camera.recording
+            options["cameras", name, "recording"] = own
+            options["cameras", name, "recording", "segments"] = None if own is None else own.segments
+        for path, one in options.items():
+            if one is not None and one.rules and not self._is_lost(*path, "rules"):
+                yield (*path, "rules"), one.rules
 
     def _unknown_rules(self, path: PathKey, names: Sequence[str]) -> Iterator[LocatedProblem]:
         known = self._config.events.rules
@@ -149,7 +161,7 @@ class RuleChecks:
                 found |= dict.fromkeys(_fact_values(config, camera).get(fact, ()))
         return list(found)
 
-    def _is_lost(self, *path: str) -> bool:
+    def _is_lost(self, *path: str | int) -> bool:
         return any(path[: len(lost)] == lost or lost[: len(path)] == path for lost in self._lost)
 
     def _located(self, path: PathKey, message: str, hint: str) -> LocatedProblem:

@@ -35,9 +35,8 @@ class Window:
 class CameraClips:
     """Writes a camera's clips with `writer`; used by one thread. A fault ends one clip and no more."""
 
-    def __init__(self, rules: Clips, tap: PacketTap, writer: FileWriter) -> None:
-        self.writer, self.kinds = writer, rules.kinds
-        self._rules, self._tap = rules, tap
+    def __init__(self, options: Clips, tap: PacketTap, writer: FileWriter) -> None:
+        self.writer, self.options, self._tap = writer, options, tap
         self._window: Window | None = None
         self._reader: TapReader | None = None
         self._later: list[tuple[int, float]] = []
@@ -46,7 +45,7 @@ class CameraClips:
         """Records that something happened, `at` in s since the epoch."""
         now = self.writer.clock()
         moment = min(now, now - (self.writer.wall() - at))
-        if self._window is None or not self._window.extend(event, moment, self._rules.post):
+        if self._window is None or not self._window.extend(event, moment, self.options.post):
             self._later.append((event, moment))
             del self._later[:-_MOST_LATER]  # the folder cannot be used
 
@@ -75,16 +74,16 @@ class CameraClips:
         if not self._later:
             return
         event, at = self._later.pop(0)
-        begin = at - self._rules.pre
+        begin = at - self.options.pre
         reader = self._tap.begin(begin)
         if reader is None:
             self.writer.miss("the camera sent nothing that can be recorded")
             return
         self._reader = reader
         store.require_room()
-        last = begin + max(self._rules.max_length, self._rules.pre)
-        self._window = Window(min(last, at + self._rules.post), last, [event])
-        self._later = [one for one in self._later if not self._window.extend(*one, self._rules.post)]
+        last = begin + max(self.options.max_length, self.options.pre)
+        self._window = Window(min(last, at + self.options.post), last, [event])
+        self._later = [one for one in self._later if not self._window.extend(*one, self.options.post)]
 
     def _write(self, window: Window, reader: TapReader, store: ClipStore) -> None:
         taken = reader.take()

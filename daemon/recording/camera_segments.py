@@ -25,10 +25,9 @@ class CameraSegments:
     """Writes a camera's segments with `writer`; used by one thread. They cover the time from `_since` to `_until`, in
     monotonic s, as far as packets arrive; in the mode continuous that is all time."""
 
-    def __init__(self, rules: Segments, tap: PacketTap, writer: FileWriter) -> None:
-        self.writer, self.kinds = writer, rules.kinds
-        self._rules, self._tap = rules, tap
-        continuous = rules.mode == "continuous"
+    def __init__(self, options: Segments, tap: PacketTap, writer: FileWriter) -> None:
+        self.writer, self.options, self._tap = writer, options, tap
+        continuous = options.mode == "continuous"
         self._since, self._until = (-_EVER, _EVER) if continuous else (_EVER, -_EVER)
         self._events: deque[tuple[int, float]] = deque(maxlen=_MOST_EVENTS)
         self._new_events: deque[tuple[int, float]] = deque(maxlen=_MOST_EVENTS)
@@ -41,13 +40,13 @@ class CameraSegments:
     def event(self, event: int, at: float) -> None:
         """Records that something happened, `at` in s since the epoch."""
         self._new_events.append((event, at))
-        if self._rules.mode == "continuous":
+        if self.options.mode == "continuous":
             return
         now = self.writer.clock()
         moment = min(now, now - (self.writer.wall() - at))
         if self._reader is None:
-            self._since = min(self._since, moment - self._rules.pre)
-        self._until = max(self._until, moment + self._rules.post)
+            self._since = min(self._since, moment - self.options.pre)
+        self._until = max(self._until, moment + self.options.post)
 
     def step(self, store: ClipStore) -> None:
         """Writes what has arrived. Call it several times a second."""
@@ -114,7 +113,7 @@ class CameraSegments:
 
     def _is_complete(self, key_frame: ReceivedPacket) -> bool:
         length = self.writer.length
-        return length is not None and (length >= self._rules.length or not self.writer.fits(key_frame))
+        return length is not None and (length >= self.options.length or not self.writer.fits(key_frame))
 
     def _open(self, reader: TapReader, packets: Sequence[ReceivedPacket], store: ClipStore) -> None:
         begin = self.writer.wall_of(packets[0].received_at)
@@ -131,7 +130,7 @@ class CameraSegments:
     def _complete(self, store: ClipStore) -> None:
         self.writer.finish((), store)
         self._end()
-        if self._rules.mode == "activity" and self.writer.clock() > self._until:
+        if self.options.mode == "activity" and self.writer.clock() > self._until:
             self._since = _EVER
 
     def _end(self) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sightd.daemon.config.model import Recording
+from sightd.daemon.config.model import Clips, Recording, Segments
 from sightd.daemon.config.recording import CameraRules
-from sightd.daemon.events.event import Event
+from sightd.daemon.events.event import Event, PendingEvent
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import Filter, JournalError
 from sightd.daemon.recording.camera_clips import CameraClips
@@ -43,9 +43,15 @@ class CameraObserver(TapObserver, RecordingObserver, Protocol):
     """Counts for a camera's metrics; called from any thread."""
 
 
-def matches(kind: str, patterns: Sequence[str]) -> bool:
-    """Returns whether an event's kind is among `patterns`, which may end in ".*"."""
-    return any(kind == one or (one.endswith(".*") and kind.startswith(one[:-1])) for one in patterns)
+def matches(event: Event | PendingEvent, options: Clips | Segments) -> bool:
+    """Returns whether `options` name the kind of an event, whose patterns may end in ".*", or, if they name none, have
+    rules; and whether one of these rules selected it, if there are any."""
+    kinds, rules, kind = options.kinds, options.rules, event.kind
+    if rules and set(rules).isdisjoint(event.rules):
+        return False
+    return bool(rules and not kinds) or any(
+        kind == one or (one.endswith(".*") and kind.startswith(one[:-1])) for one in kinds
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +215,7 @@ class Recorder:
                 self._passed = event.id
                 camera = self._cameras.get(event.camera or "")
                 for part in () if camera is None else camera.parts:
-                    if matches(event.kind, part.kinds):
+                    if matches(event, part.options):
                         part.event(event.id, event.at)
 
     def _step(self, store: ClipStore) -> None:

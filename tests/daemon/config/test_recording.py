@@ -72,7 +72,7 @@ def test_a_test_pattern_cannot_be_recorded() -> None:
 def test_options_that_do_not_fit_together_are_refused() -> None:
     assert "pre (60 s) is not less than max_length (60 s)" in problems({"recording": {"pre": "60s"}})
     assert "has no effect" in problems({"recording": {"pre": "3s"}}, recording={})
-    assert "recording.clips.kinds" in problems(recording={"clips": {"kinds": []}})
+    assert "recording.clips: requires kinds or rules" in problems(recording={"clips": {"kinds": []}})
 
 
 def test_segments_are_recorded_with_or_without_clips_and_differ_by_camera() -> None:

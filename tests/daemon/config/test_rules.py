@@ -142,3 +142,17 @@ def test_a_sink_that_names_an_unknown_rule_is_refused() -> None:
     sinks = {"lines": {"type": "jsonl", "rules": ["r", "rr"]}}
     expected = 'delivery.sinks.lines.rules[1]: there is no rule rr; did you mean "r"?'
     assert problems(rule, delivery={"sinks": sinks}) == [expected]
+
+
+def test_recordings_that_name_an_unknown_rule_are_refused() -> None:
+    cameras = {"gate": {"source": "a.mp4", "recording": {"rules": ["s"], "segments": {"rules": ["t"]}}}}
+    recording = {"clips": {"rules": ["r", "u"]}, "segments": {"rules": ["v"]}}
+    assert problems({"kinds": ["zone.*"]}, cameras=cameras, recording=recording) == [
+        f"{at}: there is no rule {name}"
+        for at, name in (
+            ("cameras.gate.recording.rules[0]", "s"),
+            ("cameras.gate.recording.segments.rules[0]", "t"),
+            ("recording.clips.rules[1]", "u"),
+            ("recording.segments.rules[0]", "v"),
+        )
+    ]

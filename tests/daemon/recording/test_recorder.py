@@ -19,7 +19,7 @@ from sightd.daemon.config.recording import CameraRules
 from sightd.daemon.events.event import PendingEvent
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.recording.index import Clip, ClipFilter
-from sightd.daemon.recording.recorder import Recorder
+from sightd.daemon.recording.recorder import Recorder, matches
 from sightd.daemon.recording.tap import PacketTap
 from tests.daemon.recording.counts import Counts
 from tests.daemon.recording.packets import encoded
@@ -68,6 +68,29 @@ class Site:
         assert times == sorted(times)
         bars = [get_bar(frame.to_ndarray(format="bgr24").astype(np.uint8)) for frame in frames]
         return [bar.number for bar in bars if bar is not None]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"kinds": ["zone.*"]}, ["zone.entered", "zone.left by night"]),
+        ({"kinds": ["zone.left"]}, ["zone.left by night"]),
+        ({"rules": ["night", "day"]}, ["zone.left by night", "line.crossed by day and night"]),
+        ({"rules": ["day"], "kinds": ["zone.*"]}, []),
+        ({"rules": ["night"], "kinds": ["zone.*"]}, ["zone.left by night"]),
+        ({}, []),
+    ],
+)
+def test_events_are_chosen_by_kind_and_by_the_rules_that_selected_them(
+    options: dict[str, Any], expected: list[str]
+) -> None:
+    events = {
+        "zone.entered": PendingEvent("zone.entered", 0.0, "front"),
+        "zone.left by night": PendingEvent("zone.left", 0.0, "front", rules=("night",)),
+        "line.crossed by day and night": PendingEvent("line.crossed", 0.0, "front", rules=("day", "night")),
+    }
+    for chosen in (Clips.model_validate(options), Segments.model_validate(options)):
+        assert [name for name, event in events.items() if matches(event, chosen)] == expected
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from sightd.daemon.recording.recorder import Recorder
 from sightd.daemon.recording.tap import PacketTap
 from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.serve.jpeg_stream import JpegStream
+from sightd.daemon.serve.live_results import LiveResults
 from sightd.daemon.serve.rtsp.server import RtspServer
 from sightd.daemon.serve.rtsp.stream import RtspStream
 from sightd.daemon.serve.view import CameraEntry, CameraStatus, RtspAddress, Viewers
@@ -81,6 +82,7 @@ class CameraRun:
         journal: Journal,
         rules: EventRules,
         reported: ReportedState,
+        live: LiveResults,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
         recorder: Recorder | None,
@@ -98,6 +100,7 @@ class CameraRun:
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
         self._journal, self._rules = journal, rules
+        self._live = live
         self._availability = CameraAvailability(name, self._metrics, journal, reported)
         self._reported = reported
         self._results: Results | None = None
@@ -265,6 +268,7 @@ class CameraRun:
             for count in counts:
                 self._metrics.count(count)
         self._metrics.measured(task.gauges)
+        self._live.publish(task.frame, task.results)
         for plugin, event in task.events:
             at = task.frame.wall_time
             pending = PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about, event.phase)
@@ -319,6 +323,7 @@ class CameraManager:
         self.rtsp: RtspServer | None = None
         self.nvdec: Nvdec | None = None
         self.recorder: Recorder | None = None
+        self.live = LiveResults()
 
     @property
     def runs(self) -> Mapping[str, CameraRun]:
@@ -419,6 +424,7 @@ class CameraManager:
             journal=self._journal,
             rules=self._rules,
             reported=place.reported,
+            live=self.live,
             rtsp=place.rtsp,
             jpeg=place.jpeg,
             recorder=self.recorder,

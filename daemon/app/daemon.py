@@ -354,6 +354,7 @@ class Daemon:
                 self.journal,
                 None if self.recorder is None else self.recorder.reader,
                 self.delivery,
+                self._camera_manager.live,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))

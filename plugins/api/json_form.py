@@ -8,8 +8,8 @@ from typing import Protocol, cast
 from sightd.plugins.api.reports import JsonOptions, JsonValue
 from sightd.plugins.api.results import Classification, Detections, Events, Faces, Results
 
-FRAME_KEYS = ("source", "frame", "pts", "width", "height")
-"""Keys of a record that describe the frame itself; no result may use them."""
+FRAME_KEYS = ("source", "camera", "time", "frame", "pts", "width", "height")
+"""Keys of a record that describe the frame itself, in files of `sightd analyze` or live; no result may use them."""
 STANDARD_KEYS: Mapping[str, type] = {
     "detections": Detections,
     "keypoint_names": Detections,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
@@ -28,8 +28,10 @@ from sightd.daemon.serve.http.routes_daemon import (
 )
 from sightd.daemon.serve.http.routes_delivery import add_delivery
 from sightd.daemon.serve.http.routes_events import add_events
+from sightd.daemon.serve.http.routes_live import add_live_results
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
 from sightd.daemon.serve.limits import ViewerLimit
+from sightd.daemon.serve.live_results import LiveResults
 from sightd.daemon.serve.view import DaemonView
 
 _MOST_BODY = 1 << 20
@@ -46,10 +48,11 @@ def create_app(
     journal: Journal | None = None,
     clips: ClipReader | None = None,
     delivery: EventDelivery | None = None,
+    live: LiveResults | None = None,
 ) -> FastAPI:
     """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.viewer_limit` disconnects them.
     `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
-    their clips, `delivery` sends them. `PluginRoutes` adds the routes of plug-ins."""
+    their clips, `delivery` sends them; `live` has the newest results. `PluginRoutes` adds the routes of plug-ins."""
     app = FastAPI(
         title="sightd",
         version=installed_version(),
@@ -66,9 +69,13 @@ def create_app(
     app.add_middleware(AuthMiddleware, access)
     app.add_middleware(CommonHeaders)  # outermost, so that rejected requests get the headers too
 
-    async def unknown_camera(_request: Request, error: Exception) -> Response:
+    async def unknown_camera(connection: Request | WebSocket, error: Exception) -> Response:
         names = [camera.name for camera in view.cameras()]
-        return JSONResponse({"error": f"There is no camera {error.args[0]!r}.", "cameras": names}, status_code=404)
+        told = {"error": f"There is no camera {error.args[0]!r}.", "cameras": names}
+        response = JSONResponse(told, status_code=404)
+        if isinstance(connection, WebSocket):  # for which the caller ignores what is returned
+            await connection.send_denial_response(response)
+        return response
 
     app.add_exception_handler(UnknownCameraError, unknown_camera)
     add_pictures(app, view, app.state.viewer_limit)
@@ -83,4 +90,6 @@ def create_app(
         add_clips(app, clips, access)
     if delivery is not None:
         add_delivery(app, delivery, access)
+    if live is not None:
+        add_live_results(app, view, live, app.state.viewer_limit)
     return app

@@ -14,10 +14,12 @@ import math
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightd.daemon.config.checks import is_loopback
@@ -40,6 +42,7 @@ _PRINCIPAL = "sightd.visitor"
 _FORWARDED = frozenset({"forwarded", "via", "x-real-ip"})
 _THIS_MACHINE = Principal("this machine", Role.ADMIN)
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_STANDARD_PORTS = {"http": ":80", "https": ":443"}
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="sightd", charset="UTF-8"'}
 
 
@@ -51,16 +54,18 @@ class _RefusedError(Exception):
 
 
 class AuthMiddleware:
-    """ASGI middleware. Streams pass unbuffered; bodies of rejected requests are not read."""
+    """ASGI middleware. Streams pass unbuffered; bodies of rejected requests are not read. WebSockets open only for
+    programs and for pages of this server: no browser keeps a foreign page from opening one, and credentials go with
+    it."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":  # nothing else is served; "lifespan" is off
+        if scope["type"] not in ("http", "websocket"):  # nothing else is served; "lifespan" is off
             return
-        request = Request(scope)
+        request = HTTPConnection(scope)
         if not _HOST.fullmatch(request.headers.get("host", "")):
             self._access.refused(_SERVER, _address(request), "invalid")
             await JSONResponse({"detail": "The Host header must be HOST or HOST:PORT."}, 400)(scope, receive, send)
@@ -74,12 +79,14 @@ class AuthMiddleware:
             self._access.refused(_SERVER, _address(request), refusal.reason, request.headers.get("authorization"))
             await refusal.answer(scope, receive, send)
             return
-        if request.method in _READS:
+        if _reads(request):
             await self._app(scope, receive, send)
         else:
             await self._app(scope, receive, _logging_changes(scope, principal, send))
 
-    def _principal(self, request: Request) -> Principal:
+    def _principal(self, request: HTTPConnection) -> Principal:
+        if request.scope["type"] == "websocket" and not _is_own_page(request):
+            raise _RefusedError(403, "foreign", "Pages of other origins must not open a WebSocket.")
         peer = request.scope.get("state", {}).get(PEER)
         if peer is not None:  # browsers cannot use a Unix socket, so no page caused this
             principal, may_be_led = self._peer_principal(request, peer), False
@@ -87,11 +94,11 @@ class AuthMiddleware:
             principal, may_be_led = self._token_principal(request)
         else:
             principal, may_be_led = _of_this_machine(request), True
-        if may_be_led and request.method not in _READS and HEADER.lower() not in request.headers:
+        if may_be_led and not _reads(request) and HEADER.lower() not in request.headers:
             raise _RefusedError(403, "foreign", f"Requests that change something must have the header {HEADER}: 1.")
         return principal
 
-    def _peer_principal(self, request: Request, peer: Peer) -> Principal:
+    def _peer_principal(self, request: HTTPConnection, peer: Peer) -> Principal:
         if _is_forwarded(request):
             told = (
                 "The control socket must not be used through a proxy: all its clients would get the role of the proxy."
@@ -106,7 +113,7 @@ class AuthMiddleware:
             raise _RefusedError(403, "role", told)
         return principal
 
-    def _token_principal(self, request: Request) -> tuple[Principal, bool]:
+    def _token_principal(self, request: HTTPConnection) -> tuple[Principal, bool]:
         """Returns the token's holder, and whether a web page could have made the browser send the token."""
         if wait := self._access.login_throttles[_SERVER].wait(_address(request)):
             told = "Too many wrong tokens from this address: try again later."
@@ -152,7 +159,24 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
     return Guarded
 
 
-def _of_this_machine(request: Request) -> Principal:
+def _reads(request: HTTPConnection) -> bool:
+    return request.scope["type"] == "websocket" or request.scope["method"] in _READS
+
+
+def _is_own_page(request: HTTPConnection) -> bool:
+    """Whether a WebSocket is opened by a page of this server, or by a program: browsers always send Origin (RFC 6455,
+    4.1). If TLS ends here, a page without it is foreign."""
+    origins = request.headers.getlist("origin")
+    if not origins:
+        return True
+    origin, port = urlsplit(origins[0]), _STANDARD_PORTS.get(urlsplit(origins[0]).scheme)
+    if len(origins) > 1 or port is None or (request.url.scheme == "wss" and origin.scheme != "https"):
+        return False
+    host = request.headers.get("host", "")
+    return origin.netloc.lower().removesuffix(port) == host.lower().removesuffix(port)
+
+
+def _of_this_machine(request: HTTPConnection) -> Principal:
     if not is_loopback(request.url.hostname or ""):  # e.g. DNS rebinding by a foreign page
         told = "Without access.tokens, sightd only accepts requests for 127.0.0.1 and localhost."
         raise _RefusedError(403, "foreign", told)
@@ -162,7 +186,7 @@ def _of_this_machine(request: Request) -> Principal:
     return _THIS_MACHINE
 
 
-def _is_forwarded(request: Request) -> bool:
+def _is_forwarded(request: HTTPConnection) -> bool:
     return any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers)
 
 
@@ -187,5 +211,5 @@ def _logging_changes(scope: Scope, principal: Principal, send: Send) -> Send:
     return send_and_log
 
 
-def _address(request: Request) -> str:
+def _address(request: HTTPConnection) -> str:
     return request.client.host if request.client else "an unknown address"

@@ -5,7 +5,7 @@ The loop serves every viewer of the web server, and whatever holds the GIL also 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
@@ -92,9 +92,14 @@ def require_values(body: bytes, most: int) -> None:
 async def refuse_invalid(_request: Request, error: Exception) -> Response:
     """Answers a request that fails its route's validation: says what is wrong and where, without echoing the body."""
     assert isinstance(error, RequestValidationError)
+    return invalid(error.errors())
+
+
+def invalid(errors: Sequence[Any]) -> Response:
+    """Returns the answer to a request with these validation errors."""
     problems = [
         {"type": one["type"], "loc": [_short(part) for part in one["loc"]], "msg": _short(one["msg"])}
-        for one in error.errors()[:_MOST_ERRORS]
+        for one in errors[:_MOST_ERRORS]
     ]
     return JSONResponse({"detail": problems}, status_code=422)
 

@@ -28,6 +28,8 @@ from sightd.engines.log_throttle import LogThrottle
 log = logging.getLogger(__name__)
 
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+MOST_MESSAGE = 4096
+"""Bytes of a message that a client may send over a WebSocket."""
 _GRACE_S = 1
 """Seconds that a response in progress gets when the server stops."""
 
@@ -58,7 +60,9 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             http=connections(self._rejections.add),
-            ws="none",
+            ws=partial(_websocket, self._rejections.add),  # type: ignore[arg-type]  # uvicorn only calls it
+            ws_max_size=MOST_MESSAGE,
+            ws_per_message_deflate=False,
             loop="asyncio",
             backlog=ACCEPTED_AT_ONCE,
             log_config=None,
@@ -142,6 +146,14 @@ class HttpServer:
             loop.default_exception_handler(context)
         elif self._accept_errors.add():
             log.error("HTTP cannot accept a connection: %s; %s", error.strerror, descriptor_shortage() or "retrying")
+
+
+def _websocket(refused: Callable[[str, str], None], **options: Any) -> asyncio.Protocol:
+    """Returns the protocol of a connection that becomes a WebSocket. Most daemons never have one: it is imported for
+    the first."""
+    from sightd.daemon.serve.http.websocket import WebSocketConnection
+
+    return WebSocketConnection(refused, **options)
 
 
 async def _create_server(

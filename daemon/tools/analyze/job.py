@@ -26,7 +26,7 @@ from sightd.plugins.api import AnyPlugin, Canvas, Frame, JsonOptions, JsonValue,
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A frame's record: `values` consists of `FRAME_KEYS` and the JSON forms of all results; `problems` says which keys
+    """A frame's record: `values` describes the frame, and has the JSON forms of all results; `problems` says which keys
     of results were left out because they are in use."""
 
     values: dict[str, JsonValue]

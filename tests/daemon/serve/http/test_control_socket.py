@@ -26,9 +26,11 @@ from sightd.daemon.serve.http import control_socket
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.control_socket import AlreadyRunningError, ControlSocketError, open_control
 from sightd.daemon.serve.http.server import HttpServer
+from sightd.daemon.serve.live_results import LiveResults
 from tests.daemon.serve.http.test_app import View
 from tests.support import other_user
 from tests.support.certificates import self_signed
+from tests.support.websocket import WebSocketClient
 
 pytestmark = pytest.mark.waiting
 
@@ -73,7 +75,7 @@ def serve(folder: Path) -> Iterator[Serve]:
         access = Access(tokens, metrics.refused, PeerRoles(groups))
         control = open_control(Control(), CONFIG, access.peers, {"RUNTIME_DIRECTORY": str(folder)}, print)
         assert control is not None
-        app = create_app(View(), metrics.exposition, 1, access, reloaded)
+        app = create_app(View(), metrics.exposition, 1, access, reloaded, live=LiveResults())
         server = HttpServer(http or Http(enabled=False), app, print, control)
         servers.append(server)
         server.start()
@@ -94,6 +96,15 @@ def test_the_daemons_own_user_is_admin_without_a_token_also_if_the_web_server_is
     with client(path) as own:
         assert own.post("/api/reload").status_code == 200
         assert own.get("/readyz").json()["ready"]
+
+
+def test_a_web_socket_needs_no_token_there_either_and_no_proxy_may_open_one(serve: Serve) -> None:
+    path = serve()
+    with WebSocketClient(path, "/api/v1/stream") as own:
+        assert own.status == 101
+    with WebSocketClient(path, "/api/v1/stream", [("X-Forwarded-For", "192.0.2.1")]) as forwarded:
+        assert forwarded.status == 403
+        assert "through a proxy" in forwarded.refusal()["detail"]
 
 
 def test_no_other_user_reaches_it(serve: Serve) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 from sightd.daemon.tools.analyze.job import Record
 from sightd.daemon.tools.media import Item
 from sightd.plugins.api import (
-    FRAME_KEYS,
     Classification,
     Detections,
     Event,
@@ -27,6 +26,7 @@ from sightd.plugins.api import (
     Tracks,
 )
 
+HEADER = ("source", "frame", "pts", "width", "height")
 ITEM = Item("clips/a.mp4", Frame.of(np.zeros((48, 64, 3), np.uint8), seq=7, pts=0.28))
 FOUND = Detections(
     np.array([[1.26, 2, 30.004, 40], [5, 5, 9, 9]], np.float32),
@@ -170,7 +170,7 @@ def test_a_result_of_any_type_adds_its_own_keys() -> None:
 def test_keys_are_in_one_order_whatever_the_chain_is() -> None:
     whole = classified([-1], [-1])
     mixed = Results(Queue(), Events((Event("queue.long"),)), FACES, whole, FOUND, TRACK)
-    expected = [*FRAME_KEYS, "detections", "classification", "faces", "events", "queue", "waiting"]
+    expected = [*HEADER, "detections", "classification", "faces", "events", "queue", "waiting"]
     assert list(record(ITEM, mixed)) == expected
 
 
@@ -180,7 +180,7 @@ def test_events_are_written_with_kind_and_facts() -> None:
 
 
 def test_a_result_without_a_json_form_adds_nothing() -> None:
-    assert list(record(ITEM, Results(PrivacyMask(FOUND.boxes), TRACK))) == list(FRAME_KEYS)
+    assert list(record(ITEM, Results(PrivacyMask(FOUND.boxes), TRACK))) == list(HEADER)
 
 
 def test_a_key_that_is_in_use_is_left_out_and_reported() -> None:

@@ -20,7 +20,8 @@ from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.control.client import Client, ControlError, LateError, NoDaemonError
 from sightd.daemon.control.discovery import DaemonSelection, find, service_of
 from sightd.daemon.events.event import Event, describe, event_of
-from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader, journal_of
+from sightd.daemon.events.journal_reader import JournalError, JournalReader, journal_of
+from sightd.daemon.events.query import Filter
 from sightd.engines.text import json_text, local_time, printable
 from sightd.plugins.api import WHICH_DAEMON, ApiError, UsageError, add_daemon_options
 from sightd.plugins.api.units import parse_duration
@@ -80,7 +81,7 @@ class RemoteJournal:
 
 
 def _query(wanted: Filter) -> dict[str, object]:
-    asked = {"camera": wanted.camera, "kind": wanted.kind, "since": wanted.since}
+    asked = {"camera": wanted.camera, "kind": wanted.kinds[0] if wanted.kinds else None, "since": wanted.since}
     return {name: value for name, value in asked.items() if value is not None}
 
 
@@ -129,7 +130,9 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    wanted = Filter(args.camera, args.kind, None if args.since is None else time.time() - args.since)
+    wanted = Filter(
+        args.camera, () if args.kind is None else (args.kind,), None if args.since is None else time.time() - args.since
+    )
     codes = {ConfigError: 2, UsageError: 2, NoDaemonError: 3, JournalError: 1, ControlError: 1, ApiError: 1}
     return exit_code_of(lambda: _run(args, wanted), codes)
 

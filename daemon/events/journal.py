@@ -29,6 +29,8 @@ _RETRY = 1.0
 """Seconds between two attempts while the journal cannot be written."""
 _TIDY_EVERY = 600.0
 """Seconds between two deletions of events that are too old."""
+_BETWEEN_STEPS = 0.02
+"""Seconds between two steps of an upgrade or a deletion, in which others get the disk."""
 _OPENING = 5.0
 """Maximum seconds that a reader waits for the file to be opened at start-up."""
 
@@ -173,7 +175,9 @@ class Journal:
         """Returns the seconds until there is work to do even if no event arrives."""
         if self._fault:
             return _RETRY
-        return 0.0 if self._store is None else _TIDY_EVERY
+        if self._store is None:
+            return 0.0
+        return _BETWEEN_STEPS if self._store.upgrading else max(0.0, self._tidied_at + _TIDY_EVERY - time.monotonic())
 
     def _take(self) -> None:
         """Fills the next batch, which begins with a report of lost events, if any."""
@@ -200,7 +204,10 @@ class Journal:
                 self._last_id = self._store.append(self._batch, self._max_count)[-1].id
                 self._batch.clear()
                 self._wake()
-            self._tidy(self._store, self._steady)
+            if self._store.upgrading:
+                self._store.upgrade()
+            else:
+                self._tidy(self._store, self._steady)
         except JournalError as error:
             self._failed(str(error))
         except Exception as error:  # the thread's boundary: one attempt fails, the next is made
@@ -233,9 +240,9 @@ class Journal:
     def _tidy(self, store: EventStore, steady: TrustedClock) -> None:
         if time.monotonic() - self._tidied_at < _TIDY_EVERY:
             return
-        self._tidied_at = time.monotonic()
-        if (now := steady.trusted()) is not None:
-            store.forget_before(now - self._retention)
+        now = steady.trusted()
+        more = store.tidy(float("-inf") if now is None else now - self._retention, self._max_count)
+        self._tidied_at = time.monotonic() - (_TIDY_EVERY - _BETWEEN_STEPS if more else 0.0)
 
     def _count(self) -> int:
         return len(self._waiting) + len(self._batch)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sightd.daemon.events.event import COMMON_FACTS, Event, PendingEvent, common
 from sightd.daemon.events.journal_reader import JournalError
+from sightd.daemon.events.query import FORMAT
+from sightd.daemon.events.upgrade import Upgrade
 from sightd.engines.files import make_private
 from sightd.plugins.api import EventRef, Phase
 from sightd.plugins.storage.sqlite import NotOursError, require_ours
 
-_VERSION = 2
 _OURS = frozenset({"events"})
-_SCHEMA = """
+_FORMAT_1 = """
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL, at REAL NOT NULL, camera TEXT, plugin TEXT, facts TEXT NOT NULL
-);
-CREATE INDEX events_by_time ON events (at);
+)
 """
 _ADDED = (
     "phase TEXT NOT NULL DEFAULT 'once'",
@@ -41,6 +42,11 @@ _ADDED = (
 _WRITTEN = (
     "kind", "at", "camera", "plugin", "facts", "phase", "began", *COMMON_FACTS, "snapshot", "clean_snapshot", "clip",
 )  # fmt: skip
+_DELETED = 1000
+"""Events deleted in one step, so that new ones need not wait for long."""
+_OLDEST = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE {} LIMIT ?)"
+_DELETE_OLDEST = _OLDEST.format("id <= ?")
+_DELETE_BEFORE = _OLDEST.format("at < ?")
 _INSERT = f"INSERT INTO events ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
 
 
@@ -59,7 +65,7 @@ class EventStore:
             require_ours(path, _OURS)
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             try:
-                self._prepare(after)
+                self._upgrade = self._prepare(after)
                 self._file = _identity(path)
             except BaseException:
                 self._connection.close()
@@ -80,21 +86,11 @@ class EventStore:
             return False
 
     def append(self, happened: Sequence[PendingEvent], max_count: int) -> list[Event]:
-        """Stores all of them or none, and keeps at most `max_count` events in total; they are durable on return. Raises
-        JournalError."""
-        run = self._connection.execute
-        try:
-            run("BEGIN IMMEDIATE")
-            try:
-                events = [self._inserted(one) for one in happened]
-                run("DELETE FROM events WHERE id <= ?", (events[-1].id - max_count,))
-                run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk has already ended the transaction
-                    run("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise self._journal_error(error) from error
+        """Stores all of them or none, and deletes the oldest beyond `max_count` in total, `_DELETED` at most; they are
+        durable on return. Raises JournalError."""
+        with self._transaction() as run:
+            events = [self._inserted(one) for one in happened]
+            run(_DELETE_OLDEST, (events[-1].id - max_count, _DELETED))
         return events
 
     def newest(self) -> float | None:
@@ -113,48 +109,71 @@ class EventStore:
             raise self._journal_error(error) from error
         return 0 if row is None else int(row[0])
 
-    def forget_before(self, oldest: float) -> None:
-        """Deletes events before `oldest` (seconds since the epoch). Raises JournalError."""
-        try:
-            self._connection.execute("DELETE FROM events WHERE at < ?", (oldest,))
-        except sqlite3.Error as error:
-            raise self._journal_error(error) from error
+    def tidy(self, oldest: float, max_count: int) -> bool:
+        """Deletes events before `oldest` (seconds since the epoch) and the oldest beyond `max_count`; `_DELETED` at
+        most of each. Returns whether there are more. Raises JournalError."""
+        with self._transaction() as run:
+            old = run(_DELETE_BEFORE, (oldest, _DELETED)).rowcount
+            beyond = run(_DELETE_OLDEST, (self.last_id() - max_count, _DELETED)).rowcount
+        return max(old, beyond) == _DELETED
+
+    @property
+    def upgrading(self) -> bool:
+        """Whether `upgrade` has more to do."""
+        return self._upgrade.pending
+
+    def upgrade(self) -> None:
+        """Does one more step of the upgrade of an old file; a step takes a fraction of a second, or seconds if it
+        creates an index for a million events. Raises JournalError."""
+        with self._transaction():
+            self._upgrade.step()
+        self._upgrade.stepped()
 
     def close(self) -> None:
         self._connection.close()
 
-    def _prepare(self, after: int) -> None:
+    def _prepare(self, after: int) -> Upgrade:
         run = self._connection.execute
         run("PRAGMA synchronous = FULL")
         run("PRAGMA temp_store = MEMORY")
         run("PRAGMA journal_mode = WAL")
-        run("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             version = run("PRAGMA user_version").fetchone()[0]
-            if version > _VERSION:
+            if version > FORMAT:
                 raise JournalError(
                     f"journal {self._path} was created by a newer sightd (format {version}): update sightd"
                 )
-            if version < _VERSION:
-                self._upgrade(version)
+            if version == 0:
+                run(_FORMAT_1)
+            if version < FORMAT:
+                for column in _ADDED:
+                    run(f"ALTER TABLE events ADD COLUMN {column}")
+                run(f"PRAGMA user_version = {FORMAT}")
+            upgrade = Upgrade(self._connection)
+            while version == 0 and upgrade.pending:
+                upgrade.step()
+                upgrade.stepped()
             if after:
                 known = run("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'events'", (after,)).rowcount
                 if not known:
                     run("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (after,))
-            run("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                run("ROLLBACK")
-            raise
+        return upgrade
 
-    def _upgrade(self, version: int) -> None:
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Commits at the end, or rolls everything back. Raises JournalError for errors of SQLite."""
         run = self._connection.execute
-        if version == 0:
-            for statement in _SCHEMA.split(";"):
-                run(statement)
-        for column in _ADDED:
-            run(f"ALTER TABLE events ADD COLUMN {column}")
-        run(f"PRAGMA user_version = {_VERSION}")
+        try:
+            run("BEGIN IMMEDIATE")
+            try:
+                yield run
+                run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has already ended the transaction
+                    run("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._journal_error(error) from error
 
     def _inserted(self, one: PendingEvent) -> Event:
         facts, began = dict(one.facts), None

@@ -15,7 +15,8 @@ from sightd.daemon.config.model import Clips, Recording, Segments
 from sightd.daemon.config.recording import CameraRules
 from sightd.daemon.events.event import Event, PendingEvent
 from sightd.daemon.events.journal import Journal
-from sightd.daemon.events.journal_reader import Filter, JournalError
+from sightd.daemon.events.journal_reader import JournalError
+from sightd.daemon.events.query import Filter
 from sightd.daemon.recording.camera_clips import CameraClips
 from sightd.daemon.recording.camera_segments import CameraSegments
 from sightd.daemon.recording.index import ClipReader

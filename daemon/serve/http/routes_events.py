@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal import Journal
-from sightd.daemon.events.journal_reader import Filter, JournalError
+from sightd.daemon.events.journal_reader import JournalError
+from sightd.daemon.events.query import Filter
 from sightd.daemon.serve.http.bodies import JsonRoute, report_unavailable
 from sightd.daemon.serve.limits import ViewerLimit
 
@@ -50,7 +51,7 @@ def add_events(app: FastAPI, journal: Journal, viewer_limit: ViewerLimit) -> Non
         since: Since = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
-        wanted = Filter(camera, kind, since)
+        wanted = Filter(camera, () if kind is None else (kind,), since)
         reader = journal.reader
         found = reader.latest(limit, wanted) if after is None else reader.after(after, limit, wanted)
         return [event.for_json() for event in found]
@@ -64,7 +65,7 @@ def add_events(app: FastAPI, journal: Journal, viewer_limit: ViewerLimit) -> Non
     ) -> Response:
         if last_event_id is not None and last_event_id.isdecimal():  # sent by a browser that reconnects
             after = int(last_event_id[:_MOST_DIGITS])
-        return _Stream(journal, Filter(camera, kind), after, slots, viewer_limit)
+        return _Stream(journal, Filter(camera, () if kind is None else (kind,)), after, slots, viewer_limit)
 
     app.include_router(router)
 

@@ -17,7 +17,8 @@ import pytest
 from sightd.daemon.events import journal as journal_module
 from sightd.daemon.events.event import EventKind, PendingEvent
 from sightd.daemon.events.journal import ROOM, Journal
-from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader
+from sightd.daemon.events.journal_reader import JournalError, JournalReader
+from sightd.daemon.events.query import Filter
 from sightd.daemon.events.store import EventStore
 from sightd.plugins.api import EventRef, JsonValue, Phase
 from tests.support.event_counts import EventCounts
@@ -119,7 +120,7 @@ def test_events_are_asked_for_by_camera_kind_and_time(opened: Opened) -> None:
     kept(journal, 3)
     reader = journal.reader
     assert [event.id for event in reader.after(0, 10, Filter(camera="b"))] == [2]
-    assert [event.id for event in reader.latest(10, Filter(kind="camera.down"))] == [1, 2]
+    assert [event.id for event in reader.latest(10, Filter(kinds=("camera.down",)))] == [1, 2]
     assert reader.after(0, 10, Filter(since=time.time() + 60)) == []
 
 
@@ -284,7 +285,7 @@ def test_what_has_no_room_is_counted_and_that_is_an_event(tmp_path: Path, opened
 
 def counts_lost(journal: Journal) -> list[int]:
     """Returns the counts of lost events, one for each run of the journal's thread in which events were lost."""
-    return [event.facts["count"] for event in journal.reader.after(0, 10_000, Filter(kind="events.lost"))]
+    return [event.facts["count"] for event in journal.reader.after(0, 10_000, Filter(kinds=("events.lost",)))]
 
 
 def test_followers_are_woken_and_find_what_woke_them(opened: Opened) -> None:

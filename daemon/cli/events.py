@@ -3,87 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from sightd.daemon.cli.arguments import SubParsers
+from sightd.daemon.cli.event_queries import LocalJournal, RemoteJournal, add_options, filter_of, source_of
+from sightd.daemon.cli.event_reports import add_actions
 from sightd.daemon.cli.output import exit_code_of
-from sightd.daemon.config.load import load
-from sightd.daemon.config.model import Events
-from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
-from sightd.daemon.control.client import Client, ControlError, LateError, NoDaemonError
-from sightd.daemon.control.discovery import DaemonSelection, find, service_of
-from sightd.daemon.events.event import Event, describe, event_of
-from sightd.daemon.events.journal_reader import JournalError, JournalReader, journal_of
+from sightd.daemon.control.client import ControlError, LateError, NoDaemonError
+from sightd.daemon.events.event import Event, describe
+from sightd.daemon.events.export import ExportError
+from sightd.daemon.events.journal_reader import JournalError
 from sightd.daemon.events.query import Filter
 from sightd.engines.text import json_text, local_time, printable
-from sightd.plugins.api import WHICH_DAEMON, ApiError, UsageError, add_daemon_options
-from sightd.plugins.api.units import parse_duration
-
-_SILENCE = 60.0
-"""Seconds of silence after which a stream counts as broken: the daemon sends a comment every 15 s."""
-
-
-class RemoteJournal:
-    """The journal of a running daemon. Methods raise ControlError and ApiError."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def newest(self) -> int:
-        """Returns the id of the newest event; 0 if there is none."""
-        return max((event.id for event in self._events({"limit": 1})), default=0)
-
-    def after(self, last: int, limit: int, wanted: Filter) -> list[Event]:
-        """Like `JournalReader.after`."""
-        return self._events({"after": last, "limit": limit, **_query(wanted)})
-
-    def latest(self, limit: int, wanted: Filter) -> list[Event]:
-        """Like `JournalReader.latest`."""
-        return self._events({"limit": limit, **_query(wanted)})
-
-    def following(self, last: int, wanted: Filter) -> Iterator[Event]:
-        """Yields events with an id above `last` as they happen, until the daemon ends the stream. Ignores
-        `wanted.since`."""
-        query = {name: value for name, value in _query(wanted).items() if name != "since"}
-        with self._client.lines("/api/events/stream", query={"after": last, **query}, silence=_SILENCE) as lines:
-            is_event = True
-            for line in lines:
-                name, _, value = line.partition(": ")
-                if not line:
-                    is_event = True
-                elif name == "event":  # a gap: deleted events cannot be shown
-                    is_event = False
-                elif name == "data" and is_event:
-                    yield self._event_of(value)
-
-    def _events(self, query: dict[str, object]) -> list[Event]:
-        return [self._event(form) for form in self._client.json("GET", "/api/events", query=query)]
-
-    def _event_of(self, line: str) -> Event:
-        try:
-            form = json.loads(line)
-        except ValueError as error:
-            raise ControlError(f"{self._client} sent an event that is not valid JSON") from error
-        return self._event(form)
-
-    def _event(self, form: Any) -> Event:
-        try:
-            return event_of(form)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ControlError(f"{self._client} sent an invalid event") from error
-
-
-def _query(wanted: Filter) -> dict[str, object]:
-    asked = {"camera": wanted.camera, "kind": wanted.kinds[0] if wanted.kinds else None, "since": wanted.since}
-    return {name: value for name, value in asked.items() if value is not None}
-
+from sightd.plugins.api import WHICH_DAEMON, ApiError, UsageError
 
 _EPILOG = f"""\
 examples:
@@ -91,6 +27,9 @@ examples:
   sightd events --follow --camera door      and new ones, until Ctrl-C
   sightd events --since 2h --kind camera.down
   sightd events --since 1d --json | jq .    one JSON object per line
+  sightd events --kind 'zone.*' --zone drive --person Ann --since 2026-03-01
+  sightd events statistics --per hour --by zone
+  sightd events export --format csv --since 7d > week.csv
 
 If no daemon is running, the command reads the journal file that the service, or the configuration given by -c, would
 use, and prints its path. The file is never changed.
@@ -115,34 +54,31 @@ def add(commands: SubParsers) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_daemon_options(parser)
-    parser.add_argument(
-        "--journal", type=Path, metavar="FILE", help="read this journal file instead of asking a daemon"
-    )
+    add_options(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing new events until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
-    parser.add_argument("--camera", metavar="NAME", help="only events of this camera")
-    parser.add_argument("--kind", metavar="KIND", help="only events of this kind, such as camera.down")
-    parser.add_argument(
-        "--since", type=_span, metavar="TIME", help="only events of the last 30m, 2h, 7d (default: the newest 50)"
-    )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, do=_show)
+    add_actions(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    wanted = Filter(
-        args.camera, () if args.kind is None else (args.kind,), None if args.since is None else time.time() - args.since
-    )
-    codes = {ConfigError: 2, UsageError: 2, NoDaemonError: 3, JournalError: 1, ControlError: 1, ApiError: 1}
-    return exit_code_of(lambda: _run(args, wanted), codes)
+    """Runs the action, or shows events."""
+    codes = {
+        ConfigError: 2, UsageError: 2, NoDaemonError: 3, JournalError: 1, ControlError: 1, ApiError: 1, ExportError: 1,
+        OSError: 1,
+    }  # fmt: skip
+    return exit_code_of(lambda: args.do(args), codes)
 
 
-def _run(args: argparse.Namespace, wanted: Filter) -> None:
-    client = find(DaemonSelection.of(args), os.environ) if args.journal is None else None
-    if client is not None:
-        _print_remote(RemoteJournal(client), wanted, follow=args.follow, as_json=args.json)
+def _show(args: argparse.Namespace) -> None:
+    wanted = filter_of(args)
+    if args.follow and (wanted.until is not None or wanted.text is not None):
+        raise UsageError("--follow cannot be combined with --until or --text")
+    source = source_of(args)
+    if isinstance(source, RemoteJournal):
+        _print_remote(source, wanted, follow=args.follow, as_json=args.json)
     else:
-        _print_local(JournalReader(_journal(args)), wanted, follow=args.follow, as_json=args.json)
+        _print_local(source, wanted, follow=args.follow, as_json=args.json)
 
 
 def _print_remote(journal: RemoteJournal, wanted: Filter, *, follow: bool, as_json: bool) -> None:
@@ -151,10 +87,10 @@ def _print_remote(journal: RemoteJournal, wanted: Filter, *, follow: bool, as_js
         last = max(last, _print(journal.latest(_NEWEST, wanted), as_json))
     while wanted.since is not None and (events := journal.after(last, _AT_ONCE, wanted)):
         last = max(last, _print(events, as_json))
-    away = False
+    away, new = False, replace(wanted, since=None)
     while follow:
         try:
-            for event in journal.following(last, wanted):
+            for event in journal.following(last, new):
                 last = _print([event], as_json)
                 away = False
         except (NoDaemonError, LateError) as error:
@@ -164,10 +100,10 @@ def _print_remote(journal: RemoteJournal, wanted: Filter, *, follow: bool, as_js
         time.sleep(_COME_BACK)
 
 
-def _print_local(reader: JournalReader, wanted: Filter, *, follow: bool, as_json: bool) -> None:
+def _print_local(reader: LocalJournal, wanted: Filter, *, follow: bool, as_json: bool) -> None:
     last = 0
     if wanted.since is None:
-        last = reader.span()[1]
+        last = reader.newest()
         last = max(last, _print(reader.latest(_NEWEST, wanted), as_json))
     while True:
         events = reader.after(last, _AT_ONCE, wanted) if follow or wanted.since is not None else []
@@ -176,21 +112,6 @@ def _print_local(reader: JournalReader, wanted: Filter, *, follow: bool, as_json
             return
         if not events:
             time.sleep(_LOOK_EVERY)
-
-
-def _journal(args: argparse.Namespace) -> Path:
-    """The journal file given as an argument, or the one that the daemon would use. Prints which if it was not given."""
-    if args.journal is not None:
-        return Path(args.journal)
-    service = service_of(args.config)
-    environ = service.environment(os.environ) if service else os.environ
-    config = args.config or (service.config if service else None)
-    options = Events()
-    if config is not None:
-        options = load(config, environ=environ, plugins=installed_plugins(), cameras=False).config.events
-    path = journal_of(options, environ)
-    print(f"sightd: no daemon is running; reading {path}", file=sys.stderr)
-    return path
 
 
 def _print(events: Sequence[Event], as_json: bool) -> int:
@@ -203,10 +124,3 @@ def _print(events: Sequence[Event], as_json: bool) -> int:
 
 def _line(event: Event) -> str:
     return f"{local_time(event.at)}  {event.id:>6}  {printable(describe(event))}"
-
-
-def _span(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

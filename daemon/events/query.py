@@ -39,6 +39,10 @@ _RANGE = 50_000
 """Entries of a time range whose ids are compared; a larger range is common enough to be found without."""
 
 
+class InvalidQueryError(ValueError):
+    """No query can be made of this; the message says what to change."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Selects events; None matches any, and so does an empty tuple.

@@ -11,17 +11,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sightd.daemon.events.journal_reader import JournalReader
-from sightd.daemon.events.query import BY_TIME, Filter, Selection
+from sightd.daemon.events.query import BY_TIME, Filter, InvalidQueryError, Selection
 
 MAX_PERIODS = 2000
 MAX_COUNTS = 10_000
 """Most periods, and most counts, of one answer."""
 DEFAULT_SPAN = 86400.0
 """Seconds that are counted if the filter does not say since when."""
-
-
-class InvalidStatisticsError(ValueError):
-    """The counts cannot be given in this form; the message says what to change."""
 
 
 class Period(StrEnum):
@@ -80,23 +76,21 @@ class Statistics:
 
 
 def timezone_named(name: str) -> tzinfo:
-    """Returns the time zone "UTC" or "Europe/Berlin". Raises InvalidStatisticsError if it is unknown here."""
+    """Returns the time zone "UTC" or "Europe/Berlin". Raises InvalidQueryError if it is unknown here."""
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:
-        raise InvalidStatisticsError(
-            f"the time zone {name!r} is unknown: write one such as UTC or Europe/Berlin"
-        ) from error
+        raise InvalidQueryError(f"the time zone {name!r} is unknown: write one such as UTC or Europe/Berlin") from error
 
 
 def statistics(reader: JournalReader, wanted: Filter, grouping: Grouping, now: float) -> Statistics:
     """Counts the events that `wanted` selects until `wanted.until`, or now, and since `wanted.since`, or for the day
-    before. The first period is counted from its beginning, the last to its end. Raises InvalidStatisticsError and
+    before. The first period is counted from its beginning, the last to its end. Raises InvalidQueryError and
     JournalError."""
     until = now if wanted.until is None else wanted.until
     since = until - DEFAULT_SPAN if wanted.since is None else wanted.since
     if since >= until:
-        raise InvalidStatisticsError("since is not before until")
+        raise InvalidQueryError("since is not before until")
     edges = list(_edges(since, until, grouping))
     found: list[tuple[float, tuple[str | None, ...], int]] = []
     with reader.opened() as run:
@@ -106,7 +100,7 @@ def statistics(reader: JournalReader, wanted: Filter, grouping: Grouping, now: f
             rows = () if selection.empty else run(query, (*values, first, last))
             found += [(first, tuple(row[:-1]), row[-1]) for row in rows if row[-1]]
             if len(found) > MAX_COUNTS:
-                raise InvalidStatisticsError(f"these are more than {MAX_COUNTS} counts: choose fewer fields or periods")
+                raise InvalidQueryError(f"these are more than {MAX_COUNTS} counts: choose fewer fields or periods")
     return Statistics(edges[0], edges[-1], grouping, tuple(found))
 
 
@@ -121,7 +115,7 @@ def _query(selection: Selection, by: tuple[By, ...]) -> tuple[str, tuple[object,
 
 
 def _edges(since: float, until: float, grouping: Grouping) -> Iterator[float]:
-    """Yields the beginnings of all periods and the end of the last. Raises InvalidStatisticsError if there are too
+    """Yields the beginnings of all periods and the end of the last. Raises InvalidQueryError if there are too
     many."""
     if grouping.per is None:
         yield from (since, until)
@@ -132,7 +126,7 @@ def _edges(since: float, until: float, grouping: Grouping) -> Iterator[float]:
         if at >= until:
             return
         at = _beginning(at + (3600 if grouping.per is Period.HOUR else 26 * 3600), grouping)
-    raise InvalidStatisticsError(f"these are more than {MAX_PERIODS} periods: choose a shorter time range, or days")
+    raise InvalidQueryError(f"these are more than {MAX_PERIODS} periods: choose a shorter time range, or days")
 
 
 def _beginning(at: float, grouping: Grouping) -> float:
@@ -149,7 +143,7 @@ def _local(at: float, timezone: tzinfo | None) -> datetime:
     try:
         return datetime.fromtimestamp(at, timezone)
     except (ValueError, OverflowError, OSError) as error:
-        raise InvalidStatisticsError(f"{at:g} is not a time of the calendar") from error
+        raise InvalidQueryError(f"{at:g} is not a time of the calendar") from error
 
 
 def _iso(at: float, timezone: tzinfo | None) -> str:

@@ -4,70 +4,148 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Header, Query
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from sightd.daemon.events.event import Event
+from sightd.daemon.events.export import MEDIA_TYPES, TextFormat, pages, text_of
 from sightd.daemon.events.journal import Journal
-from sightd.daemon.events.journal_reader import JournalError
-from sightd.daemon.events.query import Filter
+from sightd.daemon.events.journal_reader import JournalError, JournalReader, SlowQueryError
+from sightd.daemon.events.query import HIGHEST, Filter, InvalidQueryError
+from sightd.daemon.events.statistics import (
+    By,
+    Grouping,
+    Period,
+    statistics,
+    timezone_named,
+)
 from sightd.daemon.serve.http.bodies import JsonRoute, report_unavailable
+from sightd.daemon.serve.http.event_filters import Id, Name, Time, event_filter, require_order
 from sightd.daemon.serve.limits import ViewerLimit
 
 _MOST_STREAMS = 32
+_MOST_EXPORTS = 4
 _AT_ONCE = 200
 """Events read from the journal at a time: what a slow client keeps in memory."""
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies do not close the connection."""
 
-_HIGHEST = 2**63 - 1
-"""Largest id in SQLite."""
 _MOST_DIGITS = 20
 """Digits of an id that are read: longer ids exceed all real ones, and Python refuses to parse thousands of digits."""
 
-After = Annotated[int | None, Query(ge=0, le=_HIGHEST)]
-Camera = Annotated[str | None, Query(max_length=63)]
-KindOf = Annotated[str | None, Query(alias="kind", max_length=63)]
-Since = Annotated[float | None, Query(ge=0, le=1e12, description="Seconds since the epoch")]
 LastEventId = Annotated[str | None, Header()]
+Wanted = Annotated[Filter, Depends(event_filter)]
 
 
 def add_events(app: FastAPI, journal: Journal, viewer_limit: ViewerLimit) -> None:
     """Adds the routes; event streams end when `viewer_limit` closes."""
     app.add_exception_handler(JournalError, report_unavailable)
+    app.add_exception_handler(SlowQueryError, _refuse)
+    app.add_exception_handler(InvalidQueryError, _refuse)
     router = APIRouter(prefix="/api/events", tags=["events"], route_class=JsonRoute)
+    _add_queries(router, journal.reader)
     slots = ViewerLimit(_MOST_STREAMS)
+
+    @router.get("/stream", response_class=Response, summary="Stream of events from now on, or after Last-Event-ID")
+    async def stream(wanted: Wanted, after: Id = None, last_event_id: LastEventId = None) -> Response:
+        if last_event_id is not None and last_event_id.isdecimal():  # sent by a browser that reconnects
+            after = int(last_event_id[:_MOST_DIGITS])
+        return _Stream(journal, wanted, after, slots, viewer_limit)
+
+    @router.get("/{number}", summary="An event")
+    def event(number: Annotated[int, Path(ge=1, lt=HIGHEST)]) -> Response:
+        found = journal.reader.event(number)
+        if found is None:
+            return JSONResponse({"error": f"Event {number} does not exist or is no longer stored."}, status_code=404)
+        return JSONResponse(found.for_json())
+
+    app.include_router(router)
+
+
+def _add_queries(router: APIRouter, reader: JournalReader) -> None:
+    slots = ViewerLimit(_MOST_EXPORTS)
 
     @router.get("", summary="Events after an id, oldest first; without an id, the newest events")
     def events(
-        after: After = None,
-        camera: Camera = None,
-        kind: KindOf = None,
-        since: Since = None,
+        wanted: Wanted,
+        after: Id = None,
+        before: Id = None,
+        since: Time = None,
+        until: Time = None,
+        text: Name = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
-        wanted = Filter(camera, () if kind is None else (kind,), since)
-        reader = journal.reader
-        found = reader.latest(limit, wanted) if after is None else reader.after(after, limit, wanted)
+        wanted, before = _within(wanted, since, until, text), HIGHEST if before is None else before
+        found = reader.latest(limit, wanted, before) if after is None else reader.after(after, limit, wanted, before)
         return [event.for_json() for event in found]
 
-    @router.get("/stream", response_class=Response, summary="Stream of events from now on, or after Last-Event-ID")
-    async def stream(
-        after: After = None,
-        camera: Camera = None,
-        kind: KindOf = None,
-        last_event_id: LastEventId = None,
-    ) -> Response:
-        if last_event_id is not None and last_event_id.isdecimal():  # sent by a browser that reconnects
-            after = int(last_event_id[:_MOST_DIGITS])
-        return _Stream(journal, Filter(camera, () if kind is None else (kind,)), after, slots, viewer_limit)
+    @router.get("/statistics", summary="Counts of events per hour or day, by the values of fields")
+    def counts(
+        wanted: Wanted,
+        since: Time = None,
+        until: Time = None,
+        text: Name = None,
+        per: Period | None = None,
+        by: Annotated[list[By] | None, Query(max_length=len(By))] = None,
+        timezone: Annotated[str | None, Query(max_length=63, description="Such as Europe/Berlin")] = None,
+    ) -> dict[str, Any]:
+        grouping = Grouping(per, tuple(dict.fromkeys(by or ())), None if timezone is None else timezone_named(timezone))
+        return statistics(reader, _within(wanted, since, until, text), grouping, time.time()).for_json()
 
-    app.include_router(router)
+    @router.get("/export", response_class=Response, summary="All events, oldest first, as a file")
+    async def export(
+        wanted: Wanted,
+        form: Annotated[TextFormat, Query(alias="format")],
+        after: Id = None,
+        since: Time = None,
+        until: Time = None,
+        text: Name = None,
+    ) -> Response:
+        wanted = _within(wanted, since, until, text)
+        newest = (await run_in_threadpool(reader.span))[1]
+
+        def page(last: int, limit: int) -> Sequence[Event]:
+            return reader.after(last, limit, wanted, newest + 1)
+
+        return _Export(text_of(pages(page, after or 0), form), form, slots)
+
+
+def _within(wanted: Filter, since: float | None, until: float | None, text: str | None) -> Filter:
+    require_order(since, until)
+    return replace(wanted, since=since, until=until, text=text)
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=400)
+
+
+async def _respond_busy(what: str, most: int, scope: Scope, receive: Receive, send: Send) -> None:
+    told = {"error": f"All {most} {what} are in use."}
+    await JSONResponse(told, status_code=503, headers={"Retry-After": "5"})(scope, receive, send)
+
+
+class _Export(Response):
+    """Sends pages as fast as the client accepts them."""
+
+    def __init__(self, text: Iterator[str], form: TextFormat, slots: ViewerLimit) -> None:
+        super().__init__()
+        self._text, self._form, self._slots = text, form, slots
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._slots.slot() as seated:
+            if not seated:
+                await _respond_busy("exports", _MOST_EXPORTS, scope, receive, send)
+                return
+            headers = {"Content-Disposition": f'attachment; filename="events.{self._form}"'}
+            response = StreamingResponse(self._text, media_type=MEDIA_TYPES[self._form], headers=headers)
+            await response(scope, receive, send)
 
 
 class _Stream(Response):
@@ -83,8 +161,7 @@ class _Stream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._slots.slot() as seated:
             if not seated:
-                told = {"error": f"All {_MOST_STREAMS} event streams are in use."}
-                await JSONResponse(told, status_code=503, headers={"Retry-After": "5"})(scope, receive, send)
+                await _respond_busy("event streams", _MOST_STREAMS, scope, receive, send)
                 return
             oldest, newest = await run_in_threadpool(self._journal.reader.span)
             response = StreamingResponse(self._lines(oldest, newest), media_type="text/event-stream")

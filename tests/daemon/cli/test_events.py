@@ -1,19 +1,28 @@
-"""`sightd events` shows what happened, as text and as JSON."""
+"""`sightd events` shows what happened, as text and as JSON, counts it and writes it to files."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sightd.daemon.cli.main import main
-from sightd.daemon.events.event import EventKind
+from sightd.daemon.config.model import Http
+from sightd.daemon.events.event import EventKind, PendingEvent
 from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.store import EventStore
+from sightd.daemon.serve.http.app import create_app
+from sightd.daemon.serve.http.server import HttpServer
+from sightd.plugins.api import EventRef, JsonValue, Phase
+from tests.daemon.serve.http.test_app import View
+from tests.support.access import NO_TOKENS
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
 
@@ -98,3 +107,118 @@ def test_new_ones_are_followed(path: Path) -> None:
     finally:
         process.terminate()
         process.wait(10)
+
+
+NOON = 1_772_366_400.0
+"""2026-03-01, 12:00 UTC."""
+
+
+@pytest.fixture
+def zones(tmp_path: Path) -> Path:
+    """A journal of Ann, who was in a zone from half past eleven to noon, of a dog, and of a failure."""
+    path = tmp_path / "zones.db"
+    facts: dict[str, JsonValue] = {"zone": "drive", "class": "person", "track": 7, "person": "Ann"}
+    began = EventRef("zone.entered", NOON - 1800, facts)
+    events = [
+        PendingEvent("zone.entered", NOON - 1800, "gate", "zones", facts, phase=Phase.BEGAN),
+        PendingEvent("zone.entered", NOON - 60, "yard", "zones", {"zone": "lawn", "class": "dog", "track": 8}),
+        PendingEvent("zone.left", NOON, "gate", "zones", facts, began, Phase.ENDED),
+        PendingEvent("camera.down", NOON + 60, "gate", None, {"reason": "timeout"}),
+    ]  # fmt: skip
+    with closing(EventStore(path)) as store:
+        store.append(events, 100)
+    return path
+
+
+@pytest.fixture(params=["file", "daemon"])
+def chosen(request: pytest.FixtureRequest, zones: Path) -> Iterator[list[str]]:
+    """The options that select the journal: its file, or a daemon that serves it."""
+    if request.param == "file":
+        yield ["--journal", str(zones)]
+        return
+    journal = Journal(zones, float("inf"), 100, EventCounts())
+    journal.start()
+    server = HttpServer(Http(port=0), create_app(View(), lambda _: (b"", "text/plain"), 8, NO_TOKENS, journal=journal))
+    server.start()
+    yield ["--url", f"http://127.0.0.1:{server.port}"]
+    server.close()
+    journal.close()
+
+
+FILTERS: list[tuple[list[str], list[int]]] = [
+    (["--kind", "zone.*", "--kind", "camera.down"], [1, 2, 3, 4]),
+    (["--zone", "lawn"], [2]),
+    (["--person", "Ann", "--class", "person", "--track", "7"], [1, 3]),
+    (["--phase", "ended", "--began", "1"], [3]),
+    (["--text", "TIMEOUT"], [4]),
+    (["--since", "2026-03-01T11:59:00Z", "--until", "2026-03-01T13:00:30+01:00"], [2, 3]),
+]
+
+
+def test_events_are_selected_by_every_field(chosen: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for options, expected in FILTERS:
+        assert main(["events", *chosen, *options, "--json"]) == 0
+        assert ids(capsys.readouterr().out) == expected, options
+
+
+def test_events_are_counted_in_a_table_and_as_json(chosen: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--since", "2026-03-01T10:00Z", "--until", "2026-03-01T12:30Z", "--timezone", "Asia/Kathmandu"]
+    command = ["events", "--kind", "zone.*", "statistics", *chosen, *options, "--per", "hour", "--by", "zone"]
+    assert main(command) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["2026-03-01", "15:00+05:45", "to", "2026-03-01", "19:00+05:45"],
+        ["TIME", "ZONE", "COUNT"],
+        ["2026-03-01", "17:00+05:45", "drive", "2"],
+        ["2026-03-01", "17:00+05:45", "lawn", "1"],
+    ]
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"][0] == {
+        "time": "2026-03-01T17:00:00+05:45", "zone": "drive", "count": 2,
+    }  # fmt: skip
+
+
+def test_events_are_written_to_a_file(chosen: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "out.csv"
+    assert main(["events", "export", *chosen, "--format", "csv", "-o", str(file), "--camera", "gate"]) == 0
+    with file.open(newline="") as lines:
+        assert [(row["id"], row["person"]) for row in csv.DictReader(lines)] == [("1", "Ann"), ("3", "Ann"), ("4", "")]
+    assert main(["events", "export", *chosen, "--format", "jsonl"]) == 0
+    assert ids(capsys.readouterr().out) == [1, 2, 3, 4]
+
+
+def test_an_export_that_fails_leaves_the_file_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text("before")
+    assert main(["events", "export", "--journal", str(tmp_path / "none.db"), "--format", "csv", "-o", str(file)]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    assert file.read_text() == "before"
+
+
+def test_parquet_goes_to_a_file(zones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["events", "export", "--journal", str(zones), "--format", "parquet"]
+    assert main(command) == 2
+    assert "add --output FILE" in capsys.readouterr().err
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert main([*command, "--output", str(tmp_path / "out.parquet")]) == 0
+    assert parquet.read_table(tmp_path / "out.parquet").column("id").to_pylist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--follow", "--until", "1h"], "--follow cannot be combined with --until"),
+        (["--since", "yesterday"], "such as 30m, 2h or 7d, or a date and time"),
+        (["statistics", "--timezone", "Nowhere"], "the time zone 'Nowhere' is unknown"),
+        (["statistics", "--since", "1h", "--until", "2h"], "since is not before until"),
+        (["statistics", "--per", "minute"], "'hour', 'day'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    options: list[str], message: str, zones: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(["events", "--journal", str(zones), *options])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == 2
+    assert message in capsys.readouterr().err

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,13 @@ import httpx
 import pytest
 
 from sightd.daemon.config.model import Http
-from sightd.daemon.events.event import EventKind, event_of
+from sightd.daemon.events import journal_reader
+from sightd.daemon.events.event import EventKind, PendingEvent, event_of
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.serve.http import routes_events as served
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
+from sightd.plugins.api import Phase
 from tests.daemon.serve.http.test_app import View
 from tests.support.access import NO_TOKENS
 from tests.support.event_counts import EventCounts
@@ -172,3 +177,117 @@ def test_where_it_cannot_be_read_that_is_said(tmp_path: Path) -> None:
     finally:
         server.close()
         journal.close()
+
+
+def record(journal: Journal, *events: PendingEvent) -> None:
+    """Records the events; all are stored when this returns."""
+    before = newest(journal)
+    for event in events:
+        journal.record(event)
+    eventually(lambda: newest(journal) == before + len(events))
+
+
+def entered(at: float, zone: str, **facts: object) -> PendingEvent:
+    return PendingEvent("zone.entered", at, "yard", "zones", {"zone": zone, **facts}, phase=Phase.BEGAN)
+
+
+@pytest.fixture
+def filled(journal: Journal, base: str) -> str:
+    """The address of a journal with the events 1 to 4."""
+    record(
+        journal,
+        entered(time.time() - 7200, "drive", track=7, person="Ann"),
+        entered(time.time() - 3600, "lawn", **{"class": "dog"}),
+        PendingEvent("line.crossed", time.time() - 60, "gate", "zones", {"line": "fence", "note": "50% of it"}),
+        PendingEvent(EventKind.CAMERA_DOWN, time.time() - 30, "gate", None, {"reason": "timeout"}),
+    )
+    return base
+
+
+FILTERS: list[tuple[dict[str, Any], list[int]]] = [
+    ({"zone": "drive"}, [1]),
+    ({"line": "fence"}, [3]),
+    ({"class": "dog"}, [2]),
+    ({"track": 7, "person": "Ann"}, [1]),
+    ({"phase": "began"}, [1, 2]),
+    ({"kind": ["zone.*", "camera.down"]}, [1, 2, 4]),
+    ({"text": "50% OF"}, [3]),
+    ({"before": 3}, [1, 2]),
+    ({"after": 1, "before": 4, "limit": 1}, [2]),
+    ({"began": 1}, []),
+]
+
+
+def test_events_are_filtered_by_every_field(filled: str) -> None:
+    with httpx.Client() as client:
+        for query, expected in FILTERS:
+            assert [one["id"] for one in client.get(filled, params=query).json()] == expected, query
+
+
+def test_events_are_filtered_by_a_time_range(filled: str) -> None:
+    query = {"since": time.time() - 4000, "until": time.time() - 600}
+    assert [one["id"] for one in httpx.get(filled, params=query).json()] == [2]
+
+
+def test_one_event_is_found_by_its_id(filled: str) -> None:
+    assert httpx.get(f"{filled}/3").json()["line"] == "fence"
+    answer = httpx.get(f"{filled}/5")
+    assert (answer.status_code, answer.json()) == (404, {"error": "Event 5 does not exist or is no longer stored."})
+
+
+def test_events_are_counted(filled: str) -> None:
+    query: dict[str, Any] = {"per": "day", "by": ["zone", "camera", "zone"], "timezone": "UTC", "kind": "zone.*"}
+    found = httpx.get(f"{filled}/statistics", params=query).json()
+    assert found["by"] == ["zone", "camera"]
+    assert sorted((one["zone"], one["camera"], one["count"]) for one in found["counts"]) == [
+        ("drive", "yard", 1), ("lawn", "yard", 1),
+    ]  # fmt: skip
+    assert {one["time"][10:] for one in found["counts"]} == {"T00:00:00+00:00"}
+
+
+INVALID: list[tuple[str, dict[str, Any], int, str]] = [
+    ("", {"since": 5, "until": 5}, 400, "since is not before until"),
+    ("/statistics", {"timezone": "Nowhere"}, 400, "the time zone 'Nowhere' is unknown"),
+    ("/statistics", {"per": "hour", "since": 0}, 400, "more than 2000 periods"),
+    ("/statistics", {"per": "minute"}, 422, "'hour' or 'day'"),
+    ("/statistics", {"by": "facts"}, 422, "'kind', 'camera'"),
+    ("", {"kind": "zone.[a-z]"}, 422, "should match pattern"),
+    ("", {"kind": ["a.b"] * 21}, 422, "at most 20"),
+    ("", {"phase": "over"}, 422, "'once', 'began'"),
+    ("", {"track": 2**63}, 422, "less than or equal"),
+    ("/export", {"format": "parquet"}, 422, "'csv' or 'jsonl'"),
+    ("/0", {}, 422, "greater than or equal"),
+]
+
+
+def test_an_invalid_query_is_refused_with_what_to_change(base: str) -> None:
+    with httpx.Client() as client:
+        for path, query, status, message in INVALID:
+            answer = client.get(base + path, params=query)
+            assert (answer.status_code, message in answer.text) == (status, True), answer.text
+
+
+def test_a_query_that_takes_too_long_is_refused(journal: Journal, filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_reader, "_STEPS", 1)
+    monkeypatch.setattr(journal.reader, "_budget", 0.0)
+    answer = httpx.get(filled, params={"text": "nowhere"})
+    assert answer.status_code == 400
+    assert "takes longer than 0 s: narrow it" in answer.json()["error"]
+
+
+def test_all_events_are_exported_as_a_file(filled: str) -> None:
+    answer = httpx.get(f"{filled}/export", params={"format": "csv", "kind": "zone.*"})
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="events.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["id"], row["zone"]) for row in rows] == [("1", "drive"), ("2", "lawn")]
+    lines = httpx.get(f"{filled}/export", params={"format": "jsonl", "after": 2}).text.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [3, 4]
+
+
+def test_the_stream_brings_only_what_the_filter_selects(journal: Journal, base: str) -> None:
+    note(journal, "before")
+    listener = Listener(f"{base}/stream?zone=drive&kind=zone.*", 2)
+    now = time.time()
+    record(journal, entered(now, "lawn"), entered(now, "drive"), entered(now, "lawn"), entered(now, "drive"))
+    assert [one["id"] for one in listener.wait()] == [3, 5]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import resource
@@ -192,25 +191,19 @@ def _fastest(query: Callable[[], object], repeated: int = _REPEATED) -> float:
     return 1000 * min(times)
 
 
-def main() -> int:
-    """Runs the benchmark. Returns 0 if all targets are met, otherwise 1."""
-    parser = argparse.ArgumentParser(prog="python -m bench.events", description=__doc__)
-    parser.add_argument("what", choices=["store"])
-    parser.add_argument("--count", type=int, default=1_000_000, help="events (1,000,000)")
-    parser.add_argument("--folder", type=Path, help="where the files are written: choose the disk of the journal")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        figures = upgraded(Path(folder) / "old.db", args.count)
-        figures += filled(Path(folder) / "new.db", args.count)
-        figures += asked(Path(folder) / "new.db", args.count)
+def measure(count: int, folder: Path | None) -> list[Figure]:
+    """Writes journals of `count` events to a new folder in `folder` (None: for temporary files)."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        old, new = Path(place) / "old.db", Path(place) / "new.db"
+        return upgraded(old, count) + filled(new, count) + asked(new, count)
+
+
+def show(figures: list[Figure]) -> None:
+    """Prints the figures."""
     for one in figures:
         target = "" if one.target is None else f"  target {one.target:g}: {'met' if one.met else 'MISSED'}"
-        print(f"{one.name:<55} {one.value:>10.1f} {one.unit}{target}")
-    if args.json is not None:
-        args.json.write_text(json.dumps([asdict(one) for one in figures], indent=2))
-    return 0 if all(one.met for one in figures) else 1
+        print(f"{one.name:<60} {one.value:>10.1f} {one.unit}{target}")
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def as_json(figures: list[Figure]) -> list[dict[str, object]]:
+    return [asdict(one) | {"met": one.met} for one in figures]

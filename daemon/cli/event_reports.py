@@ -31,7 +31,7 @@ to its end. Periods without events are left out.
 """
 _EXPORT = """\
 examples:
-  sightd events export --format csv --since 7d > week.csv
+  sightd events export --format csv --since 7d -o week.csv
   sightd events export --format parquet --output events.parquet --kind 'zone.*'
 """
 

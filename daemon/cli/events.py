@@ -29,7 +29,7 @@ examples:
   sightd events --since 1d --json | jq .    one JSON object per line
   sightd events --kind 'zone.*' --zone drive --person Ann --since 2026-03-01
   sightd events statistics --per hour --by zone
-  sightd events export --format csv --since 7d > week.csv
+  sightd events export --format csv --since 7d -o week.csv
 
 If no daemon is running, the command reads the journal file that the service, or the configuration given by -c, would
 use, and prints its path. The file is never changed.

@@ -47,7 +47,8 @@ def with_the_example() -> PluginSource:
 @pytest.mark.parametrize(("path", "text"), blocks("yaml"))
 def test_every_configuration_in_a_document_loads(path: Path, text: str, tmp_path: Path) -> None:
     environ = {"CAMERA_PASSWORD": "x", "HOOK_SECRET": "a-secret-of-16-letters", "MQTT_PASSWORD": "x",
-               "KAFKA_PASSWORD": "x", "NATS_TOKEN": "x"}  # fmt: skip
+               "KAFKA_PASSWORD": "x", "NATS_TOKEN": "x", "NTFY_URL": "ntfys://ntfy.example.com/yard",
+               "MAIL_URL": "mailtos://user:password@example.com?to=ann@example.com"}  # fmt: skip
     secrets = tmp_path / "etc"
     secrets.mkdir()
     (secrets / "wall.token").write_text("a-token-for-the-wall-0123456789")

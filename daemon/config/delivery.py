@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, StringConstraints
 
 from sightd.daemon.config.event_streams import KafkaOptions, NatsOptions, stream_problems
 from sightd.daemon.config.event_template import Escaping, EventTemplate, TemplateError
+from sightd.daemon.config.notifications import NotifyOptions, notification_problems
 from sightd.daemon.config.section import HostName, Name, Section
 from sightd.daemon.config.sinks import Problem, SinkOptions, ca_problems, missing_package
 
@@ -29,8 +30,8 @@ class WebhookBody(Section):
     template: str = Field(
         min_length=1,
         max_length=16384,
-        description="Text with placeholders: {NAME} stands for a field of the event (or {text}, the event as a line "
-        "for people), escaped as the content type needs it; {facts.NAME} for a fact; {NAME:json} for the value as "
+        description="Text with placeholders: {NAME} stands for a field of the event (or {text}, the event in "
+        "words), escaped as the content type needs it; {facts.NAME} for a fact; {NAME:json} for the value as "
         "JSON, with quotes. Other braces stand for themselves.",
         examples=['{"text": "{kind} at {camera}", "score": {score:json}}'],
     )
@@ -113,7 +114,10 @@ class JsonlOptions(SinkOptions):
     )
 
 
-Sink = Annotated[WebhookOptions | MqttOptions | JsonlOptions | KafkaOptions | NatsOptions, Field(discriminator="type")]
+Sink = Annotated[
+    WebhookOptions | MqttOptions | JsonlOptions | NotifyOptions | KafkaOptions | NatsOptions,
+    Field(discriminator="type"),
+]
 
 
 class Delivery(Section):
@@ -123,6 +127,12 @@ class Delivery(Section):
         None,
         description="Name of this sightd in MQTT topics and in idempotency keys; unique among those that send to the "
         "same receiver. By default made of the machine's host name.",
+    )
+    public_url: str | None = Field(
+        None,
+        description="http:// or https:// URL at which people reach sightd's API, perhaps through a proxy. With it, "
+        "notifications contain links to snapshots and clips, which need a login as the API does.",
+        examples=["https://sightd.example.com"],
     )
     sinks: dict[Name, Sink] = Field(
         default_factory=dict, description="Sinks by name. The position of each in the journal is kept by this name."
@@ -137,6 +147,8 @@ def writes_to_stdout(delivery: Delivery) -> bool:
 def problems_of(delivery: Delivery) -> Iterator[Problem]:
     """Yields what keeps sinks from starting; quotes no secret."""
     writing: dict[Path | None, str] = {}
+    if delivery.public_url is not None and (reason := _url_fault(delivery.public_url)):
+        yield ("public_url",), reason, "write https://HOST"
     for name, sink in delivery.sinks.items():
         at = ("sinks", name)
         if isinstance(sink, WebhookOptions):
@@ -145,6 +157,8 @@ def problems_of(delivery: Delivery) -> Iterator[Problem]:
             yield from _mqtt(at, sink)
         elif isinstance(sink, (KafkaOptions, NatsOptions)):
             yield from stream_problems(at, sink)
+        elif isinstance(sink, NotifyOptions):
+            yield from notification_problems(at, sink)
         elif (other := writing.setdefault(sink.path, name)) != name:
             yield (*at, "type"), f"writes to the same output as {other}", "write another path"
         if sink.retry.initial_delay > sink.retry.max_delay and "initial_delay" in sink.retry.model_fields_set:

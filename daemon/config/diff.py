@@ -96,8 +96,9 @@ def with_fixed_sections(wanted: Config, running: Config, fixed: Collection[str])
 
 
 def changed_sinks(old: Delivery, new: Delivery) -> tuple[str, ...]:
-    """Returns the sinks that are added, removed or have other options; all if the instance has another name."""
-    if old.instance != new.instance:
+    """Returns the sinks that are added, removed or have other options; all if what they have in common has
+    changed."""
+    if (old.instance, old.public_url) != (new.instance, new.public_url):
         return tuple(dict.fromkeys((*old.sinks, *new.sinks)))
     return _differing(old.sinks, new.sinks)
 

@@ -12,7 +12,7 @@ from sightd.engines.text import json_text
 
 FIELDS = ("schema", "id", "kind", "phase", "began", "time", "camera", "plugin", "zone", "line", "class", "track",
           "person", "score", "facts", "snapshot", "clean_snapshot", "clip", "text", "instance")  # fmt: skip
-"""Names of placeholders: the keys of an event's JSON form, `text` (the event as a line for people) and `instance`.
+"""Names of placeholders: the keys of an event's JSON form, `text` (the event in words) and `instance`.
 `facts.NAME` is one of the facts."""
 
 Escaping = Literal["json", "form", "none"]

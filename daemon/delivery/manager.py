@@ -6,7 +6,7 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,7 +19,7 @@ from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.config.diff import changed_sinks
 from sightd.daemon.config.sinks import SinkOptions
 from sightd.daemon.delivery.home_view import Home
-from sightd.daemon.delivery.kinds import open_sink
+from sightd.daemon.delivery.kinds import SinkContext, open_sink
 from sightd.daemon.delivery.sink import Backoff
 from sightd.daemon.delivery.store import (
     DeadLetter,
@@ -67,10 +67,17 @@ class EventDelivery:
     after the other; all others from any thread."""
 
     def __init__(
-        self, journal: Journal, environ: Mapping[str, str], metrics: DeliveryMetrics, home: Home | None = None
+        self,
+        journal: Journal,
+        environ: Mapping[str, str],
+        metrics: DeliveryMetrics,
+        home: Home | None = None,
+        picture_of: Callable[[Event], Path | None] = lambda _event: None,
     ) -> None:
-        """`home` is what Home Assistant gets to know and may change."""
-        self._journal, self._environ, self._metrics, self._home = journal, environ, metrics, home
+        """`home` is what Home Assistant gets to know and may change. `picture_of` returns the file with an event's
+        annotated snapshot, None if there is none; called by the threads of sinks."""
+        self._journal, self._environ, self._metrics = journal, environ, metrics
+        self._home, self._picture_of = home, picture_of
         self._options = Delivery()
         self._workers: dict[str, SinkWorker] = {}
         self._leaving: dict[str, SinkWorker] = {}
@@ -92,7 +99,7 @@ class EventDelivery:
                 self._leaving[name] = worker
                 self._metrics.remove(name)
             if name in options.sinks:
-                self._start(name, options.sinks[name], options.instance or instance_name())
+                self._start(name, options.sinks[name])
 
     def reports(self) -> list[SinkReport]:
         """Returns the state of each sink, in the order of the configuration."""
@@ -142,11 +149,11 @@ class EventDelivery:
         for worker in list(self._workers.values()):
             worker.wake()
 
-    def _start(self, name: str, options: SinkOptions, instance: str) -> None:
+    def _start(self, name: str, options: SinkOptions) -> None:
         path = store_path(self._environ, name)
         worker = SinkWorker(
             name,
-            open_sink(name, options, instance, self._home),
+            open_sink(name, options, self._context()),
             self._journal.reader,
             partial(SinkStore, path, partial(self._first_position, self._journal.last_id)),
             Policy(partial(_wants, options), options.retry.attempts, options.max_dead_letters),
@@ -156,6 +163,11 @@ class EventDelivery:
         )
         self._workers[name] = worker
         worker.start()
+
+    def _context(self) -> SinkContext:
+        return SinkContext(
+            self._options.instance or instance_name(), self._options.public_url, self._picture_of, self._home
+        )
 
     def _first_position(self, last_id: int | None) -> int:
         """Returns the position of a new sink: `last_id`, or, if the journal was not open when the sink was added, the

@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from sightd.daemon.config.delivery import WebhookOptions, event_template
 from sightd.daemon.delivery.sink import RefusedError, UnavailableError, body_of
-from sightd.daemon.events.event import Event, describe
+from sightd.daemon.events.event import Event
+from sightd.daemon.events.words import in_words
 
 _MAX_ANSWER = 64 * 1024
 """Bytes of an answer that are read, so that its connection can be used again; the content does not matter."""
@@ -81,7 +82,7 @@ class Webhook:
     def _body(self, event: Event) -> str:
         if self._template is None:
             return body_of(event)
-        return self._template.render({**event.for_json(), "text": describe(event), "instance": self._instance})
+        return self._template.render({**event.for_json(), "text": in_words(event), "instance": self._instance})
 
     def _status(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, float]:
         """Sends a request and returns the answer's status and the seconds to wait. Raises UnavailableError."""

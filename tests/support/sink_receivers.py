@@ -74,6 +74,22 @@ class _Webhook(_Server):
         return [Delivered(one.headers["Idempotency-Key"], json.loads(one.body)) for one in self._http.requests()]
 
 
+class _Notify(_Server):
+    """Apprise sends its own form of JSON; templates put the key and the event into it."""
+
+    def __init__(self, folder: Path) -> None:
+        pytest.importorskip("apprise", reason="apprise is not installed: make setup")
+        self._http = HttpProcess(folder)
+        body = '{"id": {id:json}, "kind": {kind:json}}'
+        urls = [self._http.url.replace("http://", "json://")]
+        options = {"type": "notify", "urls": urls, "title": "{instance}-{id}", "body": body, "max_per_minute": 600}
+        super().__init__(self._http, options)
+
+    def delivered(self) -> list[Delivered]:
+        found = (json.loads(one.body) for one in self._http.requests())
+        return [Delivered(one["title"], json.loads(one["message"])) for one in found]
+
+
 class _Nats(_Server):
     def __init__(self, folder: Path) -> None:
         pytest.importorskip("nats", reason="nats-py is not installed: make setup")
@@ -98,5 +114,7 @@ class _Kafka(_Server):
         return [Delivered(one.headers["id"], one.event) for one in self._kafka.records()]
 
 
-_RECEIVERS = {"webhook": _Webhook, "nats": _Nats, "kafka": _Kafka}
+_RECEIVERS = {"webhook": _Webhook, "notify": _Notify, "nats": _Nats, "kafka": _Kafka}
 KINDS = tuple(_RECEIVERS)
+SLOW = ("notify",)
+"""Kinds whose sink starts a process that imports hundreds of modules."""

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.delivery.harness import DeliveryHarness
-from tests.support.sink_receivers import KINDS, Receiver, receiver
+from tests.support.sink_receivers import KINDS, SLOW, Receiver, receiver
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.waiting
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in KINDS])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Receiver]:
     with receiver(request.param, tmp_path) as one:
         yield one

@@ -337,7 +337,7 @@ def test_a_template_replaces_the_body_and_is_signed(receiver: WebhookReceiver) -
     webhook(receiver.url, secret=SECRET, body=body).send(EVENT)
     [request] = receiver.requests
     assert request.event == {
-        "text": "camera gate: camera.down, reason timeout (no answer)",
+        "text": "Camera gate is offline: no answer",
         "key": "yard-812",
         "why": "timeout",
     }

@@ -13,9 +13,9 @@ from datetime import datetime
 import numpy as np
 
 from sightd.plugins.zones.geometry import Points
-from sightd.plugins.zones.movement import continued, crossed, motion, over_line, path, through_zone, trail_after
+from sightd.plugins.zones.movement import continued, crossed, left, motion, over_line, path, through_zone, trail_after
 from sightd.plugins.zones.plan import CameraPlan, LinePlan, ZonePlan
-from sightd.plugins.zones.resting import is_watched, persons_of, remembered_for, removed, rested
+from sightd.plugins.zones.resting import is_watched, not_watched, persons_of, remembered_for, removed, rested
 from sightd.plugins.zones.state import (
     Approach,
     CameraState,
@@ -25,13 +25,14 @@ from sightd.plugins.zones.state import (
     Place,
     Presence,
     Reason,
+    Rest,
     Sighting,
     Subject,
     ZoneTally,
 )
 
 _CALM = 5.0
-"""A crowd is reported again once it was smaller for this long (s)."""
+"""A crowd is over once it was smaller for this long (s)."""
 
 
 def step(
@@ -51,7 +52,7 @@ def step(
     moves = [move for subject in before.subjects.values() for move in _put_out(subject, closed, at)]
     subjects = {track: _without(subject, closed) for track, subject in before.subjects.items()}
     if at < before.at:
-        moves += [move for subject in subjects.values() for move in _gone(subject, at)]
+        moves += [move for subject in subjects.values() for move in _lost(subject, at)]
         subjects = {}
     subjects = _renamed(subjects, sightings, at)
     usable = _open(plan, closed)
@@ -60,7 +61,7 @@ def step(
     subjects, moved = _resting(subjects, sightings, at, usable)
     moves += moved
     subjects, lost = _alive(subjects, sightings, at, usable, lost_after)
-    zones, lines, happened = _counted(before, moves + lost, plan, local)
+    zones, lines, happened = _counted(before, moves + lost, plan, local, at)
     return CameraState(at, subjects, zones, lines), tuple(happened)
 
 
@@ -97,7 +98,16 @@ def _open(plan: CameraPlan, closed: Mapping[str, Reason]) -> CameraPlan:
 def _put_out(subject: Subject, closed: Mapping[str, Reason], at: float) -> Iterator[Happening]:
     for name, presence in subject.presences.items():
         if presence.inside and name in closed:
-            yield Happening(Kind.LEFT, name, at, subject, at - presence.began, closed[name])
+            yield from left(presence, subject, name, at, at, closed[name])
+    if subject.rest is not None:
+        yield from not_watched(subject.rest, subject, closed, at)
+
+
+def _lost(subject: Subject, at: float) -> Iterator[Happening]:
+    """Yields what happens to an object of which nothing will be known, because time runs backwards."""
+    yield from _gone(subject, at)
+    if subject.rest is not None:
+        yield from not_watched(subject.rest, subject, dict.fromkeys(subject.rest.reported, Reason.LOST), at)
 
 
 def _without(subject: Subject, closed: Mapping[str, Reason]) -> Subject:
@@ -107,8 +117,12 @@ def _without(subject: Subject, closed: Mapping[str, Reason]) -> Subject:
         subject,
         presences={name: one for name, one in subject.presences.items() if name not in closed},
         approaches={name: one for name, one in subject.approaches.items() if name not in closed},
-        rest=subject.rest and replace(subject.rest, reported=subject.rest.reported - closed.keys()),
+        rest=subject.rest and _rest_without(subject.rest, closed),
     )
+
+
+def _rest_without(rest: Rest, closed: Mapping[str, Reason]) -> Rest:
+    return replace(rest, reported={name: one for name, one in rest.reported.items() if name not in closed})
 
 
 def _gone(subject: Subject, at: float) -> Iterator[Happening]:
@@ -119,7 +133,7 @@ def _gone(subject: Subject, at: float) -> Iterator[Happening]:
     for name, presence in subject.presences.items():
         if presence.inside:
             until, reason = (subject.seen_at, Reason.LOST) if presence.within else (presence.since, Reason.OUTSIDE)
-            yield Happening(Kind.LEFT, name, at, subject, max(until - presence.began, 0.0), reason)
+            yield from left(presence, subject, name, at, until, reason)
 
 
 def _renamed(subjects: Mapping[int, Subject], sightings: Sequence[Sighting], at: float) -> dict[int, Subject]:
@@ -254,7 +268,7 @@ def _alive(
 
 
 def _counted(
-    before: CameraState, moves: Sequence[Happening], plan: CameraPlan, local: datetime | None
+    before: CameraState, moves: Sequence[Happening], plan: CameraPlan, local: datetime | None, at: float
 ) -> tuple[dict[str, ZoneTally], dict[str, LineTally], list[Happening]]:
     zones, lines = dict(before.zones), dict(before.lines)
     for zone in plan.zones:
@@ -263,12 +277,18 @@ def _counted(
         lines.setdefault(line.name, LineTally(line.options))
     happened: list[Happening] = []
     for move in sorted(moves, key=lambda move: move.at):
-        happened.append(move)
         if move.where in zones and move.kind is not Kind.CROSSED:
-            zones[move.where], more = _zone_after(zones[move.where], move)
-            happened += more
-        elif move.where in lines:
-            lines[move.where] = _line_after(lines[move.where], move)
+            tally, calm = _calmed(zones[move.where], move.where, move.at)
+            zones[move.where], more = _zone_after(tally, move)
+            happened += [*calm, move, *more]
+        else:
+            happened.append(move)
+            if move.where in lines:
+                lines[move.where] = _line_after(lines[move.where], move)
+    stays = {zone.name for zone in plan.zones}
+    for name, tally in list(zones.items()):
+        zones[name], more = _calmed(tally, name, at) if name in stays else _not_crowded(tally, name, at, Reason.CHANGED)
+        happened += more
     return (
         {one.name: replace(zones[one.name], options=one.options, active=_is_active(one, local)) for one in plan.zones},
         {one.name: replace(lines[one.name], options=one.options, active=_is_active(one, local)) for one in plan.lines},
@@ -289,26 +309,46 @@ def _zone_after(tally: ZoneTally, move: Happening) -> tuple[ZoneTally, list[Happ
 
 def _fuller(tally: ZoneTally, move: Happening) -> tuple[ZoneTally, list[Happening]]:
     found: list[Happening] = []
-    if tally.occupied_at is None:
-        tally = replace(tally, occupied_at=move.at)
-        found.append(Happening(Kind.OCCUPIED, move.where, move.at, move.subject))
+    if tally.occupied is None:
+        occupied = Happening(Kind.OCCUPIED, move.where, move.at, move.subject, lasts=True)
+        tally = replace(tally, occupied=occupied.beginning)
+        found.append(occupied)
     crowd = tally.options.crowd
     if crowd is None or tally.inside < crowd:
         return tally, found
-    calm = tally.thinned_at is not None and move.at - tally.thinned_at >= _CALM
-    if not tally.crowded or calm:
-        found.append(Happening(Kind.CROWDED, move.where, move.at, number=tally.inside))
-    return replace(tally, crowded=True, thinned_at=None), found
+    if tally.crowded is None:
+        crowded = Happening(Kind.CROWDED, move.where, move.at, number=tally.inside, lasts=True)
+        tally = replace(tally, crowded=crowded.beginning)
+        found.append(crowded)
+    return replace(tally, thinned_at=None), found
+
+
+def _calmed(tally: ZoneTally, zone: str, at: float) -> tuple[ZoneTally, list[Happening]]:
+    """Returns the tally after a crowd that has been smaller for long enough at `at`, and its end."""
+    if tally.thinned_at is None or 0 <= at - tally.thinned_at < _CALM:
+        return tally, []
+    return _not_crowded(tally, zone, min(tally.thinned_at + _CALM, at), None)
+
+
+def _not_crowded(tally: ZoneTally, zone: str, at: float, reason: Reason | None) -> tuple[ZoneTally, list[Happening]]:
+    if tally.crowded is None:
+        return tally, []
+    until = at if tally.thinned_at is None else tally.thinned_at
+    lasted = max(until - tally.crowded.at, 0.0)
+    over = Happening(Kind.CROWDED, zone, at, dwell=lasted, reason=reason, number=tally.inside, ends=tally.crowded)
+    return replace(tally, crowded=None, thinned_at=None), [over]
 
 
 def _emptier(tally: ZoneTally, move: Happening) -> tuple[ZoneTally, list[Happening]]:
     crowd = tally.options.crowd
     if tally.crowded and tally.thinned_at is None and crowd is not None and tally.inside < crowd:
         tally = replace(tally, thinned_at=move.at)
-    if tally.inside or tally.occupied_at is None:
+    if tally.inside or tally.occupied is None:
         return tally, []
-    empty = Happening(Kind.EMPTY, move.where, move.at, dwell=max(move.at - tally.occupied_at, 0.0))
-    return replace(tally, occupied_at=None), [empty]
+    lasted = max(move.at - tally.occupied.at, 0.0)
+    return replace(tally, occupied=None), [
+        Happening(Kind.EMPTY, move.where, move.at, dwell=lasted, ends=tally.occupied)
+    ]
 
 
 def _line_after(tally: LineTally, move: Happening) -> LineTally:

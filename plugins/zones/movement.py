@@ -94,15 +94,24 @@ def _sided(before: Presence | None, place: Place, depth: float, band: float) -> 
 def _settled(now: Presence, subject: Subject, at: float, zone: ZonePlan) -> tuple[Presence, list[Happening]]:
     options, lasted = zone.options, at - now.since + 1e-6
     if now.within and not now.inside and lasted >= options.min_dwell:
-        now = replace(now, inside=True, began=now.since, loitered=False)
-        return now, [Happening(Kind.ENTERED, zone.name, at, subject)]
+        entered = Happening(Kind.ENTERED, zone.name, at, subject, lasts=True)
+        return replace(now, inside=True, began=now.since, entered=entered.beginning, loitering=None), [entered]
     if now.inside and not now.within and lasted >= options.leave_after:
-        left = Happening(Kind.LEFT, zone.name, at, subject, now.since - now.began, Reason.OUTSIDE)
-        return replace(now, inside=False), [left]
+        return replace(now, inside=False), left(now, subject, zone.name, at, now.since, Reason.OUTSIDE)
     dwell = at - now.began
-    if now.inside and not now.loitered and options.loiter_after is not None and dwell >= options.loiter_after:
-        return replace(now, loitered=True), [Happening(Kind.LOITERING, zone.name, at, subject, dwell)]
+    if now.inside and now.loitering is None and options.loiter_after is not None and dwell >= options.loiter_after:
+        loitering = Happening(Kind.LOITERING, zone.name, at, subject, dwell, lasts=True)
+        return replace(now, loitering=loitering.beginning), [loitering]
     return now, []
+
+
+def left(presence: Presence, subject: Subject, zone: str, at: float, until: float, reason: Reason) -> list[Happening]:
+    """Returns what happens at `at` when an object is not in a zone any more in which it was until `until`."""
+    dwell = max(until - presence.began, 0.0)
+    found = []
+    if presence.loitering is not None:
+        found.append(Happening(Kind.LOITERING, zone, at, subject, dwell, reason, ends=presence.loitering))
+    return [*found, Happening(Kind.LEFT, zone, at, subject, dwell, reason, ends=presence.entered)]
 
 
 def over_line(

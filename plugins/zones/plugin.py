@@ -6,17 +6,15 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from sightd.engines.log_throttle import LogThrottle
 from sightd.plugins.api import (
-    MAX_EVENTS,
     Canvas,
     Context,
-    Event,
     Events,
     EventSpec,
     Faces,
@@ -30,27 +28,26 @@ from sightd.plugins.api import (
 )
 from sightd.plugins.zones.config import CameraZones, ZonesConfig
 from sightd.plugins.zones.drawing import draw_zones
+from sightd.plugins.zones.events import EventQueue
 from sightd.plugins.zones.machine import step
 from sightd.plugins.zones.plan import CameraPlan
-from sightd.plugins.zones.result import ZoneCounts, added_by, counts_of, facts_of
+from sightd.plugins.zones.result import ZoneCounts, added_by, counts_of
 from sightd.plugins.zones.routes import ROUTES
 from sightd.plugins.zones.service import ZoneService
 from sightd.plugins.zones.sightings import sightings_of
-from sightd.plugins.zones.state import CameraState, Happening, Kind
+from sightd.plugins.zones.state import CameraState, Kind
 from sightd.plugins.zones.store import ZoneStore, ZoneStoreError, merged, store_of
 
 log = logging.getLogger(__name__)
 
-_MOST_WAITING = 1000
-"""Events of a camera that wait for a frame; later ones are dropped, and counted."""
 _HELP = {
     Kind.ENTERED: "An object has entered a zone.",
     Kind.LEFT: "An object has left a zone, or is not seen in it any more.",
     Kind.OCCUPIED: "An object has entered an empty zone.",
     Kind.EMPTY: "The last object has left a zone.",
-    Kind.CROWDED: "As many objects as `crowd` says are in a zone.",
+    Kind.CROWDED: "As many objects as `crowd` says are in a zone; ended when there are fewer.",
     Kind.CROSSED: "An object has crossed a line.",
-    Kind.LOITERING: "An object has been in a zone for as long as `loiter_after` says.",
+    Kind.LOITERING: "An object has been in a zone for as long as `loiter_after` says; ended when it leaves.",
     Kind.LEFT_BEHIND: "A thing rests in a zone, and nobody has been near it for as long as `left_behind_after` says.",
     Kind.REMOVED: "A thing that rested in a zone is not there any more.",
 }
@@ -58,13 +55,12 @@ _HELP = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Camera:
-    """A camera after its last frame: its zones as configured and for its frame size, its state, and what is still to be
-    reported."""
+    """A camera after its last frame: its zones as configured and for its frame size, its state, and its events."""
 
     options: CameraZones
     plan: CameraPlan
     state: CameraState
-    waiting: tuple[Happening, ...] = ()
+    queue: EventQueue = field(default_factory=EventQueue)
 
 
 class Zones(Plugin[ZonesConfig]):
@@ -137,12 +133,10 @@ class Zones(Plugin[ZonesConfig]):
         state, happened = step(
             known.state, sightings, frame.captured_at, self._local(frame), known.plan, self.config.lost_after
         )
-        every = (*known.waiting, *happened)
-        dropped = max(len(every) - MAX_EVENTS - _MOST_WAITING, 0)
-        waiting = every[MAX_EVENTS : MAX_EVENTS + _MOST_WAITING]
-        self._cameras[frame.camera] = _Camera(known.options, known.plan, state, waiting)
+        queue, events, dropped = known.queue.reported(happened, frame.wall_time)
+        self._cameras[frame.camera] = _Camera(known.options, known.plan, state, queue)
         counts = counts_of(state, known.plan, frame.captured_at, added_by(happened, dropped))
-        return Results(counts, Events(tuple(Event(str(one.kind), facts_of(one)) for one in every[:MAX_EVENTS])))
+        return Results(counts, Events(events))
 
     def _camera(self, frame: Frame) -> _Camera:
         """Returns what is known of a camera, with its zones as they are now."""
@@ -153,7 +147,7 @@ class Zones(Plugin[ZonesConfig]):
             return _Camera(options, CameraPlan.of(options, size), CameraState())
         if known.options == options:
             return known
-        return _Camera(options, CameraPlan.of(options, size), known.state, known.waiting)
+        return _Camera(options, CameraPlan.of(options, size), known.state, known.queue)
 
     def _local(self, frame: Frame) -> datetime | None:
         """Returns the time of day of a frame; None if it has none, because it is from a file."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from sightd.plugins.zones.plan import ZonePlan
-from sightd.plugins.zones.state import Happening, Kind, Place, Rest, Sighting, Subject
+from sightd.plugins.zones.state import Happening, Kind, Place, Reason, Rest, Sighting, Subject
 
 _STILL = 0.3
 """A thing rests as long as it is within this many of its sizes of one place."""
 _REACH = 2.0
 """A person is with a thing if it is within this many sizes of the person: about two metres."""
 _KNOWN = 10.0
-"""A thing is known, so that it can be removed, once it has rested for this long (s)."""
+"""A thing is known, so that it can be removed, once it was left behind or has rested for this long (s)."""
 _PERSON = "person"
 
 
@@ -40,7 +40,7 @@ def rested(subject: Subject, persons: Sequence[Sighting], zones: Sequence[ZonePl
     attended = any(math.dist(one.point, place.point) <= _REACH * one.size for one in persons)
     rest = replace(rest, attended_at=place.at if attended else rest.attended_at, away_since=None)
     found = list(_left_behind(rest, subject, place.at, zones))
-    return replace(rest, reported=rest.reported | {one.where for one in found}), found
+    return replace(rest, reported={**rest.reported, **{one.where: one.beginning for one in found}}), found
 
 
 def _left_behind(rest: Rest, subject: Subject, at: float, zones: Sequence[ZonePlan]) -> Iterator[Happening]:
@@ -49,7 +49,7 @@ def _left_behind(rest: Rest, subject: Subject, at: float, zones: Sequence[ZonePl
         if limit is None or zone.name in rest.reported or at - max(rest.since, rest.attended_at) < limit:
             continue
         if _watches(zone, subject) and _contains(zone, rest):
-            yield Happening(Kind.LEFT_BEHIND, zone.name, at, subject, at - rest.since)
+            yield Happening(Kind.LEFT_BEHIND, zone.name, at, subject, at - rest.since, lasts=True)
 
 
 def _away(rest: Rest, subject: Subject, place: Place, zones: Sequence[ZonePlan]) -> tuple[Rest, list[Happening]]:
@@ -57,7 +57,8 @@ def _away(rest: Rest, subject: Subject, place: Place, zones: Sequence[ZonePlan])
     since = place.at if rest.away_since is None else rest.away_since
     if place.at - since < _patience(subject, zones):
         return replace(rest, away_since=since), []
-    return Rest(place.point, place.at, place.at), list(_removed(rest, subject, since, place.at, zones))
+    gone = _removed(rest, subject, since, place.at, zones, Reason.OUTSIDE)
+    return Rest(place.point, place.at, place.at), list(gone)
 
 
 def _patience(subject: Subject, zones: Sequence[ZonePlan]) -> float:
@@ -67,7 +68,7 @@ def _patience(subject: Subject, zones: Sequence[ZonePlan]) -> float:
 def remembered_for(subject: Subject, zones: Sequence[ZonePlan], lost_after: float) -> float:
     """Returns how long an object that is not seen is remembered (s): a known thing, until it counts as removed."""
     rest = subject.rest
-    known = rest is not None and subject.seen_at - rest.since >= _KNOWN
+    known = rest is not None and (bool(rest.reported) or subject.seen_at - rest.since >= _KNOWN)
     return max(lost_after, _patience(subject, zones)) if known else lost_after
 
 
@@ -75,14 +76,29 @@ def removed(subject: Subject, at: float, zones: Sequence[ZonePlan]) -> Iterator[
     """Yields that a thing that is not seen any more was removed, if it was known."""
     if subject.rest is not None:
         since = subject.seen_at if subject.rest.away_since is None else subject.rest.away_since
-        yield from _removed(subject.rest, subject, since, at, zones)
+        yield from _removed(subject.rest, subject, since, at, zones, Reason.LOST)
 
 
-def _removed(rest: Rest, subject: Subject, until: float, at: float, zones: Sequence[ZonePlan]) -> Iterator[Happening]:
+def _removed(
+    rest: Rest, subject: Subject, until: float, at: float, zones: Sequence[ZonePlan], reason: Reason
+) -> Iterator[Happening]:
+    """Yields that a thing was removed that rested until `until`; or, of a zone that does not report that, that it is
+    not left behind there any more, for this `reason`."""
     for zone in zones:
-        known = zone.options.removed_after is not None and until - rest.since >= _KNOWN
-        if known and _watches(zone, subject) and _contains(zone, rest):
-            yield Happening(Kind.REMOVED, zone.name, at, subject, until - rest.since)
+        behind, rested_for = rest.reported.get(zone.name), until - rest.since
+        known = behind is not None or rested_for >= _KNOWN
+        if known and zone.options.removed_after is not None and _watches(zone, subject) and _contains(zone, rest):
+            yield Happening(Kind.REMOVED, zone.name, at, subject, rested_for, ends=behind)
+        elif behind is not None:
+            yield Happening(Kind.LEFT_BEHIND, zone.name, at, subject, rested_for, reason, ends=behind)
+
+
+def not_watched(rest: Rest, subject: Subject, why: Mapping[str, Reason], at: float) -> Iterator[Happening]:
+    """Yields the ends of what was reported as left behind in zones that do not watch it any more at `at`; `why` says
+    why, by zone."""
+    for zone, behind in rest.reported.items():
+        if zone in why:
+            yield Happening(Kind.LEFT_BEHIND, zone, at, subject, max(at - rest.since, 0.0), why[zone], ends=behind)
 
 
 def _contains(zone: ZonePlan, rest: Rest) -> bool:

@@ -189,25 +189,3 @@ def added_by(happened: Sequence[Happening], dropped: int) -> tuple[Count, ...]:
         *(Count(CROSSINGS, str(one), number) for one, number in crossings.items() if one is not None),
         *([Count(DROPPED, number=dropped)] if dropped else []),
     )
-
-
-def facts_of(one: Happening) -> dict[str, JsonValue]:
-    """Returns the facts of the event that reports something."""
-    facts: dict[str, JsonValue] = {"line" if one.kind is Kind.CROSSED else "zone": one.where}
-    if one.direction is not None:
-        facts["direction"] = str(one.direction)
-    if one.number is not None:
-        facts["number"] = one.number
-    if one.subject is not None:
-        facts |= {"class": one.subject.label, "track": one.subject.track}
-        if one.subject.person is not None:
-            facts["person"] = one.subject.person
-    if one.dwell is not None:
-        facts["seconds"] = round(one.dwell, 1)
-    if one.reason is not None:
-        facts["reason"] = str(one.reason)
-    if one.speed is not None:
-        facts["speed_kmh"] = round(one.speed * _KMH, 1)
-    if one.heading is not None:
-        facts["heading"] = round(one.heading)
-    return facts

@@ -41,6 +41,17 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """Identifies what happened when something began that lasts: its kind, zone and time (captured_at, s), and the track
+    that its object had then (None: it is about the zone as a whole)."""
+
+    kind: Kind
+    where: str
+    at: float
+    track: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """A track on a frame: `point` is where the object stands, in px; `size` the geometric mean of its box's sides;
     `age` how long it has been tracked (s). `observed` is false for a predicted track, whose place is no observation."""
@@ -57,13 +68,15 @@ class Sighting:
 @dataclass(frozen=True, slots=True)
 class Presence:
     """An object and a zone. `within` is on which side of the zone's edge it was last, apart from jitter, since `since`.
-    `inside` says whether it counts as inside, since `began`."""
+    `inside` says whether it counts as inside, since `began`. `entered` and `loitering` are what was reported of it and
+    lasts."""
 
     within: bool
     since: float
     inside: bool = False
     began: float = 0.0
-    loitered: bool = False
+    entered: Beginning | None = None
+    loitering: Beginning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +105,14 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Rest:
     """A thing that rests at `point` (px) since `since` (s). A person was with it last at `attended_at`. `away_since` is
-    when it was first seen elsewhere, None if it is still there; `reported` are the zones in which it was reported as
-    left behind."""
+    when it was first seen elsewhere, None if it is still there; `reported`, by zone, is that it was left behind
+    there."""
 
     point: Point
     since: float
     attended_at: float
     away_since: float | None = None
-    reported: frozenset[str] = frozenset()
+    reported: Mapping[str, Beginning] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,16 +137,16 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ZoneTally:
-    """A zone's numbers: objects that entered and left, entered by class; since when it has been occupied (None: it is
-    empty); whether a crowd was reported, and since when it has been smaller (None: it has not)."""
+    """A zone's numbers: objects that entered and left, entered by class; what was reported when it became occupied
+    (None: it is empty) and when a crowd was in it, and since when that has been smaller (None: it has not)."""
 
     options: Zone
     active: bool = True
     entered: int = 0
     left: int = 0
     by_class: Mapping[str, int] = field(default_factory=dict)
-    occupied_at: float | None = None
-    crowded: bool = False
+    occupied: Beginning | None = None
+    crowded: Beginning | None = None
     thinned_at: float | None = None
     flashed_at: float = float("-inf")
 
@@ -166,7 +179,7 @@ class CameraState:
 @dataclass(frozen=True, slots=True)
 class Happening:
     """Something that happened at `at` (captured_at, s), in or at the zone or line `where`. `subject` is None if it is
-    about the zone as a whole."""
+    about the zone as a whole. `lasts`: it has begun, and will be ended by another one, which names it by `ends`."""
 
     kind: Kind
     where: str
@@ -180,3 +193,10 @@ class Happening:
     heading: float | None = None
     """Direction of its movement, in degrees: 0 up in the frame, 90 to the right."""
     number: int | None = None
+    lasts: bool = False
+    ends: Beginning | None = None
+
+    @property
+    def beginning(self) -> Beginning:
+        """Identifies this one, if it lasts."""
+        return Beginning(self.kind, self.where, self.at, None if self.subject is None else self.subject.track)

@@ -69,7 +69,12 @@ class Watched:
     state: CameraState = field(default_factory=CameraState)
 
     def of(self, kind: Kind) -> list[Happening]:
-        return [one for one in self.happened if one.kind is kind]
+        """What of this kind happened, without the ends of what began as this kind."""
+        return [one for one in self.happened if one.kind is kind and one not in self.over(kind)]
+
+    def over(self, kind: Kind) -> list[Happening]:
+        """The ends of what began as this kind, which may be of another kind."""
+        return [one for one in self.happened if one.ends is not None and one.ends.kind is kind]
 
     @property
     def kinds(self) -> list[str]:

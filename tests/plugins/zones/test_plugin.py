@@ -182,7 +182,7 @@ def test_more_than_sixteen_events_wait_for_the_next_frames_in_order() -> None:
 
 
 def test_events_beyond_the_queue_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sightd.plugins.zones.plugin._MOST_WAITING", 10)
+    monkeypatch.setattr("sightd.plugins.zones.events._MOST_WAITING", 10)
     found = processed(
         opened({"zones": {"left": LEFT_HALF}}), 0, tracks([(track, 1 + track, 90) for track in range(1, 40)])
     )

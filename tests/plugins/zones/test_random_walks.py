@@ -55,7 +55,7 @@ def test_who_entered_and_has_not_left_is_inside(seed: int) -> None:
     for name, tally in found.state.zones.items():
         members = [one for one in found.state.subjects.values() if name in one.presences and one.presences[name].inside]
         assert tally.inside == tally.entered - tally.left == len(members)
-        assert (tally.occupied_at is not None) is bool(members)
+        assert (tally.occupied is not None) is bool(members)
         assert sum(tally.by_class.values()) == tally.entered == found.numbers["zone.entered", name, ""]
     later = watch([], CAMERA, 16, fps=5, before=found, begin=12.2)
     assert not any(tally.inside for tally in later.state.zones.values())

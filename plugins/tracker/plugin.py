@@ -18,6 +18,8 @@ from sightd.plugins.api import (
     ConfigProblem,
     Detections,
     Duration,
+    Events,
+    EventSpec,
     Frame,
     Plugin,
     PluginConfig,
@@ -27,6 +29,7 @@ from sightd.plugins.api import (
 from sightd.plugins.tracker import camera_tracks
 from sightd.plugins.tracker.camera_tracks import ID, OBSERVED, WIDTH, CameraTracks, Reach, ended, moved
 from sightd.plugins.tracker.lifecycle import LifecycleRules, step
+from sightd.plugins.tracker.objects import SPECS, ReportedObjects
 from sightd.plugins.tracker.reidentification import reidentified
 from sightd.plugins.tracker.shapes import updated
 
@@ -137,12 +140,14 @@ class Tracker(Plugin[TrackerConfig]):
     Config: ClassVar[type[PluginConfig]] = TrackerConfig
     requires: ClassVar[frozenset[type]] = frozenset({Detections})
     uses: ClassVar[frozenset[type]] = frozenset({Appearances})
-    produces: ClassVar[frozenset[type]] = frozenset({Tracks})
+    produces: ClassVar[frozenset[type]] = frozenset({Tracks, Events})
+    events: ClassVar[tuple[EventSpec, ...]] = SPECS
 
     def __init__(self, config: TrackerConfig) -> None:
         super().__init__(config)
         self._reach = Reach(show_lost=config.show_lost, max_prediction=config.max_prediction)
         self._cameras: dict[str, CameraTracks] = {}
+        self._reported: dict[str, ReportedObjects] = {}
         self._first_id = 1
         """First id of a new camera: above the ids of all forgotten cameras, because it may be one of them."""
         self._turn = threading.Lock()
@@ -167,7 +172,15 @@ class Tracker(Plugin[TrackerConfig]):
             rows = np.where(ids > 0, detection, -1)  # those that are not confirmed have no id by which to be found
             shapes = updated(before.shapes, ids, rows, found, results)
             self._cameras[frame.camera] = after = replace(after, shapes=shapes)
-        return Results(camera_tracks.seen(after, detection, carried, self._reach))
+            events = self._events(frame, after)
+        return Results(camera_tracks.seen(after, detection, carried, self._reach), events)
+
+    def _events(self, frame: Frame, after: CameraTracks) -> Events:
+        if frame.still:
+            return Events(())
+        reported = self._reported.get(frame.camera, ReportedObjects())
+        self._reported[frame.camera], events = reported.after(after, frame.wall_time)
+        return Events(events)
 
     def _rules_for(self, found: Detections) -> LifecycleRules:
         config, high = self.config, self.config.high_score
@@ -210,12 +223,14 @@ class Tracker(Plugin[TrackerConfig]):
     def forget(self, camera: str) -> None:
         with self._turn:
             known = self._cameras.pop(camera, None)
+            self._reported.pop(camera, None)
             if known is not None:
                 self._first_id = max(self._first_id, known.next_id)
 
     def close(self) -> None:
         with self._turn:
             self._cameras.clear()
+            self._reported.clear()
 
 
 def _in_view(tracks: CameraTracks, view: View | None, now: float) -> CameraTracks:

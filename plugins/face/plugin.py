@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -21,6 +21,8 @@ from sightd.plugins.api import (
     Canvas,
     Context,
     Detections,
+    Events,
+    EventSpec,
     Faces,
     FloatArray,
     Frame,
@@ -38,6 +40,7 @@ from sightd.plugins.api import (
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.detector import DetectedFaces, FaceDetector, Search, face_detector_for, sure
 from sightd.plugins.face.embedder import EmbeddedFaces, FaceEmbedder, face_embedder_for
+from sightd.plugins.face.events import SPECS, ReportedVisits, SeenFace, tracks_of_faces
 from sightd.plugins.face.gallery.file import default_gallery
 from sightd.plugins.face.gallery.gallery import Gallery, keep_versions_apart, warn_of_other_models
 from sightd.plugins.face.matching.calibration import calibration_of
@@ -88,14 +91,15 @@ def regions_to_redact(
 class FaceRecogniser(Plugin[FaceConfig]):
     """Detects, recognises and redacts faces.
 
-    Produces `Faces`, and `PrivacyMask` if faces are to be hidden.
+    Produces `Faces` and `Events`, and `PrivacyMask` if faces are to be hidden.
 
     Threads: only one `process` call runs at a time; `predict` and `draw` read a camera's state, which is replaced
     whole.
     """
 
     Config: ClassVar[type[PluginConfig]] = FaceConfig
-    produces: ClassVar[frozenset[type]] = frozenset({Faces, PrivacyMask})
+    produces: ClassVar[frozenset[type]] = frozenset({Faces, PrivacyMask, Events})
+    events: ClassVar[tuple[EventSpec, ...]] = SPECS
     routes: ClassVar[Sequence[Route]] = ROUTES
 
     @classmethod
@@ -105,6 +109,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
     def __init__(self, config: FaceConfig) -> None:
         super().__init__(config)
         self._cameras: dict[str, CameraFaces] = {}
+        self._visits: dict[str, ReportedVisits] = {}
         self._turn = threading.Lock()
         self._first_id = 1
         """First id of a new camera: above the ids of all forgotten cameras, because it may be one of them."""
@@ -158,12 +163,16 @@ class FaceRecogniser(Plugin[FaceConfig]):
         found = [faces.select(sure(faces, search)) for faces in every]
         with self._turn:
             given = self._recognised(frames, found)
+            events = [
+                self._events(frame, faces, earlier)
+                for frame, (faces, _), earlier in zip(frames, given, results, strict=True)
+            ]
             if not self.redacts:
-                return [Results(faces) for faces, _ in given]
+                return [Results(faces, happened) for (faces, _), happened in zip(given, events, strict=True)]
             unsure = [faces.boxes[~sure(faces, search)] for faces in every]
             return [
-                Results(faces, PrivacyMask(self._hidden(frame, faces, undecided, others)))
-                for frame, (faces, undecided), others in zip(frames, given, unsure, strict=True)
+                Results(faces, happened, PrivacyMask(self._hidden(frame, faces, undecided, others)))
+                for frame, (faces, undecided), happened, others in zip(frames, given, events, unsure, strict=True)
             ]
 
     def predict(self, frame: Frame, results: Results) -> Results:
@@ -190,7 +199,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
             state = self._cameras.pop(camera, None)
             if state is not None:
                 self._first_id = max(self._first_id, state.followed.next_id)
-                self._note_ended(camera, list(state.known.values()))
+                self._note_ended(camera, state.known)
+            self._visits.pop(camera, None)
 
     def close(self) -> None:
         for camera in list(self._cameras):
@@ -259,7 +269,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
             return state, state.followed, np.full(len(faces), -1, np.int64)
         view = view_of(frame)
         if not state.followed.fits(size, frame.captured_at) or is_cut(state.view, view):
-            self._note_ended(frame.camera, list(state.known.values()))
+            self._note_ended(frame.camera, state.known)
             state = CameraFaces(state.followed.without_tracks(size))
         return replace(state, view=view), *state.followed.seen(faces, frame.captured_at)
 
@@ -332,10 +342,28 @@ class FaceRecogniser(Plugin[FaceConfig]):
             self._recogniser.embeddings(looks, len(found)),
         )
 
-    def _note_ended(self, camera: str, known: Sequence[TrackIdentity]) -> None:
+    def _note_ended(self, camera: str, known: Mapping[int, TrackIdentity]) -> None:
         if self._recogniser is not None:
-            for one in known:
-                self._recogniser.note(camera, one)
+            visits = self._visits.get(camera, ReportedVisits())
+            for number, one in known.items():
+                visits = visits.with_ended(number, self._recogniser.note(camera, one))
+            self._visits[camera] = visits
+
+    def _events(self, frame: Frame, faces: Faces, results: Results) -> Events:
+        state = self._cameras.get(frame.camera)
+        if frame.still or state is None:
+            return Events(())
+        assert self._recogniser is not None
+        tracks = tracks_of_faces(faces.boxes, results.get(Tracks))
+        seen = {
+            number: SeenFace(faces.boxes[row], state.known[number], tracks[row])
+            for row, number in enumerate(faces.tracks.tolist())
+            if number in state.known
+        }
+        visits = self._visits.get(frame.camera, ReportedVisits())
+        name_of = self._recogniser.name_of
+        self._visits[frame.camera], events = visits.after(seen, state.known, name_of, frame.wall_time)
+        return Events(events)
 
 
 def search_of(config: FaceConfig) -> Search:

@@ -146,10 +146,10 @@ class Recogniser:
         unknown = known.verdict.person is None and known.last_seen - known.first_seen >= _UNKNOWN_FOR
         return self._noted(camera, known) if unknown else known
 
-    def note(self, camera: str, known: TrackIdentity) -> None:
+    def note(self, camera: str, known: TrackIdentity) -> TrackIdentity:
         """Records the visit of a face whose track ended; a visit recorded early is recorded again, since it may have a
         name now."""
-        self._noted(camera, known, again=True)
+        return self._noted(camera, known, again=True)
 
     def embeddings(self, looks: Sequence[FaceSample] | None, count: int) -> FloatArray:
         """Returns the embeddings of a frame's faces, float32 [count, d]; NaN for faces without one."""

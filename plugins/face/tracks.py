@@ -121,11 +121,11 @@ class CameraFaces:
 
     def with_known(
         self, followed: FaceTracks, changed: Mapping[int, TrackIdentity]
-    ) -> tuple[CameraFaces, list[TrackIdentity]]:
+    ) -> tuple[CameraFaces, dict[int, TrackIdentity]]:
         """Returns the state after a frame, and the identities of tracks that ended."""
-        known = {**self.known, **changed}
-        gone = [one for number, one in known.items() if number not in followed.ids]
-        return replace(self, followed=followed, known={n: one for n, one in known.items() if n in followed.ids}), gone
+        known, ids = {**self.known, **changed}, followed.ids
+        gone = {number: one for number, one in known.items() if number not in ids}
+        return replace(self, followed=followed, known={n: one for n, one in known.items() if n in ids}), gone
 
     def kept(self, still_there: Callable[[TrackIdentity], bool]) -> CameraFaces:
         """Resets the identity of faces that may not be kept; only their position remains."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from sightd.plugins.api import FloatArray
+from sightd.plugins.api import FloatArray, IntArray
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Corners = list[tuple[Fraction, Fraction]]
@@ -61,3 +61,20 @@ def allowed(points: NDArray[np.float64], only_inside: Sequence[Corners], ignore:
     for corners in ignore:
         allowed &= ~inside(points, corners)
     return allowed
+
+
+_HEAD = 0.5
+"""A face belongs to a person if its centre is in this upper share of the person's box."""
+
+
+def persons_of_faces(faces: FloatArray, persons: FloatArray) -> IntArray:
+    """Returns the row among the boxes `persons` [n, 4] of the person who has each of the `faces` [m, 4], both xyxy in
+    px: the smallest whose head it can be; -1 if it can be nobody's. int64 [m]."""
+    centres = (faces[:, None, :2] + faces[:, None, 2:]) / 2
+    sides = persons[:, 2:] - persons[:, :2]
+    lower_right = persons[:, :2] + sides * np.array([1, _HEAD], np.float32)
+    heads = np.asarray(((persons[:, :2] <= centres) & (centres <= lower_right)).all(axis=2))
+    if not len(persons):
+        return np.full(len(faces), -1, np.int64)
+    smallest = np.where(heads, sides.prod(axis=1), np.inf).argmin(axis=1)
+    return np.where(heads.any(axis=1), smallest, -1).astype(np.int64)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sightd.plugins.api import Faces, FloatArray, Tracks, label_of
-from sightd.plugins.geometry.regions import standing_points
+from sightd.plugins.geometry.regions import persons_of_faces, standing_points
 from sightd.plugins.zones.state import Sighting
 
 _PERSON = "person"
-_HEAD = 0.5
-"""A face belongs to a person if its centre is in this upper share of the person's box."""
 
 
 def sightings_of(tracks: Tracks, faces: Faces | None, size: tuple[int, int]) -> list[Sighting]:
@@ -32,17 +30,13 @@ def sightings_of(tracks: Tracks, faces: Faces | None, size: tuple[int, int]) -> 
 
 
 def _names(boxes: FloatArray, labels: list[str], faces: Faces | None) -> dict[int, str]:
-    """Returns the names of persons by row: each known face belongs to the smallest person whose head it can be."""
-    found: dict[int, str] = {}
+    """Returns the names of persons by row."""
     if faces is None or not any(faces.identities):
-        return found
-    heads = boxes.copy()
-    heads[:, 3] = boxes[:, 1] + _HEAD * (boxes[:, 3] - boxes[:, 1])
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    persons = np.array([label == _PERSON for label in labels], np.bool_)
-    for box, name in zip(faces.boxes, faces.identities, strict=True):
-        centre = (box[:2] + box[2:]) / 2
-        rows = np.flatnonzero(persons & (heads[:, :2] <= centre).all(axis=1) & (centre <= heads[:, 2:]).all(axis=1))
-        if name is not None and len(rows):
-            found[int(rows[np.argmin(areas[rows])])] = name
-    return found
+        return {}
+    persons = np.flatnonzero([label == _PERSON for label in labels])
+    rows = persons_of_faces(faces.boxes, boxes[persons]).tolist()
+    return {
+        int(persons[row]): name
+        for row, name in zip(rows, faces.identities, strict=True)
+        if row >= 0 and name is not None
+    }

@@ -94,6 +94,11 @@ class ClassifierConfig(PluginConfig):
     smoothing_time: Duration = Field(
         0.5, description="Time over which results are averaged; 0s shows each result unchanged.", examples=["1s"]
     )
+    change_after: Duration = Field(
+        2.0,
+        description="Report classification.changed once another class has been the most likely one for this long.",
+        examples=["2s"],
+    )
 
     @model_validator(mode="after")
     def _of_objects(self) -> Self:

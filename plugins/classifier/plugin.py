@@ -19,6 +19,8 @@ from sightd.plugins.api import (
     Classification,
     Context,
     Detections,
+    Events,
+    EventSpec,
     FloatArray,
     Frame,
     Image,
@@ -28,8 +30,16 @@ from sightd.plugins.api import (
     Results,
     Tracks,
 )
+from sightd.plugins.classifier.changes import SPEC, ChangeRules, ReportedClasses, changes
 from sightd.plugins.classifier.config import ClassifierConfig, OwnClassifier
-from sightd.plugins.classifier.subjects import CameraScores, ClassifiedSubject, SubjectScores, likeliest, subjects_of
+from sightd.plugins.classifier.subjects import (
+    PICTURE,
+    CameraScores,
+    ClassifiedSubject,
+    SubjectScores,
+    likeliest,
+    subjects_of,
+)
 
 _INK = (235, 225, 205)
 """Text colour, BGR."""
@@ -68,7 +78,8 @@ class Classifier(Plugin[ClassifierConfig]):
     """
 
     Config: ClassVar[type[PluginConfig]] = ClassifierConfig
-    produces: ClassVar[frozenset[type]] = frozenset({Classification})
+    produces: ClassVar[frozenset[type]] = frozenset({Classification, Events})
+    events: ClassVar[tuple[EventSpec, ...]] = (SPEC,)
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__(config)
@@ -76,6 +87,8 @@ class Classifier(Plugin[ClassifierConfig]):
         self._labels: tuple[str, ...] = ()
         self._warned = False
         self._memories: dict[str, CameraScores] = {}
+        self._reported: dict[str, ReportedClasses] = {}
+        self._rules = ChangeRules(config.min_score, config.change_after)
         self._turn = threading.Lock()
 
     def open(self, context: Context) -> None:
@@ -115,10 +128,12 @@ class Classifier(Plugin[ClassifierConfig]):
     def forget(self, camera: str) -> None:
         with self._turn:
             self._memories.pop(camera, None)
+            self._reported.pop(camera, None)
 
     def close(self) -> None:
         with self._turn:
             self._memories.clear()
+            self._reported.clear()
 
     def _seen(self, frame: Frame, part: Part) -> Image:
         assert self._engine is not None, "process was called before open"
@@ -163,9 +178,17 @@ class Classifier(Plugin[ClassifierConfig]):
             memory = CameraScores.new((frame.width, frame.height)).with_answers(new, frame.captured_at, 0.0)
             return Results(self._view(frame, objects, memory))
         memory = self._memory_of(frame).with_answers(new, frame.captured_at, self.config.smoothing_time)
-        if not frame.still:
-            self._memories[frame.camera] = replace(memory, thumb=frame.thumb())
-        return Results(self._view(frame, objects, memory))
+        if frame.still:
+            return Results(self._view(frame, objects, memory))
+        self._memories[frame.camera] = memory = replace(memory, thumb=frame.thumb())
+        return Results(self._view(frame, objects, memory), self._changes(frame, memory, new))
+
+    def _changes(self, frame: Frame, memory: CameraScores, new: Iterable[int]) -> Events:
+        reported = self._reported.get(frame.camera, {})
+        known = {key: one for key, one in reported.items() if key == PICTURE or key in memory.answers}
+        scores = {key: memory.answers[key].scores for key in new}
+        self._reported[frame.camera], events = changes(known, scores, self._labels, frame.captured_at, self._rules)
+        return Events(events)
 
     def _view(self, frame: Frame, objects: Iterable[ClassifiedSubject], memory: CameraScores) -> Classification:
         """Returns the remembered answers about these objects."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.capture.feed import Feed
@@ -20,6 +21,7 @@ from sightd.daemon.encode.choice import CodecChoice
 from sightd.daemon.events.availability import CameraAvailability, ReportedState
 from sightd.daemon.events.event import PendingEvent
 from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.open_events import OpenEvents
 from sightd.daemon.events.rules import EventRules
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.frame_queue import FrameTask
@@ -105,7 +107,9 @@ class CameraRun:
         self._reported = reported
         self._results: Results | None = None
         self._slot = FrameSlot()
-        pipeline = self._pipeline = manager.pipeline(name, chain, self._analysed)
+        self._events = OpenEvents(self._admit)
+        forgotten = partial(self._events.end, "frame_size")
+        pipeline = self._pipeline = manager.pipeline(name, chain, self._analysed, forgotten)
         self._recorder = recorder if recorded is not None and (unredacted or not pipeline.redacts) else None
         if recorded is not None and pipeline.redacts and not unredacted:
             log.error("camera %s is not recorded: its chain redacts, and recording.allow_unredacted is not set", name)
@@ -155,6 +159,7 @@ class CameraRun:
         if not self._output.stop(max(0.1, until - time.monotonic())):
             log.error("camera %s: the output thread did not stop within %.1f s; abandoning it", self.name, deadline)
         self._manager.forget(self.name, max(0.1, until - time.monotonic()))
+        self._events.close()
         if self._recorder is not None:
             self._recorder.remove(self.name)
         self._all_metrics.remove_camera(self.name)
@@ -271,9 +276,11 @@ class CameraRun:
         self._live.publish(task.frame, task.results)
         for plugin, event in task.events:
             at = task.frame.wall_time
-            pending = PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about, event.phase)
-            if (admitted := self._rules.admit(pending)) is not None:
-                self._journal.record(admitted)
+            self._events.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about, event.phase))
+
+    def _admit(self, event: PendingEvent) -> None:
+        if (admitted := self._rules.admit(event)) is not None:
+            self._journal.record(admitted)
 
 
 def _longest_interval(options: Camera, kind: SourceKind) -> float:
@@ -395,6 +402,7 @@ class CameraManager:
             place = self._endpoints.pop(name, None)
             if place is None:
                 continue
+            place.reported.removed(name, self._journal)
             if place.jpeg is not None:
                 place.jpeg.close()
             if self.rtsp is not None:

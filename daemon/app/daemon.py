@@ -49,7 +49,7 @@ from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
 from sightd.engines.errors import EngineError
 from sightd.engines.progress import Progress, silent
-from sightd.plugins.api import PluginError, Route
+from sightd.plugins.api import EventRef, Phase, PluginError, Route
 from sightd.plugins.configuration import registry
 from sightd.plugins.configuration.declarations import declared_events
 
@@ -152,6 +152,7 @@ class Daemon:
             self.delivery,
             self.recorder,
         )
+        self._began: EventRef | None = None
         self._stopped = False
         self._changing = threading.Lock()
 
@@ -163,7 +164,7 @@ class Daemon:
             self._config.control, self._loaded.path, self._access.peers, os.environ, refused
         )
         self.journal.start()
-        self.journal.note(EventKind.DAEMON_STARTED, version=installed_version())
+        self._began = self.journal.note(EventKind.DAEMON_STARTED, phase=Phase.BEGAN, version=installed_version())
         self.delivery.apply(self._config.delivery)
         if self.recorder is not None:
             self.recorder.start()
@@ -280,7 +281,7 @@ class Daemon:
         with ExitStack() as parts:  # runs the callbacks in reverse order
             parts.callback(lambda: self.delivery.close(deadline.within(2.0)))
             parts.callback(lambda: self.journal.close(deadline.within(3.0, keep=0.5)))
-            parts.callback(self.journal.note, EventKind.DAEMON_STOPPED)
+            parts.callback(self._note_stopped)
             if (recorder := self.recorder) is not None:
                 parts.callback(lambda: recorder.close(deadline.within(2.0, keep=1.0)))
             parts.callback(lambda: self._services.close(deadline.within(2.0, keep=1.0)))
@@ -292,6 +293,10 @@ class Daemon:
                 parts.callback(lambda: rtsp.close(deadline.within(2.0, keep=2.0)))
             parts.callback(lambda: self._manager.close(deadline.within(5.0, keep=3.0)))
             parts.callback(lambda: self._camera_manager.close(deadline.within(3.0, keep=4.5)))
+
+    def _note_stopped(self) -> None:
+        phase = Phase.ONCE if self._began is None else Phase.ENDED
+        self.journal.note(EventKind.DAEMON_STOPPED, phase=phase, about=self._began)
 
     @contextmanager
     def _change(self) -> Iterator[None]:
@@ -324,7 +329,9 @@ class Daemon:
         return self._observations[name]
 
     def _lose_sight_of(self, plugin: str) -> None:
-        self._observations.pop(plugin, None)
+        observation = self._observations.pop(plugin, None)
+        if observation is not None:
+            observation.removed()
         self.metrics.remove_plugin(plugin)
 
     def _opened(self, loaded: LoadedConfig, name: str) -> Instance:

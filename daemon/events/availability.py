@@ -11,16 +11,27 @@ from sightd.daemon.capture.errors import Reason
 from sightd.daemon.events.event import EventKind, utc
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.metrics.camera import CameraMetrics
+from sightd.plugins.api import EventRef, Phase
 
 
 @dataclass(slots=True)
 class ReportedState:
-    """What was last reported about a camera; `gone_since` and `late_since` are monotonic s. It outlives the camera's
-    run, so that a camera that is reconfigured while it runs is reported again only if something is new."""
+    """What was last reported about a camera; `gone_since` and `late_since` are monotonic s, `down` and `late` the
+    events that last. It outlives the camera's run, so that a camera that is reconfigured while it runs is reported
+    again only if something is new."""
 
     seen: bool | None = None
     gone_since: float | None = None
     late_since: float | None = None
+    down: EventRef | None = None
+    late: EventRef | None = None
+
+    def removed(self, camera: str, journal: Journal) -> None:
+        """Ends what lasts, because the camera is not configured any more."""
+        for kind, lasts in ((EventKind.CAMERA_DOWN, self.down), (EventKind.CAMERA_LATE, self.late)):
+            if lasts is not None:
+                journal.note(kind, camera=camera, phase=Phase.ENDED, about=lasts, reason="removed")
+        self.down = self.late = None
 
 
 class CameraAvailability:
@@ -74,7 +85,9 @@ class CameraAvailability:
             return
         self._reported.seen, self._reported.gone_since = False, self._clock() - ago
         when = None if last_picture is None else utc(last_picture)
-        self._journal.note(EventKind.CAMERA_DOWN, camera=self._camera, reason=reason, last_picture=when)
+        self._reported.down = self._journal.note(
+            EventKind.CAMERA_DOWN, camera=self._camera, phase=Phase.BEGAN, reason=reason, last_picture=when
+        )
 
     def found(self) -> None:
         """Reports that the camera's stream is live from now on."""
@@ -84,14 +97,21 @@ class CameraAvailability:
         gone_since = self._reported.gone_since
         self._reported.seen = True
         away = None if gone_since is None else round(self._clock() - gone_since, 3)
-        self._journal.note(EventKind.CAMERA_UP, camera=self._camera, away=away)
+        down, self._reported.down = self._reported.down, None
+        phase = Phase.ONCE if down is None else Phase.ENDED
+        self._journal.note(EventKind.CAMERA_UP, camera=self._camera, phase=phase, about=down, away=away)
 
     def timeliness(self, age: float, *, late: bool) -> None:
         """Reports a frame that was `age` s old; `late`: the stream counts as late. From the feed's thread."""
         since = self._reported.late_since
         if late and since is None:
             self._reported.late_since = self._clock()
-            self._journal.note(EventKind.CAMERA_LATE, camera=self._camera, age=round(age, 3))
+            self._reported.late = self._journal.note(
+                EventKind.CAMERA_LATE, camera=self._camera, phase=Phase.BEGAN, age=round(age, 3)
+            )
         elif not late and since is not None:
-            self._reported.late_since = None
-            self._journal.note(EventKind.CAMERA_ON_TIME, camera=self._camera, late=round(self._clock() - since, 3))
+            began, self._reported.late, self._reported.late_since = self._reported.late, None, None
+            lasted = round(self._clock() - since, 3)
+            self._journal.note(
+                EventKind.CAMERA_ON_TIME, camera=self._camera, phase=Phase.ENDED, about=began, late=lasted
+            )

@@ -27,6 +27,7 @@ class CameraPipeline:
         chain: Sequence[Worker],
         on_analysed: Callable[[FrameTask, float], None] = lambda _task, _seconds: None,
         clock: Callable[[], float] = time.monotonic,
+        on_forgotten: Callable[[], None] = lambda: None,
     ) -> None:
         self.camera = camera
         self.chain = tuple(chain)
@@ -37,7 +38,7 @@ class CameraPipeline:
         """Mean seconds from submission to results, including the wait for a free worker."""
         self.analysed = 0
         """Number of frames analysed so far."""
-        self._on_analysed = on_analysed
+        self._on_analysed, self._on_forgotten = on_analysed, on_forgotten
         self._clock = clock
         self._lock = threading.Lock()
         self._running: FrameTask | None = None
@@ -108,6 +109,7 @@ class CameraPipeline:
         """Clears what plug-ins remember of the camera: its frame size changed, so it no longer fits."""
         for worker in self.chain:
             worker.supervisor.forget(self.camera)
+        self._on_forgotten()
 
     def close(self) -> None:
         """Stops accepting frames and supersedes those that wait."""

@@ -189,10 +189,13 @@ class PluginManager:
         camera: str,
         chain: Sequence[str],
         on_analysed: Callable[[FrameTask, float], None] = lambda _task, _seconds: None,
+        on_forgotten: Callable[[], None] = lambda: None,
     ) -> CameraPipeline:
         """Creates the pipeline of a camera through the plug-ins of its chain. `on_analysed` is called on worker threads
-        with the finished task and the seconds since the frame was offered."""
-        pipeline = CameraPipeline(camera, [self._instances[name].worker for name in chain], on_analysed)
+        with the finished task and the seconds since the frame was offered; `on_forgotten` on the thread of the output,
+        after `CameraPipeline.forget_past`."""
+        workers = [self._instances[name].worker for name in chain]
+        pipeline = CameraPipeline(camera, workers, on_analysed, on_forgotten=on_forgotten)
         self._pipelines[camera] = pipeline
         return pipeline
 

@@ -10,6 +10,7 @@ from sightd.daemon.events.journal import Journal
 from sightd.daemon.metrics.plugin import PluginMetrics
 from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import EventRef, Phase
 from sightd.plugins.configuration.declarations import Declarations
 
 _LEVEL = 0.1
@@ -27,6 +28,15 @@ class PluginObservation:
         """Moving average of the time a call of `process` takes, in seconds; None before the first call."""
         self._reason = ""
         self._out_since: float | None = None
+        self._down: EventRef | None = None
+
+    def removed(self) -> None:
+        """Ends what lasts, because no camera uses the plug-in any more."""
+        with self._lock:
+            down, self._down = self._down, None
+        if down is not None:
+            name = self._metrics.name
+            self._journal.note(EventKind.PLUGIN_DOWN, plugin=name, phase=Phase.ENDED, about=down, reason="removed")
 
     def declares(self, declarations: Declarations) -> None:
         self._metrics.declares(declarations)
@@ -52,11 +62,15 @@ class PluginObservation:
             since = self._out_since
             if state is BreakerState.OPEN and since is None:
                 self._out_since = time.monotonic()
-                self._journal.note(EventKind.PLUGIN_DOWN, plugin=self._metrics.name, reason=self._reason)
+                self._down = self._journal.note(
+                    EventKind.PLUGIN_DOWN, plugin=self._metrics.name, phase=Phase.BEGAN, reason=self._reason
+                )
             elif state is BreakerState.CLOSED and since is not None:
-                self._out_since = None
+                down, self._down, self._out_since = self._down, None, None
                 away = round(time.monotonic() - since, 3)
-                self._journal.note(EventKind.PLUGIN_UP, plugin=self._metrics.name, away=away)
+                self._journal.note(
+                    EventKind.PLUGIN_UP, plugin=self._metrics.name, phase=Phase.ENDED, about=down, away=away
+                )
 
     def batch(self, size: int) -> None:
         self._metrics.batch_size.observe(size)

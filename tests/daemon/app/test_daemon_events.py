@@ -63,7 +63,10 @@ def test_slate_metric_and_event_agree_when_a_camera_goes_and_comes(tmp_path: Pat
         told = followed(daemon, tmp_path)
         assert [one["id"] for one in told] == [1, 2, 3, 4]
         daemon.terminate()
-        assert [one["kind"] for one in followed(daemon, tmp_path)][-1] == "daemon.stopped"
+        stopped = followed(daemon, tmp_path)[-1]
+        assert (stopped["kind"], stopped["phase"], stopped["began"]) == ("daemon.stopped", "ended", started["id"])
+        assert [one["phase"] for one in (started, first, down, up)] == ["began", "once", "began", "ended"]
+        assert up["began"] == down["id"]
         assert "camera door: camera.down, reason" in daemon.log
 
 
@@ -88,6 +91,7 @@ def test_a_late_camera_is_late_wherever_one_looks_until_it_is_on_time_again(tmp_
     assert [event["kind"] for event in events] == ["camera.up", "camera.late", "camera.on_time"]
     assert events[1]["facts"]["age"] > 1
     assert events[2]["facts"]["late"] > 0.5
+    assert [event["began"] for event in events] == [None, None, events[1]["id"]]
 
 
 def state(daemon: DaemonProcess) -> Any:

@@ -11,6 +11,8 @@ import httpx
 import pytest
 import yaml
 
+from sightd.daemon.events.journal_reader import JournalReader
+from sightd.plugins.api import Phase
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.waiting import eventually
 
@@ -25,7 +27,9 @@ def configuration(folder: Path, label: str) -> dict[str, Any]:
         "plugins": {"detector": one_object_network(folder), "zones": {}},
         "rtsp": {"enabled": False},
         "http": {"port": 0},
-        "events": {"rules": {"things": {"kinds": ["zone.entered"], "classes": [label]}}},
+        "events": {"rules": {
+            "things": {"kinds": ["zone.entered"], "classes": [label]}, "new": {"kinds": ["object.new"]},
+        }},
         "delivery": {"sinks": {"lines": {
             "type": "jsonl", "path": str(folder / "events.jsonl"), "rules": ["things"],
         }}},
@@ -64,3 +68,9 @@ def test_rules_decide_what_is_stored_and_a_reload_changes_them(tmp_path: Path) -
         eventually(lambda: lines.exists() and len(lines.read_text().splitlines()) == 1, 30, "the sink got it")
         assert json.loads(lines.read_text())["id"] == event["id"]
         assert daemon.terminate()[0] == 0
+    stored = JournalReader(tmp_path / "state" / "events.db").after(0, 100)
+    lasted = [one for one in stored if one.camera == "gate" and one.phase is not Phase.ONCE]
+    begun = [one for one in lasted if one.phase is Phase.BEGAN]
+    assert [one.kind for one in begun] == ["object.new", "zone.occupied", "zone.entered", "zone.occupied"]
+    ends = {one.began: (one.kind, one.facts["reason"]) for one in lasted if one.phase is Phase.ENDED}
+    assert ends == {one.id: (one.kind, "stopped") for one in begun}, "the daemon ends what nobody else can"

@@ -80,3 +80,29 @@ def test_a_camera_that_is_changed_while_it_runs_is_reported_only_if_something_is
     assert [event.kind for event in events] == [EventKind.CAMERA_UP, EventKind.CAMERA_DOWN, EventKind.CAMERA_UP]
     assert events[1].facts["last_picture"] is not None
     assert events[2].facts["away"] >= 1.3
+
+
+def test_what_lasts_is_ended_by_what_follows_and_when_the_camera_is_removed(journal: Journal) -> None:
+    reported = ReportedState()
+    camera = CameraAvailability("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, reported)
+    camera.found()
+    camera.lost("refused", 0.0, 1.3)
+    camera.found()
+    camera.timeliness(3.0, late=True)
+    camera.timeliness(0.1, late=False)
+    camera.timeliness(3.0, late=True)
+    camera.lost("refused", 0.0, 1.3)
+    for _ in range(2):
+        reported.removed("door", journal)
+    journal.close()
+    assert [(str(one.kind), str(one.phase), one.began) for one in journal.reader.after(0, 100)] == [
+        ("camera.up", "once", None),
+        ("camera.down", "began", None),
+        ("camera.up", "ended", 2),
+        ("camera.late", "began", None),
+        ("camera.on_time", "ended", 4),
+        ("camera.late", "began", None),
+        ("camera.down", "began", None),
+        ("camera.down", "ended", 7),
+        ("camera.late", "ended", 6),
+    ]

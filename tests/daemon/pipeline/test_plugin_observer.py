@@ -29,13 +29,18 @@ def test_one_that_was_disabled_and_is_replaced_is_reported_to_run_again(tmp_path
     observation.resident(5)
     manager.remove("finder")
     manager.add(manager.open("finder", Finder, PluginConfig(), cameras=1))
-    told = metrics.registry.get_sample_value
-    assert told("sightd_plugin_breaker_state", {"plugin": "finder"}) == 0
-    assert told("sightd_plugin_process_resident_bytes", {"plugin": "finder"}) is None, "it has no process of its own"
+    value = metrics.registry.get_sample_value
+    assert value("sightd_plugin_breaker_state", {"plugin": "finder"}) == 0
+    assert value("sightd_plugin_process_resident_bytes", {"plugin": "finder"}) is None, "it has no process of its own"
     observation.breaker(BreakerState.CLOSED)
+    observation.breaker(BreakerState.OPEN)
+    observation.removed()
+    observation.removed()
     manager.close()
     journal.close()
-    assert [event.kind for event in journal.reader.after(0, 10)] == ["plugin.down", "plugin.up"]
+    told = [(event.kind, str(event.phase), event.began) for event in journal.reader.after(0, 10)]
+    first, second = ("plugin.down", "began", None), ("plugin.up", "ended", 1)
+    assert told == [first, second, first, ("plugin.down", "ended", 3)]
 
 
 class Counting(Finder):

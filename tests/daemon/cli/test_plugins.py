@@ -59,7 +59,7 @@ def test_the_list_shows_what_a_plug_in_requires_and_produces(capsys: pytest.Capt
     listed = capsys.readouterr().out
     assert "tracker  (sightd " in listed
     assert "Tracks objects" in listed
-    assert "requires Detections; uses Appearances; produces Tracks" in listed
+    assert "requires Detections; uses Appearances; produces Events, Tracks" in listed
 
 
 def test_the_list_shows_metrics_events_routes_and_commands(capsys: pytest.CaptureFixture[str], installed: Path) -> None:

@@ -1,7 +1,7 @@
 """Reports as events when the class of a frame or an object changes, without flicker.
 
-Another class is reported once it has been the likeliest for a while, at least `min_score`, and more likely by `LEAD`
-than the class reported last. If nothing is likely enough, the class reported last remains.
+Another class is reported once it has been the most likely one for a while, with at least `min_score` and at least `LEAD`
+more than the class reported last. If nothing is likely enough, the class reported last remains.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LEAD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ChangeRules:
-    """The least score of a class, and for how long (s) it must be the likeliest."""
+    """The least score of a class, and for how long (s) it must be the most likely one."""
 
     min_score: float
     change_after: float
@@ -35,14 +35,14 @@ class ReportedClass:
 
     def after(self, scores: FloatArray, at: float, rules: ChangeRules) -> ReportedClass:
         """Returns the state after a frame at `at` (s) with these scores float32 [classes]."""
-        likeliest = int(scores.argmax())
-        score, known = float(scores[likeliest]), self.class_id
-        leads = likeliest != known and (known < 0 or score - float(scores[known]) >= LEAD)
+        top = int(scores.argmax())
+        score, known = float(scores[top]), self.class_id
+        leads = top != known and (known < 0 or score - float(scores[known]) >= LEAD)
         if not leads or score < rules.min_score:
             return ReportedClass(known)
-        if likeliest != self.candidate or at < self.since:
-            return ReportedClass(known, likeliest, at) if rules.change_after > 0 else ReportedClass(likeliest)
-        return ReportedClass(likeliest) if at - self.since >= rules.change_after else self
+        if top != self.candidate or at < self.since:
+            return ReportedClass(known, top, at) if rules.change_after > 0 else ReportedClass(top)
+        return ReportedClass(top) if at - self.since >= rules.change_after else self
 
 
 ReportedClasses = Mapping[int, ReportedClass]

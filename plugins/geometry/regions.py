@@ -69,7 +69,7 @@ _HEAD = 0.5
 
 def persons_of_faces(faces: FloatArray, persons: FloatArray) -> IntArray:
     """Returns the row among the boxes `persons` [n, 4] of the person who has each of the `faces` [m, 4], both xyxy in
-    px: the smallest whose head it can be; -1 if it can be nobody's. int64 [m]."""
+    px: the smallest whose head it can be; -1 if there is none. int64 [m]."""
     centres = (faces[:, None, :2] + faces[:, None, 2:]) / 2
     sides = persons[:, 2:] - persons[:, :2]
     lower_right = persons[:, :2] + sides * np.array([1, _HEAD], np.float32)

@@ -70,7 +70,9 @@ def test_the_list_shows_metrics_events_routes_and_commands(capsys: pytest.Captur
     assert re.search(r"    routes: \d+ at /api/calibrate-faces, .*/api/faces, .*/api/unknown-faces\n", face)
     assert face.endswith("    commands: sightd faces")
     tracker = listed.partition("\ntracker  (")[2].partition("\nzones  (")[0]
-    assert not any(word in tracker for word in ("metrics:", "events:", "routes:", "commands:")), "it has none"
+    assert "    events: object.gone, object.new" in tracker
+    identity = listed.partition("\nidentity  (")[2].partition("\nstyle  (")[0]
+    assert not any(word in identity for word in ("metrics:", "events:", "routes:", "commands:")), "it has none"
     motion = with_example(installed, "list").stdout.partition("motion  (")[2].partition("\nstyle  (")[0]
     assert "    events: motion.began" in motion
     assert motion.endswith("    commands: sightd motion")

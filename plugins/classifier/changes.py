@@ -1,7 +1,7 @@
 """Reports as events when the class of a frame or an object changes, without flicker.
 
-Another class is reported once it has been the most likely one for a while, with at least `min_score` and at least `LEAD`
-more than the class reported last. If nothing is likely enough, the class reported last remains.
+Another class is reported once it has been the most likely one for a while, with `min_score` at least, and by `LEAD`
+more likely than the class reported last. If nothing is likely enough, the class reported last remains.
 """
 
 from __future__ import annotations

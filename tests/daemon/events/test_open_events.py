@@ -6,9 +6,9 @@ import pytest
 
 from sightd.daemon.events.event import PendingEvent
 from sightd.daemon.events.open_events import OpenEvents
-from sightd.plugins.api import EventRef, Phase
+from sightd.plugins.api import EventRef, JsonValue, Phase
 
-ENTERED = {"zone": "door", "track": 7}
+ENTERED: dict[str, JsonValue] = {"zone": "door", "track": 7}
 
 
 class Camera:

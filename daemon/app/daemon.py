@@ -29,7 +29,7 @@ from sightd.daemon.encode.choice import CodecChoice, EncoderMissingError
 from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import journal_of
-from sightd.daemon.events.rules import EventRules
+from sightd.daemon.events.rules import EventRules, kinds_by_rule
 from sightd.daemon.isolation.opening import LoadEngine
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.manager import Instance, PluginManager
@@ -51,7 +51,6 @@ from sightd.engines.errors import EngineError
 from sightd.engines.progress import Progress, silent
 from sightd.plugins.api import EventRef, Phase, PluginError, Route
 from sightd.plugins.configuration import registry
-from sightd.plugins.configuration.declarations import declared_events
 
 
 @contextmanager
@@ -66,8 +65,7 @@ def as_config_error(loaded: LoadedConfig, path: PathKey) -> Iterator[None]:
 
 def _kinds_by_rule(loaded: LoadedConfig) -> frozenset[str]:
     """Returns the kinds of events of the plug-ins in use that are stored only if a rule selects them."""
-    plugins = [registry.load(options.use or name) for name, options in plugins_in_use(loaded).items()]
-    return frozenset(spec.kind for plugin in plugins for spec in declared_events(plugin) if spec.by_rule)
+    return kinds_by_rule(registry.load(options.use or name) for name, options in plugins_in_use(loaded).items())
 
 
 log = logging.getLogger(__name__)

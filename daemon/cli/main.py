@@ -26,6 +26,7 @@ COMMANDS = {
     "models": "list, download, verify and quantize models",
     "engine": "build, list and verify TensorRT engines for an NVIDIA GPU",
     "events": "show the event journal",
+    "rules": "list the rules for events, and try them on a film",
     "clips": "list, save, protect and delete recordings",
     "delivery": "show sinks, and events that they refused",
     "style": "list styles, preview them, train new ones",

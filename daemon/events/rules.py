@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 
 from sightd.daemon.config.rules import UNKNOWN, Condition, EventRule
 from sightd.daemon.events.event import PendingEvent
-from sightd.plugins.api import EventRef, Phase
+from sightd.plugins.api import AnyPlugin, EventRef, Phase
+from sightd.plugins.configuration.declarations import declared_events
 from sightd.plugins.schedule.weekly import Schedule, parse_schedule
 
 MOST_BEGINNINGS = 10_000
@@ -172,7 +173,7 @@ class EventRules:
     Up to MOST_BEGINNINGS stored beginnings are remembered until their end.
     """
 
-    def __init__(self, observer: SuppressionObserver) -> None:
+    def __init__(self, observer: SuppressionObserver | None = None) -> None:
         self._observer = observer
         self._lock = threading.Lock()
         self._active: dict[str, _Active] = {}
@@ -186,16 +187,18 @@ class EventRules:
             kept = {name: one for name, one in self._active.items() if one.rule.options == rules.get(name)}
             self._active = {name: kept.get(name) or _Active.of(name, options) for name, options in rules.items()}
             self._by_rule = frozenset(by_rule)
-        self._observer.rules(rules)
+        if self._observer is not None:
+            self._observer.rules(rules)
 
     def admit(self, event: PendingEvent) -> PendingEvent | None:
         """Returns the event with the rules that select it, or None if it is not to be stored, and counts it then."""
         decision = self.decide(event)
-        if not decision.stored:
+        if decision.stored:
+            return replace(event, rules=decision.selected_by)
+        if self._observer is not None:
             for rule, unmet in decision.held_back.items():
                 self._observer.suppressed(rule, unmet[0])
-            return None
-        return replace(event, rules=decision.selected_by)
+        return None
 
     def decide(self, event: PendingEvent, time: EventTime | None = None) -> Decision:
         """Decides about an event of a plug-in. `time` is that of the event by default."""
@@ -227,6 +230,11 @@ class EventRules:
                 self._begun.popitem(last=False)
         elif event.phase is Phase.ENDED and event.about is not None:
             self._begun.pop(_key(event.camera, event.about), None)
+
+
+def kinds_by_rule(plugins: Iterable[type[AnyPlugin]]) -> frozenset[str]:
+    """Returns the kinds of events of these plug-ins that are stored only if a rule selects them."""
+    return frozenset(spec.kind for plugin in plugins for spec in declared_events(plugin) if spec.by_rule)
 
 
 def _key(camera: str | None, event: EventRef) -> bytes:

@@ -54,13 +54,15 @@ class MediaError(Exception):
 class MediaSequence:
     """Frames that belong together: a video, an image, or the images of a folder. Tracks do not cross its borders.
 
-    `base` is the folder that was named as the source; for a single file, the folder that contains it.
+    `base` is the folder that was named as the source; for a single file, the folder that contains it. `begins` is when
+    a video was recorded, s since the epoch; None if that is unknown.
     """
 
     name: str
     files: tuple[Path, ...]
     is_video: bool
     base: Path
+    begins: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +309,7 @@ def _frame(sequence: MediaSequence, seq: int, picture: DecodedFrame, time: float
         picture.size,
         picture.decode,
         captured_at=time,
-        wall_time=0.0,
+        wall_time=0.0 if sequence.begins is None else sequence.begins + time,
         pts=pts,
         luma=picture.luma,
     )

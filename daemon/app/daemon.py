@@ -18,6 +18,7 @@ from sightd.daemon.app.cameras import CameraManager, codecs_of, uses_nvdec, vide
 from sightd.daemon.app.health import DaemonState
 from sightd.daemon.app.home import Adjust, DaemonHome
 from sightd.daemon.app.plugin_services import PluginServices, ServedPlugin, offered_routes
+from sightd.daemon.app.resources import DiskWatch
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.common.process import Deadline, installed_version
 from sightd.daemon.config.diff import ConfigDiff, chain_of, diff, enabled, plugins_in_use, with_fixed_sections
@@ -48,6 +49,7 @@ from sightd.daemon.serve.rtsp.server import RtspServer
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
 from sightd.engines.errors import EngineError
+from sightd.engines.files import state_directory
 from sightd.engines.progress import Progress, silent
 from sightd.plugins.api import EventRef, Phase, PluginError, Route
 from sightd.plugins.configuration import registry
@@ -121,6 +123,7 @@ class Daemon:
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.retention, events.max_count, self.metrics.events)
         self.recorder = self._recorder_of(self._config)
+        self._disk = DiskWatch(state_directory(os.environ), self.metrics.state_disk)
         self._observations: dict[str, PluginObservation] = {}
         self._manager = PluginManager(
             load_engine,
@@ -161,6 +164,7 @@ class Daemon:
         self._control = self.state.control = open_control(
             self._config.control, self._loaded.path, self._access.peers, os.environ, refused
         )
+        self._disk.start()
         self.journal.start()
         self._began = self.journal.note(EventKind.DAEMON_STARTED, phase=Phase.BEGAN, version=installed_version())
         self.delivery.apply(self._config.delivery)
@@ -278,6 +282,7 @@ class Daemon:
             log.error("a start or reload hangs while applying changes; abandoning it")
         with ExitStack() as parts:  # runs the callbacks in reverse order
             parts.callback(lambda: self.delivery.close(deadline.within(2.0)))
+            parts.callback(self._disk.close)
             parts.callback(lambda: self.journal.close(deadline.within(3.0, keep=0.5)))
             parts.callback(self._note_stopped)
             if (recorder := self.recorder) is not None:

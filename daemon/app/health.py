@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from sightd.daemon.app.cameras import CameraManager
 from sightd.daemon.app.plugin_services import PluginServices
+from sightd.daemon.app.resources import disk_room
 from sightd.daemon.common.process import installed_version
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.delivery.manager import EventDelivery
@@ -150,7 +150,7 @@ def storage_report(
     directory: Path, journal: Journal, services: PluginServices, recorder: Recorder | None
 ) -> StorageReport:
     """Storage use and errors. Queries the disk, which may block."""
-    free, total = _room(directory)
+    free, total = disk_room(directory)
     stores = {
         name: PluginStoreReport(str(one.path), _size(one.path), one.fault, one.kind)
         for name, one in services.storages.items()
@@ -181,19 +181,6 @@ def versions() -> Mapping[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _room(directory: Path) -> tuple[int | None, int | None]:
-    """Free and total bytes on the disk of `directory`, which need not exist yet; (None, None) if unknown."""
-    for place in (directory, *directory.parents):
-        try:
-            usage = shutil.disk_usage(place)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            break
-        return usage.free, usage.total
-    return None, None
 
 
 def _size(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""Resources the process claims before it starts: enough file descriptors, and the lock on its state."""
+"""Resources of the process: enough file descriptors, the lock on its state, and room on the disk of the state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import fcntl
 import logging
 import os
 import resource
-from collections.abc import Iterator, Mapping
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -102,3 +104,48 @@ def _locked(path: Path, what: str, config: Path) -> Iterator[None]:
 def _holder(descriptor: int) -> str:
     text = os.pread(descriptor, _MOST_TEXT, 0).decode(errors="replace")
     return "".join(letter for letter in text.strip() if letter.isprintable()) or "unknown process"
+
+
+def disk_room(directory: Path) -> tuple[int | None, int | None]:
+    """Returns free and total bytes of the disk of `directory`, which need not exist yet; (None, None) if unknown. May
+    block on the disk."""
+    for place in (directory, *directory.parents):
+        try:
+            usage = shutil.disk_usage(place)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            break
+        return usage.free, usage.total
+    return None, None
+
+
+_MEASURED_EVERY = 10.0
+"""Seconds between two measurements of a disk."""
+
+
+class DiskWatch:
+    """Measures the disk of a directory from time to time, on a thread of its own: a disk may not respond, which must
+    not keep anything else waiting. `report` receives free and total bytes. `close` is idempotent."""
+
+    def __init__(self, directory: Path, report: Callable[[int, int], None], every: float = _MEASURED_EVERY) -> None:
+        self._directory, self._report, self._every = directory, report, every
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, deadline: float = 0.5) -> None:
+        """Ends the thread, or abandons it if the disk does not respond. Also works if it never started."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(deadline)
+
+    def _run(self) -> None:
+        while True:
+            free, total = disk_room(self._directory)
+            if free is not None and total is not None:
+                self._report(free, total)
+            if self._ending.wait(self._every):
+                return

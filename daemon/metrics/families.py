@@ -212,6 +212,8 @@ class DaemonFamilies:
     reloads: Counter
     last_reload_successful: Gauge
     state_writable: Gauge
+    state_free: Gauge
+    state_disk: Gauge
 
     @classmethod
     def declared(cls, to: _Registration) -> Self:
@@ -228,6 +230,8 @@ class DaemonFamilies:
             state_writable=to.gauge(
                 "sightd_state_writable", "1 while the state can be written to disk, otherwise 0.", "store"
             ),
+            state_free=to.gauge("sightd_state_free_bytes", "Free space on the disk of the state directory."),
+            state_disk=to.gauge("sightd_state_disk_bytes", "Size of the disk of the state directory."),
         )
 
 

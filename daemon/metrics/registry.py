@@ -155,6 +155,11 @@ class Metrics:
         """Sets whether some part of the state can be written. `store` is from a fixed set."""
         self._families.daemon.state_writable.labels(store).set(able)
 
+    def state_disk(self, free: int, total: int) -> None:
+        """Sets the free bytes and the size of the disk that holds the state."""
+        self._families.daemon.state_free.set(free)
+        self._families.daemon.state_disk.set(total)
+
     def reloaded(self, taken: bool) -> None:
         """Counts a configuration reload, which was applied or refused."""
         self._reloads[taken].inc()

@@ -114,6 +114,8 @@ class ZoneCounts:
     )
 
     def counts(self) -> Iterator[Count]:
+        if self.lines:  # so that crossings are counted from 0
+            yield from (Count(CROSSINGS, str(one), 0) for one in Direction)
         yield from self.added
 
     def gauges(self) -> Iterator[GaugeValue]:

@@ -33,6 +33,11 @@ def rules_of(file: str) -> list[dict[str, Any]]:
 
 
 ALERTS = rules_of("sightd.alerts.yml")
+ZONES = {
+    "zones": {"all": {"corners": [[0, 0], [1, 0], [1, 1], [0, 1]]}},
+    "lines": {"middle": {"points": [[0.5, 1], [0.5, 0]]}},
+}
+NONE = {"enabled": False}
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +48,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonPr
     folder = tmp_path_factory.mktemp("watched")
     configuration = {
         "cameras": {
-            "well": {"source": "testpattern://", "width": 320, "height": 240, "fps": 25},
+            "well": {"source": "testpattern://", "width": 320, "height": 240, "fps": 25, "recording": NONE},
             "gone": {"source": "rtsp://127.0.0.1:9/x", "reconnect": {"initial_delay": "100ms", "max_delay": "100ms"}},
         },
-        "chain": ["detector", "tracker"],
-        "plugins": {"detector": one_object_network(folder)},
+        "chain": ["detector", "tracker", "zones"],
+        "plugins": {"detector": one_object_network(folder), "zones": {"cameras": {"well": ZONES}}},
+        "recording": {"clips": {"kinds": ["zone.entered"]}, "segments": {}},
         "delivery": {"sinks": {"lines": {"type": "jsonl", "path": str(folder / "events.jsonl")}}},
     }
     with DaemonProcess(folder, configuration) as daemon:

@@ -108,6 +108,8 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "events_suppressed",
         "events_waiting",
         "state_writable",
+        "state_free_bytes",
+        "state_disk_bytes",
         "delivery_events",
         "delivery_oldest_pending_seconds",
         "delivery_pending",

@@ -29,6 +29,8 @@ class Receiver(Protocol):
 
     options: dict[str, Any]
     """Of the sink that sends to it."""
+    keeps_data: bool
+    """Whether it still has everything that it acknowledged after it was killed."""
 
     def kill(self) -> None: ...
 
@@ -50,6 +52,8 @@ def receiver(kind: str, folder: Path) -> Iterator[Receiver]:
 
 
 class _Server:
+    keeps_data = True
+
     def __init__(self, server: ServerProcess, options: dict[str, Any]) -> None:
         self._server, self.options = server, options
         self.kill, self.start, self.freeze, self.thaw = server.kill, server.start, server.freeze, server.thaw
@@ -103,6 +107,8 @@ class _Nats(_Server):
 
 
 class _Kafka(_Server):
+    keeps_data = False
+
     def __init__(self, _folder: Path) -> None:
         pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed: make setup")
         from tests.support.kafka_broker import KafkaBroker

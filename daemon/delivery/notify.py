@@ -22,6 +22,8 @@ from sightd.daemon.events.event import Event
 
 _REFUSING = frozenset({400, 413, 415, 422})
 """HTTP statuses by which a service refuses this notification; others, such as 401 and 404, concern its URL."""
+_IDLE = 300.0
+"""Seconds after which Apprise's process, which takes about 60 MB, ends until it is needed again."""
 _STARTING = 60.0
 """Seconds within which Apprise's process must have started; it takes about one."""
 
@@ -62,7 +64,7 @@ class Notify:
     all events that wait. A service that has accepted a notification does not get it again because another one fails;
     after a restart of sightd it may."""
 
-    idle_interval: float | None = None
+    idle_interval: float | None = 60.0
     window = 100
 
     def __init__(
@@ -77,11 +79,13 @@ class Notify:
         self._targets = [f"urls[{number}] ({scheme_of(url)})" for number, url in enumerate(urls)]
         self._apprise = _AppriseProcess(urls, options.timeout)
         self._bucket = TokenBucket(options.max_per_minute, clock)
+        self._clock, self._used_at = clock, clock()
         self._sending: _Sending | None = None
         self._aborted = threading.Event()
 
     def keep_alive(self) -> None:
-        pass
+        if self._clock() - self._used_at > _IDLE:
+            self._apprise.end()
 
     def send(self, event: Event) -> None:
         self.send_many([event], lambda _ids: None)
@@ -117,6 +121,7 @@ class Notify:
 
     def _send(self, sending: _Sending) -> None:
         """Sends to the URLs that are left. Raises RefusedError if all that fail refuse it, else UnavailableError."""
+        self._used_at = self._clock()
         faults: list[Exception] = []
         for target in list(sending.targets):
             try:

@@ -167,6 +167,27 @@ def recorded(monkeypatch: pytest.MonkeyPatch, sink: Callable[..., Notify]) -> No
     return one
 
 
+def test_the_process_ends_after_five_minutes_without_a_notification(
+    monkeypatch: pytest.MonkeyPatch, sink: Callable[..., Notify]
+) -> None:
+    ended = []
+    monkeypatch.setattr(notify, "_AppriseProcess", RecordingProcess)
+    monkeypatch.setattr(RecordingProcess, "end", lambda _self: ended.append(True))
+    now = 0.0
+    one = sink("json://x")
+    one._clock = lambda: now
+    now = one._used_at = 1000.0
+    now += 299
+    one.keep_alive()
+    assert not ended
+    now += 2
+    one.keep_alive()
+    assert ended
+    one.send(ENTERED)
+    one.keep_alive()
+    assert len(ended) == 1, "it has just been used"
+
+
 def events(*ids: int) -> list[Event]:
     return [Event(number, "camera.up", 1.0, "gate" if number % 2 else "yard", None, {}) for number in ids]
 

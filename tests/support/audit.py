@@ -22,7 +22,7 @@ LOCKS = ("requirements.lock", "requirements-runtime.lock", "requirements-docs.lo
 _AUDITOR = "pip-audit==2.10.*"
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?P<marker>\s*;[^\\]*)?\s*\\?$")
 _ALLOWED = (
-    "0BSD", "Apache", "BSD", "CC0-1.0", "MIT", "MPL-2.0", "Mozilla Public License 2.0", "PSF-2.0", "Zlib",
+    "0BSD", "Apache", "BSD", "CC0-1.0", "ISC", "MIT", "MPL-2.0", "Mozilla Public License 2.0", "PSF-2.0", "Zlib",
 )  # fmt: skip
 """Substrings of licence names. None of these licences obliges a user of sightd to more than attribution."""
 _BINDING = re.compile(r"\b[AL]?GPL|Affero|SSPL|Commons Clause|non-?commercial", re.IGNORECASE)

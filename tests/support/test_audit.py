@@ -43,6 +43,7 @@ def test_lock_files_that_disagree_are_found() -> None:
     ("licence", "allowed"),
     [
         ("MIT", True),
+        ("ISC", True),
         ("Apache-2.0 OR BSD-3-Clause", True),
         ("BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0", True),
         ("EPL-2.0 OR BSD-3-Clause", True),

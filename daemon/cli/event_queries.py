@@ -46,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--person", metavar="NAME", help="only events of this person")
     add("--phase", choices=list(map(str, Phase)), help="only events of this phase")
     add("--began", type=int, metavar="ID", help="only updates and the end of the event with this id")
+    add("--rule", metavar="NAME", help="only events that this rule selected")
     add("--text", metavar="TEXT", help="only events whose facts contain this text")
 
 
@@ -55,7 +56,7 @@ def filter_of(args: argparse.Namespace) -> Filter:
     return Filter(
         camera=args.camera, kinds=tuple(args.kind or ()), since=args.since, until=args.until, zone=args.zone,
         line=args.line, object_class=args.object_class, track=args.track, person=args.person, phase=phase,
-        began=args.began, text=args.text,
+        began=args.began, rule=args.rule, text=args.text,
     )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def _query(wanted: Filter) -> dict[str, object]:
     asked = {
         "camera": wanted.camera, "kind": list(wanted.kinds) or None, "since": wanted.since, "until": wanted.until,
         "zone": wanted.zone, "line": wanted.line, "class": wanted.object_class, "track": wanted.track,
-        "person": wanted.person, "phase": wanted.phase, "began": wanted.began, "text": wanted.text,
+        "person": wanted.person, "phase": wanted.phase, "began": wanted.began, "rule": wanted.rule, "text": wanted.text,
     }  # fmt: skip
     return {name: value for name, value in asked.items() if value is not None}
 

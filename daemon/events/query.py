@@ -35,6 +35,9 @@ HIGHEST = 2**63 - 1
 """Largest id in SQLite."""
 _COUNTED = 2000
 """Entries of an index that are counted to compare it with others."""
+_OF_RULE = (
+    "EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(facts) THEN facts ELSE '{}' END, '$.rules') WHERE value = ?)"
+)
 _RANGE = 50_000
 """Entries of a time range whose ids are compared; a larger range is common enough to be found without."""
 
@@ -49,7 +52,8 @@ class Filter:
 
     `kinds` are exact, or patterns with `*` and `?`, of which one must match. `since` and `until` are in seconds since
     the epoch, `until` is exclusive. `object_class` is the field `class`. `began` is the id of the event with which it
-    began. `text` is contained in the facts as JSON, in upper or lower case if it is ASCII.
+    began. `rule` is the name of one that selected it. `text` is contained in the facts as JSON, in upper or lower case
+    if it is ASCII.
     """
 
     camera: str | None = None
@@ -63,6 +67,7 @@ class Filter:
     person: str | None = None
     phase: Phase | None = None
     began: int | None = None
+    rule: str | None = None
     text: str | None = None
 
 
@@ -195,6 +200,7 @@ class Selection:
             ("at >= ?", wanted.since),
             ("at < ?", wanted.until),
             (f"{column('phase')} = ?", wanted.phase),
+            (_OF_RULE, wanted.rule),
             (r"facts LIKE ? ESCAPE '\'", None if wanted.text is None else _like(wanted.text)),
         )
         return terms + [_Term(sql, (value,)) for sql, value in others if value is not None]

@@ -35,11 +35,12 @@ def event_filter(
     person: Name = None,
     phase: Phase | None = None,
     began: Id = None,
+    rule: Name = None,
 ) -> Filter:
     """Returns the filter of the parameters that every route has."""
     return Filter(
         camera=camera, kinds=tuple(kind or ()), zone=zone, line=line, object_class=object_class, track=track,
-        person=person, phase=phase, began=began,
+        person=person, phase=phase, began=began, rule=rule,
     )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def zones(tmp_path: Path) -> Path:
         PendingEvent("zone.entered", NOON - 1800, "gate", "zones", facts, phase=Phase.BEGAN),
         PendingEvent("zone.entered", NOON - 60, "yard", "zones", {"zone": "lawn", "class": "dog", "track": 8}),
         PendingEvent("zone.left", NOON, "gate", "zones", facts, began, Phase.ENDED),
-        PendingEvent("camera.down", NOON + 60, "gate", None, {"reason": "timeout"}),
+        PendingEvent("camera.down", NOON + 60, "gate", None, {"reason": "timeout"}, rules=("outage",)),
     ]  # fmt: skip
     with closing(EventStore(path)) as store:
         store.append(events, 100)
@@ -151,6 +151,7 @@ FILTERS: list[tuple[list[str], list[int]]] = [
     (["--person", "Ann", "--class", "person", "--track", "7"], [1, 3]),
     (["--phase", "ended", "--began", "1"], [3]),
     (["--text", "TIMEOUT"], [4]),
+    (["--rule", "outage"], [4]),
     (["--since", "2026-03-01T11:59:00Z", "--until", "2026-03-01T13:00:30+01:00"], [2, 3]),
 ]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.events import journal as journal_module
+from sightd.daemon.events import store as store_module
 from sightd.daemon.events.event import EventKind, PendingEvent
 from sightd.daemon.events.journal import ROOM, Journal
 from sightd.daemon.events.journal_reader import JournalError, JournalReader
@@ -99,6 +100,16 @@ def test_the_oldest_go_beyond_the_bound_and_no_id_is_given_twice(opened: Opened)
     again = opened(max_count=10)
     again.note(EventKind.CAMERA_UP, camera="a")
     assert kept(again, 1) == [26]
+
+
+def test_a_lower_bound_is_reached_in_steps(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = opened(max_count=100)
+    for _ in range(25):
+        first.note(EventKind.CAMERA_UP, camera="a")
+    kept(first, 25)
+    first.close()
+    monkeypatch.setattr(store_module, "_DELETED", 3)
+    assert kept(opened(max_count=4), 4) == [22, 23, 24, 25]
 
 
 def test_what_is_too_old_goes(tmp_path: Path, opened: Opened) -> None:

@@ -198,7 +198,14 @@ def filled(journal: Journal, base: str) -> str:
         journal,
         entered(time.time() - 7200, "drive", track=7, person="Ann"),
         entered(time.time() - 3600, "lawn", **{"class": "dog"}),
-        PendingEvent("line.crossed", time.time() - 60, "gate", "zones", {"line": "fence", "note": "50% of it"}),
+        PendingEvent(
+            "line.crossed",
+            time.time() - 60,
+            "gate",
+            "zones",
+            {"line": "fence", "note": "50% of it"},
+            rules=("intruder",),
+        ),
         PendingEvent(EventKind.CAMERA_DOWN, time.time() - 30, "gate", None, {"reason": "timeout"}),
     )
     return base
@@ -215,6 +222,7 @@ FILTERS: list[tuple[dict[str, Any], list[int]]] = [
     ({"before": 3}, [1, 2]),
     ({"after": 1, "before": 4, "limit": 1}, [2]),
     ({"began": 1}, []),
+    ({"rule": "intruder"}, [3]),
 ]
 
 

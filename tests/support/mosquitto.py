@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Any
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.support.debian import unpacked
 from tests.support.waiting import BUSY, eventually
@@ -121,6 +125,46 @@ class Subscriber:
         self._client.connect("127.0.0.1", self.port)
         self._client.loop_start()
         self.resubscribed()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+class LastingSubscriber:
+    """Receives messages in a session that the broker keeps while it is away; a context manager."""
+
+    def __init__(self, port: int, topic: str) -> None:
+        self._port, self._topic = port, topic
+        self._received: list[Message] = []
+        self._changed = threading.Condition()
+        self._client = Client(CallbackAPIVersion.VERSION2, "subscriber", protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.reconnect_delay_set(0.02, 0.1)  # type: ignore[arg-type, unused-ignore]
+        self._client.on_subscribe = lambda *_: self._add(Message("subscribed", b"", False))
+        self._client.on_message = lambda _client, _data, one: self._add(Message(one.topic, one.payload, one.retain))
+
+    def all_messages(self) -> list[Message]:
+        """Returns the messages so far, with all that the broker had acknowledged before this call."""
+        last = Message("end", str(time.monotonic_ns()).encode(), False)
+        self._client.publish(last.topic, last.payload, qos=1)
+        with self._changed:
+            assert self._changed.wait_for(lambda: last in self._received, BUSY * 10), "the broker does not answer"
+            return [one for one in self._received if one.topic not in ("subscribed", "end")]
+
+    def _add(self, message: Message) -> None:
+        with self._changed:
+            self._received.append(message)
+            self._changed.notify_all()
+
+    def __enter__(self) -> LastingSubscriber:
+        session = Properties(PacketTypes.CONNECT)
+        session.SessionExpiryInterval = 3600
+        self._client.connect("127.0.0.1", self._port, clean_start=False, properties=session)
+        self._client.loop_start()
+        self._client.subscribe([(self._topic, SubscribeOptions(qos=1)), ("end", SubscribeOptions(qos=1))])
+        with self._changed:
+            assert self._changed.wait_for(lambda: bool(self._received), BUSY * 10)
         return self
 
     def __exit__(self, *_: object) -> None:

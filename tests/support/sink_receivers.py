@@ -4,7 +4,7 @@ all sinks."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +94,36 @@ class _Notify(_Server):
         return [Delivered(one["title"], json.loads(one["message"])) for one in found]
 
 
+class _Mqtt:
+    """A broker that saves each change, and a subscriber whose session outlives a kill of the broker."""
+
+    keeps_data = True
+
+    def __init__(self, folder: Path) -> None:
+        pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: make setup")
+        from tests.support.mosquitto import Broker, LastingSubscriber
+
+        saving = f"persistence true\npersistence_location {folder}/\nautosave_interval 1\nautosave_on_changes true"
+        self._broker = Broker(folder, f"allow_anonymous true\n{saving}")
+        self._subscriber = LastingSubscriber(self._broker.port, "sightd/+/events/#")
+        self.options = {"type": "mqtt", "host": "127.0.0.1", "port": self._broker.port}
+        self.kill, self.start = self._broker.kill, self._broker.start
+        self.freeze, self.thaw = self._broker.freeze, self._broker.thaw
+
+    def delivered(self) -> list[Delivered]:
+        found = [(one.topic.split("/")[1], json.loads(one.payload)) for one in self._subscriber.all_messages()]
+        return [Delivered(f"{instance}-{event['id']}", event) for instance, event in found]
+
+    def __enter__(self) -> Self:
+        self._broker.__enter__()
+        self._subscriber.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._subscriber.__exit__()
+        self._broker.__exit__()
+
+
 class _Nats(_Server):
     def __init__(self, folder: Path) -> None:
         pytest.importorskip("nats", reason="nats-py is not installed: make setup")
@@ -120,7 +150,13 @@ class _Kafka(_Server):
         return [Delivered(one.headers["id"], one.event) for one in self._kafka.records()]
 
 
-_RECEIVERS = {"webhook": _Webhook, "notify": _Notify, "nats": _Nats, "kafka": _Kafka}
+_RECEIVERS: dict[str, Callable[[Path], Any]] = {
+    "webhook": _Webhook,
+    "notify": _Notify,
+    "mqtt": _Mqtt,
+    "nats": _Nats,
+    "kafka": _Kafka,
+}
 KINDS = tuple(_RECEIVERS)
 SLOW = ("notify",)
 """Kinds whose sink starts a process that imports hundreds of modules."""

@@ -148,6 +148,15 @@ def write_private(path: Path, data: bytes, prefix: str) -> None:
         raise
 
 
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in the folder survive a power cut. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,6 +25,7 @@ from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.open_events import OpenEvents
 from sightd.daemon.events.rules import EventRules
 from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.manager import PluginManager
 from sightd.daemon.pipeline.output import CameraOutput
@@ -36,6 +38,9 @@ from sightd.daemon.serve.live_results import LiveResults
 from sightd.daemon.serve.rtsp.server import RtspServer
 from sightd.daemon.serve.rtsp.stream import RtspStream
 from sightd.daemon.serve.view import CameraEntry, CameraStatus, RtspAddress, Viewers
+from sightd.daemon.snapshots.camera import CameraSnapshots
+from sightd.daemon.snapshots.drawing import SnapshotDrawing
+from sightd.daemon.snapshots.writer import SnapshotWriter
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import Nvdec
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
@@ -90,8 +95,10 @@ class CameraRun:
         recorder: Recorder | None,
         recorded: CameraRules | None,
         unredacted: bool,
+        snapshots: SnapshotWriter | None,
     ) -> None:
-        """`recorded` says what `recorder` records, even if the chain redacts if `unredacted`."""
+        """`recorded` says what `recorder` records, even if the chain redacts if `unredacted`. `snapshots` takes
+        pictures of events."""
         self.name = name
         self._began = time.monotonic()
         title = options.title or name
@@ -122,6 +129,7 @@ class CameraRun:
             wanted_height=output.max_height,
             packets=self._tap(recorded),
         )
+        self._snapshots = None if snapshots is None else self._picturing(snapshots, title, render, output, pipeline)
         self._output = CameraOutput(
             name,
             title,
@@ -145,6 +153,16 @@ class CameraRun:
             return None
         return self._recorder.tap(self.name, recorded, self._metrics.recording())
 
+    def _picturing(
+        self, writer: SnapshotWriter, title: str, render: Render, output: Output, pipeline: CameraPipeline
+    ) -> CameraSnapshots:
+        drawing = SnapshotDrawing(title, render, output.max_height, writer.options, pipeline)
+        return CameraSnapshots(self.name, render, drawing, writer, self._metrics.snapshots(), self._video_status)
+
+    def _video_status(self) -> tuple[float | None, float | None]:
+        """Returns the frame rate, and how many s late the frames arrive."""
+        return self._feed.status.fps or None, self._output.late_by
+
     def request_stop(self) -> None:
         """Asks both threads to end soon; does not wait."""
         self._feed.request_stop()
@@ -162,6 +180,8 @@ class CameraRun:
         self._events.close()
         if self._recorder is not None:
             self._recorder.remove(self.name)
+        if self._snapshots is not None:
+            self._snapshots.close()
         self._all_metrics.remove_camera(self.name)
 
     def stalled(self, now: float, limit: float) -> str | None:
@@ -274,13 +294,16 @@ class CameraRun:
                 self._metrics.count(count)
         self._metrics.measured(task.gauges)
         self._live.publish(task.frame, task.results)
-        for plugin, event in task.events:
-            at = task.frame.wall_time
-            self._events.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, event.about, event.phase))
+        frame, snapshots = task.frame, self._snapshots
+        with nullcontext() if snapshots is None else snapshots.of_frame(frame, task.results):
+            for plugin, event in task.events:
+                at, about = frame.wall_time, event.about
+                self._events.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, about, event.phase))
 
     def _admit(self, event: PendingEvent) -> None:
         if (admitted := self._rules.admit(event)) is not None:
-            self._journal.record(admitted)
+            snapshots = self._snapshots
+            self._journal.record(admitted if snapshots is None else snapshots.add_to(admitted))
 
 
 def _longest_interval(options: Camera, kind: SourceKind) -> float:
@@ -331,6 +354,7 @@ class CameraManager:
         self.nvdec: Nvdec | None = None
         self.recorder: Recorder | None = None
         self.live = LiveResults()
+        self.snapshots: SnapshotWriter | None = None
 
     @property
     def runs(self) -> Mapping[str, CameraRun]:
@@ -438,7 +462,12 @@ class CameraManager:
             recorder=self.recorder,
             recorded=rules_of(config, camera),
             unredacted=allows_unredacted(config, camera),
+            snapshots=self._snapshots_of(name),
         )
+
+    def _snapshots_of(self, camera: str) -> SnapshotWriter | None:
+        writer = self.snapshots
+        return writer if writer is not None and writer.options.includes(camera) else None
 
 
 def codecs_of(config: Config, cameras: Iterable[str]) -> dict[str, CodecChoice]:

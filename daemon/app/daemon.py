@@ -46,6 +46,8 @@ from sightd.daemon.serve.http.routes_daemon import AskReload
 from sightd.daemon.serve.http.routes_plugins import PluginRoutes
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.rtsp.server import RtspServer
+from sightd.daemon.snapshots.store import snapshots_folder
+from sightd.daemon.snapshots.writer import SnapshotWriter
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
 from sightd.engines.errors import EngineError
@@ -123,6 +125,9 @@ class Daemon:
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.retention, events.max_count, self.metrics.events)
         self.recorder = self._recorder_of(self._config)
+        if self.recorder is not None:
+            self.journal.decide_clips(self.recorder.records)
+        self.snapshots = self._snapshots_of(self._config)
         self._disk = DiskWatch(state_directory(os.environ), self.metrics.state_disk)
         self._observations: dict[str, PluginObservation] = {}
         self._manager = PluginManager(
@@ -136,7 +141,7 @@ class Daemon:
         self._camera_manager = CameraManager(
             self._manager, self.metrics, self.journal, self._rules, gpus, self._video_gpu
         )
-        self._camera_manager.recorder = self.recorder
+        self._camera_manager.recorder, self._camera_manager.snapshots = self.recorder, self.snapshots
         home = DaemonHome(self._camera_manager, lambda: self._loaded, lambda: self.state.readiness(), adjust)
         self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery, home)
         self._http: HttpServer | None = None
@@ -152,6 +157,7 @@ class Daemon:
             self._services,
             self.delivery,
             self.recorder,
+            self.snapshots,
         )
         self._began: EventRef | None = None
         self._stopped = False
@@ -170,6 +176,8 @@ class Daemon:
         self.delivery.apply(self._config.delivery)
         if self.recorder is not None:
             self.recorder.start()
+        if self.snapshots is not None:
+            self.snapshots.start()
         cameras = list(enabled(self._config))
         codecs = codecs_of(self._config, cameras)
         self._open_nvdec(self._config, cameras)
@@ -283,6 +291,8 @@ class Daemon:
         with ExitStack() as parts:  # runs the callbacks in reverse order
             parts.callback(lambda: self.delivery.close(deadline.within(2.0)))
             parts.callback(self._disk.close)
+            if (snapshots := self.snapshots) is not None:
+                parts.callback(lambda: snapshots.close(deadline.within(2.0)))
             parts.callback(lambda: self.journal.close(deadline.within(3.0, keep=0.5)))
             parts.callback(self._note_stopped)
             if (recorder := self.recorder) is not None:
@@ -319,6 +329,15 @@ class Daemon:
             return None
         metrics = self.metrics.recordings(options.max_size, options.min_free)
         return Recorder(recordings_folder(options, os.environ), options, self.journal, metrics)
+
+    def _awaits_clip(self, event: int) -> bool:
+        return self.recorder is not None and self.recorder.awaits(event)
+
+    def _snapshots_of(self, config: Config) -> SnapshotWriter | None:
+        options = config.events.snapshots
+        if options is None:
+            return None
+        return SnapshotWriter(snapshots_folder(options, os.environ), options, self.metrics.snapshots())
 
     def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
         if self._camera_manager.nvdec is None and uses_nvdec(config, cameras):
@@ -365,6 +384,8 @@ class Daemon:
                 None if self.recorder is None else self.recorder.reader,
                 self.delivery,
                 self._camera_manager.live,
+                self.snapshots,
+                self._awaits_clip,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))

@@ -42,6 +42,7 @@ from sightd.daemon.serve.view import (
     StoreReport,
     Viewers,
 )
+from sightd.daemon.snapshots.writer import SnapshotWriter
 from sightd.engines.files import state_directory
 
 
@@ -147,7 +148,11 @@ def plugin_report(instance: Instance, observation: PluginObservation | None) -> 
 
 
 def storage_report(
-    directory: Path, journal: Journal, services: PluginServices, recorder: Recorder | None
+    directory: Path,
+    journal: Journal,
+    services: PluginServices,
+    recorder: Recorder | None,
+    snapshots: SnapshotWriter | None,
 ) -> StorageReport:
     """Storage use and errors. Queries the disk, which may block."""
     free, total = disk_room(directory)
@@ -164,7 +169,10 @@ def storage_report(
     if recorder is not None:
         fault = next(iter(recorder.faults), None) or recorder.shortage
         clips = StoreReport(str(recorder.reader.folder), recorder.size, fault)
-    return StorageReport(str(directory), free, total, kept, galleries, stores, clips)
+    pictures = None
+    if snapshots is not None:
+        pictures = StoreReport(str(snapshots.folder), snapshots.size, snapshots.fault or snapshots.shortage)
+    return StorageReport(str(directory), free, total, kept, galleries, stores, clips, pictures)
 
 
 def all_viewers(cameras: list[CameraReport]) -> Viewers:
@@ -212,10 +220,12 @@ class DaemonState:
         services: PluginServices,
         delivery: EventDelivery,
         recorder: Recorder | None = None,
+        snapshots: SnapshotWriter | None = None,
     ) -> None:
         self.loaded, self._delivery = loaded, delivery
         self._cameras, self._plugins, self._observations = cameras, plugins, observations
         self._journal, self._services, self._recorder = journal, services, recorder
+        self._snapshots = snapshots
         self.http: HttpServer | None = None
         self.control: ControlSocket | None = None
         self._began = time.monotonic()
@@ -254,6 +264,8 @@ class DaemonState:
         lost = self._journal.fault
         state = [*([] if lost is None else [f"events cannot be kept: {lost}"]), *self._services.faults]
         state += [] if self._recorder is None else self._recorder.faults
+        if self._snapshots is not None and (fault := self._snapshots.fault) is not None:
+            state.append(fault)
         if few := descriptor_shortage():
             state.append(few)
         reasons = [
@@ -289,7 +301,9 @@ class DaemonState:
                 http=http_url,
                 control=None if self.control is None else str(self.control.path),
             ),
-            storage=storage_report(state_directory(os.environ), self._journal, self._services, self._recorder),
+            storage=storage_report(
+                state_directory(os.environ), self._journal, self._services, self._recorder, self._snapshots
+            ),
             versions=versions(),
             sinks=self._delivery.reports(),
         )

@@ -18,6 +18,7 @@ from sightd.daemon.config.model import Config
 from sightd.daemon.events.journal_reader import journal_of
 from sightd.daemon.recording.store import recordings_folder
 from sightd.daemon.serve.http.control_socket import MOST_CONNECTIONS
+from sightd.daemon.snapshots.store import snapshots_folder
 from sightd.engines.files import make_private, state_directory
 
 _OF_RTSP, _OF_HTTP, _OF_CAMERA, _OF_PROCESS = 2, 1, 16, 128
@@ -60,9 +61,9 @@ class StateInUseError(Exception):
 
 @contextmanager
 def locked_state(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[None]:
-    """Locks the state directory and, if they are elsewhere, journal and recordings. Raises StateInUseError if another
-    daemon holds a lock. The kernel releases the locks when the process ends, however it ends; child processes do not
-    inherit them."""
+    """Locks the state directory and, if they are elsewhere, journal, snapshots and recordings. Raises StateInUseError
+    if another daemon holds a lock. The kernel releases the locks when the process ends, however it ends; child
+    processes do not inherit them."""
     state, journal = state_directory(environ), journal_of(loaded.config.events, environ)
     with ExitStack() as held:
         held.enter_context(_locked(state / FILE, f"the state directory {state}", loaded.path))
@@ -73,6 +74,9 @@ def locked_state(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[N
         if (options := loaded.config.recording).path is not None and (options.clips or options.segments):
             folder = recordings_folder(options, environ)
             held.enter_context(_locked(folder / FILE, f"the folder of the recordings {folder}", loaded.path))
+        if (pictures := loaded.config.events.snapshots) is not None and pictures.path is not None:
+            folder = snapshots_folder(pictures, environ)
+            held.enter_context(_locked(folder / FILE, f"the folder of the snapshots {folder}", loaded.path))
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
@@ -105,12 +105,16 @@ class Checks:
                 hint = f"did you mean {meant}?" if meant else "the daemon keeps trying to open it"
                 yield self._problem(path, "no such file or device exists at the moment", hint)
         for name, sink in self._config.delivery.sinks.items():
-            for number, wanted in enumerate(sink.cameras or ()):
-                if wanted not in self._config.cameras and not self._is_lost("cameras"):
-                    message = f"there is no camera {wanted}"
-                    yield self._problem(("delivery", "sinks", name, "cameras", number), message, "correct the name")
+            yield from self._unknown_cameras(("delivery", "sinks", name), sink.cameras)
+        if (snapshots := self._config.events.snapshots) is not None:
+            yield from self._unknown_cameras(("events", "snapshots"), snapshots.cameras)
         for name in self._unused() if self._knows_chains else ():
             yield self._problem(("plugins", name), "no chain uses this entry", f"write chain: [{name}]")
+
+    def _unknown_cameras(self, path: PathKey, names: Sequence[str] | None) -> Iterator[LocatedProblem]:
+        for number, wanted in enumerate(names or ()):
+            if wanted not in self._config.cameras and not self._is_lost("cameras"):
+                yield self._problem((*path, "cameras", number), f"there is no camera {wanted}", "correct the name")
 
     def _limits(self) -> Iterator[LocatedProblem]:
         """Limits that another, lower limit makes ineffective; only those that the file sets."""

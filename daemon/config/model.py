@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, StringConstraints
 from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.config.rules import EventRule
 from sightd.daemon.config.section import HostName, Name, Section
+from sightd.daemon.config.snapshots import Snapshots
 from sightd.engines.sessions.backends import DEFAULT_BACKENDS, BackendName, Precision
 from sightd.plugins.api import Device, Duration, Size, Span
 
@@ -438,6 +439,7 @@ class Events(Section):
         description="Rules by name, which say which events of plug-ins are stored (docs/rules.md). Kinds that no rule "
         "names are stored, unless the plug-in declares that they are stored only by a rule.",
     )
+    snapshots: Snapshots | None = Field(None, description="Take pictures of events; by default none.")
 
 
 class Log(Section):

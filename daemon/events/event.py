@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from sightd.daemon.capture.reasons import words_of
 from sightd.plugins.api import EventRef, Phase
@@ -53,12 +53,25 @@ _LARGEST = 2**63
 """Integers of SQLite are below."""
 
 
+class StoredListener(Protocol):
+    """Learns what becomes of an event: exactly one of both is called, on any thread, and must return at once."""
+
+    def stored(self, event: int) -> None:
+        """The event has this id, and nobody has read it yet."""
+        ...
+
+    def lost(self) -> None:
+        """The event was dropped."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
     """An event that is not stored yet. `kind` is an `EventKind` or one that a plug-in declares, `at` seconds since the
     epoch; `facts` can be written as JSON. The id of the event that `about` names becomes `Event.began` if the phase is
     UPDATED or ENDED; otherwise it is added to the facts as `event`. `snapshot`, `clean_snapshot`, `clip`: whether the
-    event gets these. The `rules` that selected it, if any, are added to the facts as `rules`."""
+    event gets these. The `rules` that selected it, if any, are added to the facts as `rules`. `listener` learns its
+    id."""
 
     kind: str
     at: float
@@ -71,6 +84,7 @@ class PendingEvent:
     clean_snapshot: bool = False
     clip: bool = False
     rules: tuple[str, ...] = ()
+    listener: StoredListener | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,11 +80,16 @@ class Journal:
         self._steady: TrustedClock | None = None
         self._tidied_at = float("-inf")
         self._followers: list[Callable[[], None]] = []
+        self._gets_clip: Callable[[PendingEvent], bool] = lambda _event: False
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
 
     def start(self) -> None:
         """Starts writing, including what was noted before."""
         self._thread.start()
+
+    def decide_clips(self, gets_clip: Callable[[PendingEvent], bool]) -> None:
+        """Has `gets_clip` decide for each event from now on whether a clip of it is recorded. Any thread calls it."""
+        self._gets_clip = gets_clip
 
     @property
     def fault(self) -> str | None:
@@ -120,12 +125,14 @@ class Journal:
     def record(self, event: PendingEvent) -> None:
         """Records an event, without the secrets of addresses in its facts. Never waits for the disk."""
         about = event.about and replace(event.about, facts=_redacted(dict(event.about.facts)))
-        pending = replace(event, facts=_redacted(dict(event.facts)), about=about)
+        clip = event.clip or self._gets_clip(event)
+        pending = replace(event, facts=_redacted(dict(event.facts)), about=about, clip=clip)
         log.info("%s", describe(pending), extra={} if event.camera is None else {"camera": event.camera})
         self._observer.noted(event.kind)
         with self._changed:
             if len(self._waiting) >= ROOM:
-                self._waiting.popleft()
+                if (listener := self._waiting.popleft().listener) is not None:
+                    listener.lost()
                 self._lost += 1
                 self._observer.lost(1)
             self._waiting.append(pending)
@@ -201,7 +208,11 @@ class Journal:
             if self._steady is None:  # before anything is written: our own events say nothing about the clock
                 self._steady = TrustedClock(self._clock, last_seen=self._store.newest())
             if self._batch:
-                self._last_id = self._store.append(self._batch, self._max_count)[-1].id
+                stored = self._store.append(self._batch, self._max_count)
+                self._last_id = stored[-1].id
+                for pending, event in zip(self._batch, stored, strict=True):
+                    if pending.listener is not None:
+                        pending.listener.stored(event.id)
                 self._batch.clear()
                 self._wake()
             if self._store.upgrading:

@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from sightd.daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families, Series
 from sightd.daemon.metrics.plugin import DeclaredMetrics
 from sightd.daemon.metrics.recording import CameraRecordingMetrics
+from sightd.daemon.metrics.snapshots import CameraSnapshotMetrics
 from sightd.plugins.api import Count, GaugeValue
 
 OTHER_CLASS = "other"
@@ -124,6 +125,10 @@ class CameraMetrics:
     def recording(self) -> CameraRecordingMetrics:
         """Returns the series of a camera that is recorded."""
         return CameraRecordingMetrics(self.name, self._families, self._series)
+
+    def snapshots(self) -> CameraSnapshotMetrics:
+        """Returns the series of a camera whose events get snapshots."""
+        return CameraSnapshotMetrics(self.name, self._families, self._series)
 
     def remove(self) -> None:
         """Removes all of the camera's time series."""

@@ -32,6 +32,11 @@ sent more than any viewer would, or invalid data."""
 OUTCOMES = ("delivered", "filtered", "dead", "lost")
 """What becomes of an event at a sink: delivered; not one that the sink gets; a dead letter; deleted from the journal
 before it was delivered."""
+SNAPSHOT_DROPS = ("busy", "disk", "redaction", "failed")
+"""Why events have no snapshots although they were selected: too many wait; the disk cannot be written; redaction of the
+frame was not certain; drawing failed."""
+SNAPSHOT_DELETIONS = ("age", "size", "disk")
+"""Why snapshots are deleted, as for clips."""
 RECORDINGS = ("clip", "segment")
 CLIP_DELETIONS = ("age", "size", "disk")
 """Why clips and segments are deleted: older than `retention`; more than `max_size`; the disk is nearly full."""
@@ -344,6 +349,29 @@ class RecordingFamilies:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotFamilies:
+    """Pictures of events."""
+
+    written: Counter
+    bytes: Counter
+    dropped: Counter
+    deleted: Counter
+    stored: Gauge
+
+    @classmethod
+    def declared(cls, to: _Registration) -> Self:
+        return cls(
+            written=to.counter("sightd_snapshots_total", "Events whose snapshots were written.", "camera"),
+            bytes=to.counter("sightd_snapshot_bytes_total", "Bytes of snapshots written.", "camera"),
+            dropped=to.counter(
+                "sightd_snapshots_dropped_total", "Selected events that have no snapshots.", "camera", "reason"
+            ),
+            deleted=to.counter("sightd_snapshots_deleted_total", "Events whose snapshots were deleted.", "reason"),
+            stored=to.gauge("sightd_snapshots_stored_bytes", "Size of all snapshots on the disk."),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Families:
     """The metric families of one registry, by subject."""
 
@@ -355,6 +383,7 @@ class Families:
     events: EventFamilies
     delivery: DeliveryFamilies
     recording: RecordingFamilies
+    snapshots: SnapshotFamilies
 
 
 def declare(registry: CollectorRegistry, version: str) -> Families:
@@ -370,6 +399,7 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         events=EventFamilies.declared(to),
         delivery=DeliveryFamilies.declared(to),
         recording=RecordingFamilies.declared(to),
+        snapshots=SnapshotFamilies.declared(to),
     )
 
 

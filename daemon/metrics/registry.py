@@ -15,6 +15,7 @@ from sightd.daemon.metrics.delivery import DeliveryMetrics
 from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
 from sightd.daemon.metrics.plugin import DeclaredMetrics, EventMetrics, PluginMetrics, RuleMetrics
 from sightd.daemon.metrics.recording import RecordingStoreMetrics
+from sightd.daemon.metrics.snapshots import SnapshotStoreMetrics
 from sightd.engines.cuda.driver import transferred
 from sightd.engines.cuda.stream import TransferCounter
 from sightd.plugins.api import MAX_VALUES
@@ -150,6 +151,10 @@ class Metrics:
     def recordings(self, max_size: int, min_free: int) -> RecordingStoreMetrics:
         """Returns the series of the folder of the recordings, which has these limits in bytes."""
         return RecordingStoreMetrics(self._families, max_size, min_free)
+
+    def snapshots(self) -> SnapshotStoreMetrics:
+        """Returns the series of the folder of the snapshots."""
+        return SnapshotStoreMetrics(self._families)
 
     def state_writable(self, store: str, able: bool) -> None:
         """Sets whether some part of the state can be written. `store` is from a fixed set."""

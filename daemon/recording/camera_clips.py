@@ -49,6 +49,12 @@ class CameraClips:
             self._later.append((event, moment))
             del self._later[:-_MOST_LATER]  # the folder cannot be used
 
+    def awaits(self, event: int) -> bool:
+        """Returns whether the clip of an event is not finished; from any thread."""
+        window = self._window
+        waiting = [one for one, _ in list(self._later)]
+        return event in waiting or (window is not None and event in window.events)
+
     def step(self, store: ClipStore) -> None:
         """Writes what has arrived. Call it several times a second."""
         try:

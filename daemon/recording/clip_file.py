@@ -13,7 +13,7 @@ import av
 
 from sightd.daemon.capture.packets import ReceivedPacket, parameter_sets
 from sightd.daemon.recording.clock import TIME_BASE, ClipClock
-from sightd.engines.files import make_private
+from sightd.engines.files import make_private, sync_folder
 
 PART = ".part"
 """Suffix of a clip that is being written."""
@@ -122,15 +122,6 @@ class ClipFile:
             pass  # the same fault again
         finally:
             self._output.close()
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a rename in the folder survive a power cut. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _muxer(output: _Output, codec: str, key_frame: bytes) -> tuple[av.container.OutputContainer, av.VideoStream]:

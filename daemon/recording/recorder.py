@@ -152,6 +152,24 @@ class Recorder:
                 self._removed.append(removed)
         self._woken.set()
 
+    def records(self, event: Event | PendingEvent) -> bool:
+        """Returns whether an event that happens now gets a clip, as far as that is known before it is written."""
+        with self._lock:
+            camera = self._cameras.get(event.camera or "")
+        if camera is None or camera.rules.clips is None or camera.tap.unrecordable is not None:
+            return False
+        return matches(event, camera.rules.clips)
+
+    def awaits(self, event: int) -> bool:
+        """Returns whether the clip of an event is not finished yet."""
+        with self._lock:
+            return event > self._passed or any(
+                part.awaits(event)
+                for camera in self._cameras.values()
+                for part in camera.parts
+                if isinstance(part, CameraClips)
+            )
+
     def close(self, deadline: float = 2.0) -> None:
         """Finishes all recordings and ends the thread. Also works if it never started."""
         self._ending = True

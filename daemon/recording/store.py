@@ -15,9 +15,9 @@ import av
 
 from sightd.daemon.config.model import Clips, Recording, Segments
 from sightd.daemon.config.recording import CameraRules
-from sightd.daemon.recording.clip_file import PART, sync_folder
+from sightd.daemon.recording.clip_file import PART
 from sightd.daemon.recording.index import CLIP, EVENTFUL, Clip, ClipIndex, Kind
-from sightd.engines.files import make_private, state_directory
+from sightd.engines.files import make_private, state_directory, sync_folder
 from sightd.plugins.storage.retention import Limits, Retention
 
 log = logging.getLogger(__name__)

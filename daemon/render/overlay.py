@@ -108,6 +108,10 @@ class Overlay:
         self._options = options
         self._trails = Trails(options.trail_length)
 
+    def remember(self, tracks: Tracks, at: float) -> None:
+        """Adds the tracks of an earlier frame (captured at `at`, s) to the trails, without drawing."""
+        self._trails.update(tracks, at)
+
     def draw(self, canvas: OutputCanvas, frame: Frame, results: Results) -> None:
         """Draws the results of `frame`: masks, trails, skeletons, boxes and labels, in this order."""
         tracks = results.get(Tracks)

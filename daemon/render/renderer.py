@@ -13,7 +13,7 @@ from sightd.daemon.render.surface import GpuSurface, HostSurface, Rect, Surface
 from sightd.daemon.render.text import SpriteCache
 from sightd.daemon.render.theme import Layout
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
-from sightd.plugins.api import BoolArray, FloatArray, Frame, FrameOverride, Image, PrivacyMask, Results
+from sightd.plugins.api import BoolArray, FloatArray, Frame, FrameOverride, Image, PrivacyMask, Results, Tracks
 from sightd.plugins.api.shapes import drawn_crop
 
 _TILES = 5
@@ -138,6 +138,10 @@ class Renderer:
         if status:
             self._status.draw(canvas)
         return canvas
+
+    def remember(self, tracks: Tracks, at: float) -> None:
+        """Adds the tracks of an earlier frame (captured at `at`, s) to the trails, for a single frame that is drawn."""
+        self._overlay.remember(tracks, at)
 
     def size_of(self, frame: Frame) -> tuple[int, int]:
         """Returns width and height of the image that `render` makes of this frame."""

@@ -195,8 +195,8 @@ class PluginStoreReport(StoreReport):
 @dataclass(frozen=True, slots=True)
 class StorageReport:
     """`free` and `total` are bytes of the disk with the state `directory`, null if unknown. `plugins` are the files of
-    plug-in instances by name, `galleries` those of them that are galleries; `clips` is the folder of the clips, null
-    if none are recorded."""
+    plug-in instances by name, `galleries` those of them that are galleries; `clips` and `snapshots` are
+    the folders of these, null if there are none."""
 
     directory: str
     free: int | None
@@ -205,6 +205,7 @@ class StorageReport:
     galleries: Mapping[str, StoreReport]
     plugins: Mapping[str, PluginStoreReport]
     clips: StoreReport | None = None
+    snapshots: StoreReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

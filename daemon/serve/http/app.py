@@ -27,12 +27,14 @@ from sightd.daemon.serve.http.routes_daemon import (
     add_status,
 )
 from sightd.daemon.serve.http.routes_delivery import add_delivery
+from sightd.daemon.serve.http.routes_event_media import AwaitsClip, add_event_media
 from sightd.daemon.serve.http.routes_events import add_events
 from sightd.daemon.serve.http.routes_live import add_live_results
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
 from sightd.daemon.serve.limits import ViewerLimit
 from sightd.daemon.serve.live_results import LiveResults
 from sightd.daemon.serve.view import DaemonView
+from sightd.daemon.snapshots.writer import SnapshotWriter
 
 _MOST_BODY = 1 << 20
 """Maximum bytes of a request body, unless a route sets its own limit."""
@@ -49,10 +51,13 @@ def create_app(
     clips: ClipReader | None = None,
     delivery: EventDelivery | None = None,
     live: LiveResults | None = None,
+    snapshots: SnapshotWriter | None = None,
+    awaits_clip: AwaitsClip = lambda _event: False,
 ) -> FastAPI:
     """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.viewer_limit` disconnects them.
     `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
-    their clips, `delivery` sends them; `live` has the newest results. `PluginRoutes` adds the routes of plug-ins."""
+    their clips (`awaits_clip` says of which events they are being recorded), `snapshots` their pictures, `delivery`
+    sends them; `live` has the newest results. `PluginRoutes` adds the routes of plug-ins."""
     app = FastAPI(
         title="sightd",
         version=installed_version(),
@@ -86,6 +91,7 @@ def create_app(
         add_control(app, ask_reload, access)
     if journal is not None:
         add_events(app, journal, app.state.viewer_limit)
+        add_event_media(app, journal.reader, snapshots, clips, awaits_clip)
     if clips is not None:
         add_clips(app, clips, access)
     if delivery is not None:

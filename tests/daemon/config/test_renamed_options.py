@@ -101,9 +101,9 @@ def test_an_invalid_value_is_reported_at_its_line_beside_the_warning() -> None:
 def test_suggestions_and_the_schema_know_only_the_current_names() -> None:
     (problem,) = error_of(CAMERA + "events: {max_cuont: 500}").problems
     assert 'did you mean "max_count"?' in problem.message
-    assert problem.hint == "known options: max_count, path, retention, rules"
+    assert problem.hint == "known options: max_count, path, retention, rules, snapshots"
     definitions = json.loads((FOLDER / "sightd.schema.json").read_text())["$defs"]
-    assert set(definitions["Events"]["properties"]) == {"path", "retention", "max_count", "rules"}
+    assert set(definitions["Events"]["properties"]) == {"path", "retention", "max_count", "rules", "snapshots"}
     assert set(definitions["Reconnect"]["properties"]) == {"initial_delay", "max_delay"}
 
 

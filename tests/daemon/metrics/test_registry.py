@@ -135,6 +135,11 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "recording_free_bytes",
         "recording_max_bytes",
         "recording_min_free_bytes",
+        "snapshots",
+        "snapshot_bytes",
+        "snapshots_dropped",
+        "snapshots_deleted",
+        "snapshots_stored_bytes",
     }
     assert {"process_cpu_seconds", "python_info", "python_gc_collections"} <= set(scrape(metrics))
 

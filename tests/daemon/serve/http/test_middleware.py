@@ -87,6 +87,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 def test_head_is_answered_as_get_is_on_every_route(served: Served) -> None:
     routes = {path for path, methods in served.app.openapi()["paths"].items() if "get" in methods}
+    routes = {path for path in routes if not path.startswith("/api/events/{number}")}  # see test_routes_event_media.py
     known = {path.replace("front", "{camera}") for path in ROUTES} - {"/openapi.json"}
     assert routes == known, "a new route belongs into ROUTES"
     for path, content_type in ROUTES.items():

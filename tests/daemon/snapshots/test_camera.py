@@ -1,0 +1,189 @@
+"""Which frame an event's snapshot shows."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+
+from sightd.daemon.config.model import Render
+from sightd.daemon.snapshots import camera as camera_module
+from sightd.daemon.snapshots.store import CLEAN
+from sightd.plugins.api import Phase, Results
+from tests.daemon.snapshots.site import Site, event, frame, masked, reference, square, tracks
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.computing
+
+
+def test_an_event_gets_the_frame_on_which_it_happened(tmp_path: Path) -> None:
+    with Site(tmp_path).start() as site:
+        site.analysed(1, tracks(square(50)))
+        (pending,) = site.analysed(2, tracks(square(50)), events=[event(2, "zone.dwell")])
+        site.analysed(3, tracks(square(90)))
+        site.settle(1)
+        assert (pending.snapshot, pending.clean_snapshot) == (True, True)
+        stored = site.journal.reader.event(1)
+        assert stored is not None
+        assert stored.for_json()["snapshot"] == "/api/events/1/snapshot.jpg"
+        assert stored.for_json()["clean_snapshot"] == "/api/events/1/clean.jpg"
+        assert site.files() == ["1-clean.jpg", "1.jpg"]
+        assert site.frame_of(1) == 2
+        assert len(site.counts.sizes) == 1
+        assert site.counts.size == sum(site.counts.sizes)
+
+
+def test_only_the_annotated_snapshot_has_boxes(tmp_path: Path) -> None:
+    with Site(tmp_path).start() as site:
+        site.analysed(0, tracks(square(100)), events=[event(0, "zone.dwell")])
+        site.settle(1)
+        assert float(site.picture(1).std()) > 5
+        assert float(site.picture(1, CLEAN).std()) < 1
+
+
+def test_kinds_that_are_not_selected_get_none(tmp_path: Path) -> None:
+    with Site(tmp_path).start() as site:
+        (pending,) = site.analysed(1, events=[event(1, "line.crossed")])
+        site.settle(1)
+        assert (pending.snapshot, pending.listener) == (False, None)
+        assert site.files() == []
+        assert site.counts.drops == []
+
+
+def test_the_end_gets_the_best_frame_since_the_beginning_which_keeps_its_own(tmp_path: Path) -> None:
+    began = event(0, "zone.entered", Phase.BEGAN)
+    ended = event(30, "line.left", Phase.ENDED, reference(began))  # of a kind that is not selected itself
+    with Site(tmp_path).start() as site:
+        site.analysed(0, tracks(square(40)), events=[began])
+        site.analysed(10, tracks(square(80)))
+        site.analysed(20, tracks(square(60)))
+        site.analysed(30, tracks(square(20)), events=[ended])
+        site.settle(2)
+        assert site.frame_of(1) == 0
+        assert site.frame_of(2) == 10
+        stored = site.journal.reader.event(2)
+        assert stored is not None
+        assert (stored.began, stored.snapshot) == (1, True)
+
+
+def test_the_score_counts_as_much_as_the_size_and_predicted_boxes_do_not_count(tmp_path: Path) -> None:
+    began = event(0, "zone.entered", Phase.BEGAN)
+    with Site(tmp_path).start() as site:
+        site.analysed(0, tracks(square(50), score=0.4), events=[began])
+        site.analysed(8, tracks(square(200), detected=False))
+        site.analysed(16, tracks(square(50), score=0.9))
+        site.analysed(24, tracks(square(55), score=0.4))
+        site.analysed(30, events=[event(30, "zone.left", Phase.ENDED, reference(began))])
+        site.settle(2)
+        assert site.frame_of(2) == 16
+
+
+def test_a_frame_that_is_hardly_better_or_follows_at_once_is_not_drawn(tmp_path: Path) -> None:
+    began = event(0, "zone.entered", Phase.BEGAN)
+    with Site(tmp_path).start() as site:
+        site.analysed(0, tracks(square(50)), events=[began])
+        site.analysed(2, tracks(square(90)))
+        site.analysed(10, tracks(square(53)))
+        site.analysed(12, events=[event(12, "zone.left", Phase.ENDED, reference(began))])
+        site.settle(2)
+        assert site.frame_of(2) == 0
+
+
+def test_an_end_whose_beginning_is_unknown_gets_its_own_frame(tmp_path: Path) -> None:
+    ended = event(3, "zone.left", Phase.ENDED, reference(event(0, "zone.entered")))
+    with Site(tmp_path).start() as site:
+        site.analysed(3, tracks(square(50)), events=[ended])
+        site.settle(1)
+        assert site.frame_of(1) == 3
+
+
+def test_an_event_that_is_ended_without_a_frame_gets_the_best_one_and_others_get_none(tmp_path: Path) -> None:
+    began = event(0, "zone.entered", Phase.BEGAN)
+    with Site(tmp_path).start() as site:
+        site.analysed(0, tracks(square(40)), events=[began])
+        site.analysed(10, tracks(square(80)))
+        ended, other = site.recorded(
+            event(11, "zone.entered", Phase.ENDED, reference(began)), event(11, "zone.dwell", Phase.ONCE)
+        )
+        site.settle(3)
+        assert (ended.snapshot, other.snapshot) == (True, False)
+        assert site.frame_of(2) == 10
+
+
+def test_a_frame_whose_redaction_is_not_certain_becomes_no_snapshot(tmp_path: Path) -> None:
+    with Site(tmp_path).start() as site:
+        site.pipeline.redacts = True
+        first, second = masked((0, 0, 320, 240)), masked((float("nan"), 0, 9, 9))
+        for number, found in enumerate(([], [first], [second], [masked((40, 40, 80, 80), (-1, -1, 400, 300))])):
+            (pending,) = site.analysed(number, *found, events=[event(number, "zone.dwell")])
+            assert (pending.snapshot, pending.clean_snapshot) == (False, False)
+        site.analysed(5, masked((40, 40, 80, 80)), events=[event(5, "zone.dwell")])
+        site.settle(5)
+        assert site.counts.drops == ["redaction"] * 4
+        assert site.files() == ["5-clean.jpg", "5.jpg"]
+
+
+def test_an_unredacted_frame_does_not_become_the_best_one(tmp_path: Path) -> None:
+    began = event(0, "zone.entered", Phase.BEGAN)
+    with Site(tmp_path).start() as site:
+        site.pipeline.redacts = True
+        site.analysed(0, tracks(square(40)), masked(), events=[began])
+        site.analysed(10, tracks(square(90)))
+        site.analysed(20, masked(), events=[event(20, "zone.left", Phase.ENDED, reference(began))])
+        site.settle(2)
+        assert site.frame_of(2) == 0
+
+
+def test_events_that_never_end_hold_a_bounded_number_of_snapshots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_module, "MOST_OPEN", 2)
+    with Site(tmp_path).start() as site:
+        for n in range(5):
+            site.analysed(n, tracks(square(40)), events=[event(n, "zone.entered", Phase.BEGAN)])
+        site.settle(5)
+        kept = sum(path.stat().st_size for path in site.folder.glob("gate/[45]*"))
+        eventually(lambda: site.writer.used == kept, 10, "only those of the newest are in memory")
+        site.camera.close()
+        assert site.writer.used == 0
+
+
+def test_what_has_no_room_in_memory_is_dropped_and_counted(tmp_path: Path) -> None:
+    size = 320 * 240 * 3
+    with Site(tmp_path, most_memory=2 * size) as site:
+        found = [site.analysed(n, events=[event(n, "zone.dwell")])[0].snapshot for n in range(4)]
+        assert found == [True, True, False, False]
+        assert site.counts.drops == ["busy", "busy"]
+        site.start().settle(4)
+        assert site.files() == ["1-clean.jpg", "1.jpg", "2-clean.jpg", "2.jpg"]
+        assert site.writer.used == 0
+        assert site.analysed(5, events=[event(5, "zone.dwell")])[0].snapshot
+
+
+def test_a_frame_is_let_go_once_it_is_drawn_although_its_event_goes_on(tmp_path: Path) -> None:
+    began = event(0, "zone.entered", Phase.BEGAN)
+    with Site(tmp_path).start() as site:
+        one = frame(0)
+        with site.camera.of_frame(one, Results(tracks(square(40)))):
+            site.recorded(began)
+        image = weakref.ref(one.host())
+        del one
+        site.settle(1)
+        gc.collect()
+        assert image() is None
+        assert site.writer.used == site.counts.sizes[0]
+
+
+def test_trails_show_the_way_before_the_frame(tmp_path: Path) -> None:
+    with Site(
+        tmp_path, render=Render(status=False, boxes=False, labels=False, ids=False, scores=False)
+    ).start() as site:
+        for n in range(10):
+            site.analysed(n, tracks((20 * n, 100, 20 * n + 40, 180)))
+        site.analysed(10, tracks((200, 100, 240, 180)), events=[event(10, "zone.dwell")])
+        site.settle(1)
+        drawn = abs(site.picture(1).astype(int) - site.picture(1, CLEAN)).max(axis=2) > 20
+        assert drawn[170:190, 60:200].any(axis=0).mean() > 0.9
+        assert not drawn[:160].any()

@@ -200,7 +200,9 @@ class TestCooldown:
     def test_their_number_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MOST_COOLDOWNS", 2)
         made = rules(r=rule(cooldown="1h", per="track"))
-        assert [made.admit(event(track=track)) is not None for track in (1, 2, 3, 3, 1)] == [True] * 3 + [False, True]
+        tracks = [(0, 1), (1, 2), (3600, 1), (3600, 3), (3600, 1), (3600, 2)]  # 3 takes the place of 2
+        stored = [made.admit(event(at=at, track=track)) is not None for at, track in tracks]
+        assert stored == [True, True, True, True, False, True]
 
 
 def began(at: float = MONDAY_NOON, **facts: Any) -> PendingEvent:
@@ -262,8 +264,28 @@ class TestUpdatesAndEnds:
         assert made.admit(follows(beginning)) == follows(beginning)
         assert not made.admit(follows(beginning)), "the end was the last that belongs to it"
 
-    def test_those_of_a_kind_that_no_rule_names_are_stored_after_a_restart_too(self) -> None:
+    def test_after_a_restart_the_kind_of_the_beginning_decides(self) -> None:
         assert rules().admit(follows(began())) == follows(began())
+        ends, beginnings = rule(kinds=["zone.left"], classes=["dog"]), rule(kinds=["zone.entered"])
+        assert rules(r=ends).admit(follows(began())) == follows(began())
+        assert rules(r=beginnings).admit(follows(began())) is None
+
+    def test_a_rule_that_a_reload_changes_is_named_once(self) -> None:
+        made = rules(r=rule())
+        beginning = began()
+        assert made.admit(beginning)
+        made.apply({"r": rule(kinds=["zone.left"])}, [])
+        assert made.admit(follows(beginning)) == replace(follows(beginning), rules=("r",))
+
+    def test_those_of_other_cameras_have_their_own_beginning(self) -> None:
+        made = rules(gate=rule(cameras=["gate"]), hall=rule(cameras=["hall"]))
+        gate, hall = began(), replace(began(), camera="hall")
+        assert made.admit(gate)
+        assert made.admit(hall)
+        for beginning in (gate, hall):
+            end = made.admit(replace(follows(beginning), camera=beginning.camera))
+            assert end is not None
+            assert end.rules == (beginning.camera,)
 
     def test_a_bounded_number_of_beginnings_is_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MOST_BEGINNINGS", 2)

@@ -43,8 +43,8 @@ Without -c, the configuration is that of the installed service. `test` sends not
 _TEST_EPILOG = """\
 The film goes through the chain of a camera, and every frame is analysed. For each event the command prints whether it
 would be stored, which rules select it, and which conditions keep the other rules from it: the names of their options,
-or "beginning" for an update or end whose beginning the rule did not select. Cool-downs use the film's time. Without
---begins, schedules (`active`) are always met.
+or "beginning" for an update or end whose beginning the schedule or a cool-down held back. Cool-downs use the film's
+time. Without --begins, schedules (`active`) are always met.
 
 exit codes: 0 a rule selected an event, 1 none did, or the film cannot be read completely, 2 wrong usage or an invalid
 configuration, 3 a required component is missing

@@ -80,4 +80,4 @@ class Condition(StrEnum):
     ACTIVE = "active"
     COOLDOWN = "cooldown"
     BEGINNING = "beginning"
-    """It did not select the event with which this one began."""
+    """The schedule or a cool-down kept it from selecting the event with which this one began."""

@@ -28,7 +28,7 @@ MOST_COOLDOWNS = 1000
 
 @dataclass(frozen=True, slots=True)
 class EventTime:
-    """When an event happened, in s. Cool-downs only need differences; schedules need seconds since the epoch, and
+    """When an event happened, in s. Cool-downs need only differences. Schedules need seconds since the epoch; they
     always hold for an event without `time_of_day`, such as one of a film."""
 
     at: float
@@ -53,26 +53,26 @@ class Rule:
         """Returns whether the rule is about events of a kind."""
         return any(fnmatchcase(kind, pattern) for pattern in self.options.kinds)
 
-    def unmet(self, event: PendingEvent, time: EventTime) -> tuple[Condition, ...]:
-        """Returns the conditions that do not hold for an event of a kind that the rule names."""
-        return tuple(condition for condition, holds in self._conditions(event, time) if not holds)
+    def unmet(self, camera: str | None, facts: Mapping[str, Any]) -> tuple[Condition, ...]:
+        """Returns the conditions on camera and facts that do not hold for an event of a kind that the rule names."""
+        return tuple(condition for condition, holds in self._conditions(camera, facts) if not holds)
 
-    def _conditions(self, event: PendingEvent, time: EventTime) -> Iterator[tuple[Condition, bool]]:
-        options, facts = self.options, event.facts
-        yield Condition.CAMERAS, options.cameras is None or event.camera in options.cameras
+    def is_active(self, time: EventTime) -> bool:
+        """Returns whether the schedule holds, if there is one."""
+        if self.schedule is None or not time.time_of_day:
+            return True
+        name = self.options.timezone
+        return self.schedule.is_active(datetime.fromtimestamp(time.at, None if name is None else ZoneInfo(name)))
+
+    def _conditions(self, camera: str | None, facts: Mapping[str, Any]) -> Iterator[tuple[Condition, bool]]:
+        options = self.options
+        yield Condition.CAMERAS, options.cameras is None or camera in options.cameras
         yield Condition.ZONES, options.zones is None or facts.get("zone") in options.zones
         yield Condition.LINES, options.lines is None or facts.get("line") in options.lines
         yield Condition.CLASSES, options.classes is None or facts.get("class") in options.classes
         yield Condition.PERSONS, options.persons is None or _person(facts) in self.persons
         yield Condition.MIN_SCORE, options.min_score is None or _reaches(facts.get("score"), options.min_score)
         yield Condition.AT_LEAST, all(_reaches(facts.get(name), least) for name, least in options.at_least.items())
-        yield Condition.ACTIVE, not time.time_of_day or self._is_active(time.at)
-
-    def _is_active(self, at: float) -> bool:
-        if self.schedule is None:
-            return True
-        name = self.options.timezone
-        return self.schedule.is_active(datetime.fromtimestamp(at, None if name is None else ZoneInfo(name)))
 
 
 def _person(facts: Mapping[str, Any]) -> str:
@@ -148,17 +148,23 @@ class _Active:
     def unmet(self, event: PendingEvent, beginning: EventRef | None, time: EventTime) -> tuple[Condition, ...] | None:
         """Returns what keeps the rule from selecting an event; nothing if it selects it, which begins a cool-down. None
         if the rule is not about the event. It did not select the event's `beginning`, if it has one."""
-        if beginning is not None and self.rule.names(beginning.kind):
+        if beginning is not None and self._passed_over(event.camera, beginning):
             return (Condition.BEGINNING,)
         if not self.rule.names(event.kind):
             return None
-        if unmet := self.rule.unmet(event, time):
+        unmet = self.rule.unmet(event.camera, event.facts)
+        if not self.rule.is_active(time):
+            unmet += (Condition.ACTIVE,)
+        if unmet or self.cooldowns is None:
             return unmet
-        if self.cooldowns is not None:
-            if self.cooldowns.holds(event, time.at):
-                return (Condition.COOLDOWN,)
-            self.cooldowns.begin(event, time.at)
+        if self.cooldowns.holds(event, time.at):
+            return (Condition.COOLDOWN,)
+        self.cooldowns.begin(event, time.at)
         return ()
+
+    def _passed_over(self, camera: str | None, beginning: EventRef) -> bool:
+        """Returns whether only the schedule or a cool-down can have kept the rule from selecting a beginning."""
+        return self.rule.names(beginning.kind) and not self.rule.unmet(camera, beginning.facts)
 
 
 class EventRules:
@@ -167,8 +173,8 @@ class EventRules:
     - An event that a rule selects is stored.
     - Of a kind that a rule names, or that its plug-in declares as `by_rule`, no other events are stored; all of other
       kinds are.
-    - An update or end is also stored if its beginning was. Rules that name the kind of the beginning decide once, at
-      the beginning: they select its updates and its end if they selected it, and otherwise do not.
+    - An update or end is also stored if its beginning was. Rules that selected the beginning select it too; those whose
+      schedule or cool-down kept them from it do not. Others decide by the facts that are known now.
 
     Up to MOST_BEGINNINGS stored beginnings are remembered until their end.
     """

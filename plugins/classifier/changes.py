@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from sightd.plugins.api import MAX_EVENTS, Event, EventSpec, FloatArray, JsonValue, label_of
 
 CHANGED = "classification.changed"
-SPEC = EventSpec(CHANGED, "The class of the frame, or of a tracked object, has become another one.", by_rule=True)
+SPEC = EventSpec(
+    CHANGED,
+    "The class of the frame, or of a tracked object, has become another one.",
+    by_rule=True,
+    facts=("class", "before", "score", "track"),
+)
 LEAD = 0.1
 """How much more likely than the reported class another one must be."""
 

@@ -18,8 +18,18 @@ from sightd.plugins.geometry.regions import persons_of_faces
 
 RECOGNISED, UNKNOWN = "face.recognised", "face.unknown"
 SPECS = (
-    EventSpec(RECOGNISED, "An enrolled person was recognised; ended when the face is gone.", by_rule=True),
-    EventSpec(UNKNOWN, "Somebody who is not enrolled was seen well; ended when the face is gone.", by_rule=True),
+    EventSpec(
+        RECOGNISED,
+        "An enrolled person was recognised; ended when the face is gone.",
+        by_rule=True,
+        facts=("person", "score", "track", "box", "seconds"),
+    ),
+    EventSpec(
+        UNKNOWN,
+        "Somebody who is not enrolled was seen well; ended when the face is gone.",
+        by_rule=True,
+        facts=("track", "box", "seconds"),
+    ),
 )
 _PERSON = "person"
 

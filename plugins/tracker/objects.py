@@ -18,8 +18,8 @@ from sightd.plugins.tracker.camera_tracks import BORN_AT, CLASS_ID, ID, SCORE, S
 
 NEW, GONE = "object.new", "object.gone"
 SPECS = (
-    EventSpec(NEW, "An object has appeared and is tracked.", by_rule=True),
-    EventSpec(GONE, "An object is not seen any more.", by_rule=True),
+    EventSpec(NEW, "An object has appeared and is tracked.", by_rule=True, facts=("class", "track", "score")),
+    EventSpec(GONE, "An object is not seen any more.", by_rule=True, facts=("class", "track", "score", "seconds")),
 )
 
 

@@ -11,6 +11,19 @@ from sightd.plugins.zones.state import Beginning, Happening, Kind
 _MOST_WAITING = 1000
 """Events of a camera that wait for a frame; later ones are dropped, and counted."""
 _KMH = 3.6
+_OBJECT = ("zone", "class", "track", "person")
+FACTS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.ENTERED: _OBJECT,
+    Kind.LEFT: (*_OBJECT, "seconds", "reason"),
+    Kind.OCCUPIED: _OBJECT,
+    Kind.EMPTY: ("zone", "seconds"),
+    Kind.CROWDED: ("zone", "number", "seconds", "reason"),
+    Kind.CROSSED: ("line", "direction", "class", "track", "person", "speed_kmh", "heading"),
+    Kind.LOITERING: (*_OBJECT, "seconds", "reason"),
+    Kind.LEFT_BEHIND: (*_OBJECT, "seconds", "reason"),
+    Kind.REMOVED: (*_OBJECT, "seconds"),
+}
+"""All facts that `facts_of` may give an event of a kind."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,7 +28,7 @@ from sightd.plugins.api import (
 )
 from sightd.plugins.zones.config import CameraZones, ZonesConfig
 from sightd.plugins.zones.drawing import draw_zones
-from sightd.plugins.zones.events import EventQueue
+from sightd.plugins.zones.events import FACTS, EventQueue
 from sightd.plugins.zones.machine import step
 from sightd.plugins.zones.plan import CameraPlan
 from sightd.plugins.zones.result import ZoneCounts, added_by, counts_of
@@ -73,7 +73,9 @@ class Zones(Plugin[ZonesConfig]):
     requires: ClassVar[frozenset[type]] = frozenset({Tracks})
     uses: ClassVar[frozenset[type]] = frozenset({Faces})
     produces: ClassVar[frozenset[type]] = frozenset({ZoneCounts, Events})
-    events: ClassVar[tuple[EventSpec, ...]] = tuple(EventSpec(str(kind), _HELP[kind]) for kind in Kind)
+    events: ClassVar[tuple[EventSpec, ...]] = tuple(
+        EventSpec(str(kind), _HELP[kind], facts=FACTS[kind]) for kind in Kind
+    )
     routes: ClassVar[Sequence[Route]] = ROUTES
 
     @classmethod

@@ -223,8 +223,7 @@ class TestUpdatesAndEnds:
         update, end = follows(person, phase=Phase.UPDATED), follows(person)
         assert made.admit(update) == replace(update, rules=("people",))  # although the schedule is over
         assert made.admit(end) == replace(end, rules=("people",))
-        assert made.decide(follows(dog)).held_back == {"people": (Condition.BEGINNING,)}
-        assert not made.admit(follows(dog))
+        assert not made.admit(follows(dog, label="dog"))
 
     def test_the_end_of_what_a_cool_down_held_back_is_not_stored(self) -> None:
         made = rules(r=rule(cooldown="60s"))
@@ -235,6 +234,22 @@ class TestUpdatesAndEnds:
             False,
             True,
         ]
+        assert made.decide(follows(second)).held_back == {"r": (Condition.BEGINNING,)}
+
+    def test_the_end_of_what_began_while_the_schedule_was_off_is_not_stored(self) -> None:
+        made = rules(r=rule(active="mon 12:01-13:00", timezone="UTC"))
+        beginning = began()
+        assert not made.admit(beginning)
+        assert not made.admit(follows(beginning))
+
+    def test_a_rule_decides_again_by_what_is_only_known_at_the_end(self) -> None:
+        made = rules(anna=rule(persons=["anna"]), long=rule(at_least={"seconds": 60}))
+        beginning = replace(began(), facts={"zone": "yard"})
+        assert not made.admit(beginning)
+        assert not made.admit(follows(beginning, seconds=59))
+        end = made.admit(follows(beginning, seconds=60, person="Anna"))
+        assert end is not None
+        assert end.rules == ("anna", "long")
 
     def test_a_rule_that_names_only_the_end_decides_about_the_end(self) -> None:
         made = rules(night=rule(kinds=["zone.entered"], active="sat", timezone="UTC"),

@@ -10,7 +10,7 @@ import pytest
 
 from sightd.plugins.api import Event, Events, Frame, Image, JsonValue, Phase, Results
 from sightd.plugins.classifier import Classifier
-from sightd.plugins.classifier.changes import ChangeRules, ReportedClass, changes
+from sightd.plugins.classifier.changes import SPEC, ChangeRules, ReportedClass, changes
 from tests.plugins.classifier.test_plugin import GREEN, RED, Opened, colours, followed, opened, plain, side_by_side
 
 __all__ = ["colours", "opened"]
@@ -56,6 +56,7 @@ def test_what_a_frame_has_no_room_for_is_reported_on_the_next() -> None:
     reported, first = changes({}, scores, ("day", "night"), 0.0, ChangeRules(0.3, 0))
     _, second = changes(reported, scores, ("day", "night"), 0.1, ChangeRules(0.3, 0))
     assert [event.facts["track"] for event in (*first, *second)] == list(range(20))
+    assert all(event.facts.keys() <= set(SPEC.facts or ()) for event in first), "facts are declared"
 
 
 def events(plugin: Classifier, image: Image, at: float, *given: object, **of: Any) -> tuple[Event, ...]:

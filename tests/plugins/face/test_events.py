@@ -19,6 +19,7 @@ from tests.plugins.face.test_plugin import gallery, opened, video
 
 __all__ = ["gallery", "opened"]
 
+FACTS = {spec.kind: set(spec.facts or ()) for spec in FaceRecogniser.events}
 NAMES = {1: "Ada", 2: "Bob"}
 BOX = np.array([10.2, 20, 29.8, 50], np.float32)
 RECOGNISED: dict[str, JsonValue] = {"person": "Ada", "score": 0.7, "box": [10, 20, 30, 50]}
@@ -46,6 +47,7 @@ class Visited:
         known = {number: replace(one, last_seen=self.at) for number, one in known.items()}
         seen = {number: SeenFace(BOX, one) for number, one in known.items()}
         self.visits, events = self.visits.after(seen, {**known, **(lost or {})}, NAMES.get, self.at)
+        assert all(event.facts.keys() <= FACTS[event.kind] for event in events), "facts are declared"
         return list(events)
 
 

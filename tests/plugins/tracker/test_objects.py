@@ -16,6 +16,7 @@ from tests.plugins.tracker.test_tracker import shot
 from tests.support.moving_world import SIZE, box, detections, frame
 
 DECLARED = Declarations.of(Tracker)
+FACTS = {spec.kind: set(spec.facts or ()) for spec in Tracker.events}
 
 
 class Watched:
@@ -28,6 +29,7 @@ class Watched:
     def look(self, one: Frame, found: Detections) -> tuple[Event, ...]:
         [results] = self.tracker.process([one], [Results(found)])
         events = DECLARED.events(results)
+        assert all(event.facts.keys() <= FACTS[event.kind] for event in events), "facts are declared"
         self.events += [(one.wall_time, event) for event in events]
         return events
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightd.plugins.zones.config import CameraZones
+from sightd.plugins.zones.events import FACTS, facts_of
 from sightd.plugins.zones.machine import step
 from sightd.plugins.zones.plan import CameraPlan
 from sightd.plugins.zones.state import CameraState, Happening, Kind, Sighting
@@ -107,5 +108,6 @@ def watch(
         if at >= begin:
             seen = [sighting for walk in walks if (sighting := walk.sighting(at)) is not None]
             found.state, happened = step(found.state, seen, at, local(at), camera, lost_after)
+            assert all(facts_of(one).keys() <= set(FACTS[one.kind]) for one in happened), "facts are declared"
             found.happened = [*found.happened, *happened]
     return found

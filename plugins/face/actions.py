@@ -202,6 +202,22 @@ def list_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandCo
     return 0
 
 
+def nearest_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
+    found = faces.get(f"/api/unknown-faces/{args.number}/nearest")
+    if args.json:
+        return _json(found, context)
+    if not found:
+        context.print("no other unknown people were seen")
+        return 0
+    rows = [
+        (str(one["id"]), f"{one['similarity']:.3f}", f"{one['strangers']:.1g}", str(one["visits"]),
+         local_time(one["first_seen"]), local_time(one["last_seen"]))
+        for one in found
+    ]  # fmt: skip
+    context.print_table(("ID", "SIMILARITY", "STRANGERS", "VISITS", "FIRST SEEN", "LAST SEEN"), rows)
+    return 0
+
+
 def name_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     named = {"name": args.name}
     person = faces.change("POST", f"/api/unknown-faces/{args.number}/name", named, anyway=args.anyway)
@@ -314,5 +330,5 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-READING = frozenset({list_persons, show, compare, export_all, list_unknown, unknown_picture})
+READING = frozenset({list_persons, show, compare, export_all, list_unknown, nearest_unknown, unknown_picture})
 """Actions that change nothing in a gallery."""

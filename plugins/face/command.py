@@ -24,6 +24,7 @@ _EXAMPLES = f"""examples:
   sightd faces list
   sightd faces compare a.jpg b.jpg                        are these the same person?
   sightd faces unknown list                               who came by and was not known?
+  sightd faces unknown nearest 7                          was she here before?
   sightd faces unknown name 7 "Grace Hopper"
   sightd faces forget "Ada Lovelace"                      removes her for good, from every file
   sightd faces calibrate                                  what your own gallery says of the thresholds
@@ -119,6 +120,11 @@ def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
     choices.add_parser("list", parents=[common, as_json], help="list them, most recently seen first").set_defaults(
         do=do.list_unknown
     )
+    action = choices.add_parser(
+        "nearest", parents=[common, as_json], help="list who looks most like one of them: perhaps the same person"
+    )
+    action.add_argument("number", type=int, metavar="ID")
+    action.set_defaults(do=do.nearest_unknown)
     action = choices.add_parser("name", parents=[common], help="enrol one of them")
     action.add_argument("number", type=int, metavar="ID")
     action.add_argument("name", metavar="NAME")

@@ -57,6 +57,10 @@ class Apply(BaseModel):
     apply: bool = False
 
 
+class Limit(BaseModel):
+    limit: int = Field(10, ge=1, le=100)
+
+
 class Named(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -124,6 +128,15 @@ def unknown(service: FaceService) -> list[Form]:
         {"id": one.number, "visits": one.visits, "first_seen": one.first_seen, "last_seen": one.last_seen}
         for one in service.unknown.load().persons
     ]
+
+
+def nearest(service: FaceService, number: int, query: Limit) -> list[Form]:
+    """`similarity` is a cosine; `strangers` the share of strangers who are this similar."""
+    return [
+        {"id": one.number, "similarity": cosine, "strangers": strangers, "visits": one.visits,
+         "first_seen": one.first_seen, "last_seen": one.last_seen}
+        for one, cosine, strangers in service.nearest_unknown(number, query.limit)
+    ]  # fmt: skip
 
 
 def picture(service: FaceService, number: int) -> Answer:
@@ -199,6 +212,7 @@ ROUTES = (
     Route("POST", "/faces/{name}/merge", "operate", "Merge a person into another, who is the same", merge),
     Route("GET", "/unknown-faces", "operate", "Unknown persons who were seen", unknown),
     Route("GET", "/unknown-faces/{number}.png", "operate", "Best image of an unknown person", picture),
+    Route("GET", "/unknown-faces/{number}/nearest", "operate", "Unknown persons who look most like this one", nearest),
     Route("POST", "/unknown-faces/{number}/name", "operate", "Enrol an unknown person", name_unknown),
     Route("POST", "/compare-faces", "operate", "Check whether two photos show the same person", compare,
           max_body=3 * MOST_BYTES, prepare=FaceService.analyser),

@@ -18,6 +18,7 @@ from sightd.plugins.face.gallery.gallery import Gallery, Person, keep_versions_a
 from sightd.plugins.face.gallery.sightings import Sightings, UnknownStore
 from sightd.plugins.face.matching.calibration import Calibration, Refinement, calibration_of, refinement
 from sightd.plugins.face.matching.matcher import Matcher
+from sightd.plugins.face.matching.unknown import UnknownPerson
 
 _PHOTO_SIZE = 1024
 """Longest side in pixels in which photos are searched for faces: there is time for it, and portraits are large."""
@@ -86,6 +87,12 @@ class FaceService(PluginService):
         if other and not anyway and (fault := resemblance(match, enrolled.names, self._calibration)):
             raise GalleryError(f"unknown person {number} {fault} Use `anyway` to name them regardless")
         return self.unknown.name(number, name)
+
+    def nearest_unknown(self, number: int, most: int) -> list[tuple[UnknownPerson, float, float]]:
+        """Returns at most `most` other unknown persons, most similar first: each with the cosine of their mean to that
+        of unknown person `number`, and the share of strangers who are this similar. Raises GalleryError."""
+        near = self.unknown.load().nearest(self.unknown.find(number), most)
+        return [(other, cosine, self._calibration.fmr(cosine)) for other, cosine in near]
 
     def forget_unknown(self, numbers: Sequence[int] | None) -> int:
         """Deletes unknown persons (None: all of them) and wipes their data from the file. Returns how many. Raises

@@ -97,6 +97,13 @@ class Unknowns:
         """Returns the person of that number, even if it was merged into another one."""
         return next((one for one in self.persons if one.number == number or number in one.joined), None)
 
+    def nearest(self, person: UnknownPerson, most: int) -> list[tuple[UnknownPerson, float]]:
+        """Returns at most `most` other persons with the cosines of their means to that of `person`, most similar
+        first."""
+        others = self.without(person.number).persons
+        pairs = ((other, float(other.mean @ person.mean)) for other in others)
+        return sorted(pairs, key=lambda pair: -pair[1])[:most]
+
     def _nearest(self, mean: FloatArray) -> tuple[UnknownPerson | None, float]:
         if not self.persons:
             return None, -1.0

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from sightd.daemon.cli.main import main
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.sightings import Best, UnknownStore
+from sightd.plugins.face.matching.calibration import calibration_of
 from tests.support import media
 from tests.support.hostile_images import huge_images
 from tests.support.networks import stored
@@ -226,3 +231,22 @@ def test_a_configuration_names_the_gallery(tmp_path: Path, capsys: pytest.Captur
     assert "no face plug-in 'yard', only: door, hall" in capsys.readouterr().err
     site.write_text("plugins:\n  face: {sise: 3}\n")
     assert main(["faces", "list", "-c", str(site)]) == 2
+
+
+def test_the_nearest_unknown_people_are_listed(sightd: Sightd) -> None:
+    table = calibration_of("sface")
+    assert table is not None
+    axes = np.eye(128, dtype=np.float32)
+    with closing(Gallery(sightd.gallery)) as gallery:
+        store = UnknownStore(gallery, "sface")
+        for cosine, axis in ((1.0, 0), (0.0, 1), (0.25, 2)):
+            mean = cosine * axes[0] + np.sqrt(np.float32(1 - cosine**2)) * axes[axis]
+            store.with_visit(mean, 1.0, 1e9, Best(0.9, None), table, 10)
+    lines = sightd("unknown", "nearest", "1").splitlines()
+    assert [line.split()[:2] for line in lines] == [["ID", "SIMILARITY"], ["3", "0.250"], ["2", "0.000"]]
+    found = sightd.json("unknown", "nearest", "1")
+    assert isinstance(found, list)
+    assert [one["id"] for one in found] == [3, 2]
+    sightd("unknown", "forget", "2", "3")
+    assert sightd("unknown", "nearest", "1") == "no other unknown people were seen\n"
+    assert "there is no unknown person 9" in sightd("unknown", "nearest", "9", code=1)

@@ -132,6 +132,20 @@ def test_unknown_persons_are_listed_shown_named_and_forgotten(client: httpx.Clie
     assert client.get("/api/unknown-faces/2.png").status_code == 422
 
 
+def test_those_who_look_most_like_an_unknown_person_are_listed(client: httpx.Client, face_service: FaceService) -> None:
+    table = face_service._calibration
+    axes = np.eye(len(vector(1)), dtype=np.float32)
+    for number, cosine in enumerate((1.0, 0.1, 0.3, 0.2, 0.0)):
+        mean = cosine * axes[0] + np.sqrt(np.float32(1 - cosine**2)) * axes[number]
+        face_service.unknown.with_visit(mean, 1.0, float(number), Best(0.9, crop(number)), table, 10)
+    answer = client.get("/api/unknown-faces/1/nearest").json()
+    assert [one["id"] for one in answer] == [3, 4, 2, 5]
+    assert [one["similarity"] for one in answer] == pytest.approx([0.3, 0.2, 0.1, 0.0])
+    assert answer[0]["strangers"] == table.fmr(answer[0]["similarity"])
+    assert [one["id"] for one in client.get("/api/unknown-faces/1/nearest", params={"limit": 1}).json()] == [3]
+    assert "there is no unknown person 9" in client.get("/api/unknown-faces/9/nearest").text
+
+
 def test_it_is_taken_to_another_machine_and_calibrated(client: httpx.Client, face_service: FaceService) -> None:
     face_service.gallery.add("Ada", [face(1)])
     file = client.get("/api/export-faces").content

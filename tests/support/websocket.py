@@ -55,9 +55,6 @@ class WebSocketClient:
     def send(self, event: events.Event) -> None:
         self._send(event)
 
-    def send_raw(self, data: bytes) -> None:
-        self._socket.sendall(data)
-
     def _send(self, event: events.Event) -> None:
         self._socket.sendall(self._connection.send(event))
 

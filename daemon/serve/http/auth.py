@@ -85,7 +85,7 @@ class AuthMiddleware:
             await self._app(scope, receive, _logging_changes(scope, principal, send))
 
     def _principal(self, request: HTTPConnection) -> Principal:
-        if request.scope["type"] == "websocket" and not _is_own_page(request):
+        if request.scope["type"] == "websocket" and not is_own_page(request):
             raise _RefusedError(403, "foreign", "Pages of other origins must not open a WebSocket.")
         peer = request.scope.get("state", {}).get(PEER)
         if peer is not None:  # browsers cannot use a Unix socket, so no page caused this
@@ -163,13 +163,17 @@ def _reads(request: HTTPConnection) -> bool:
     return request.scope["type"] == "websocket" or request.scope["method"] in _READS
 
 
-def _is_own_page(request: HTTPConnection) -> bool:
+def is_own_page(request: HTTPConnection) -> bool:
     """Whether a WebSocket is opened by a page of this server, or by a program: browsers always send Origin (RFC 6455,
     4.1). If TLS ends here, a page without it is foreign."""
     origins = request.headers.getlist("origin")
     if not origins:
         return True
-    origin, port = urlsplit(origins[0]), _STANDARD_PORTS.get(urlsplit(origins[0]).scheme)
+    try:
+        origin = urlsplit(origins[0])
+    except ValueError:
+        return False
+    port = _STANDARD_PORTS.get(origin.scheme)
     if len(origins) > 1 or port is None or (request.url.scheme == "wss" and origin.scheme != "https"):
         return False
     host = request.headers.get("host", "")

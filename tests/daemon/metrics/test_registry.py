@@ -285,6 +285,9 @@ def test_a_gauge_has_the_values_of_the_last_analysed_frame_and_no_others(metrics
 def test_a_gauge_has_no_value_while_the_camera_is_offline(metrics: Metrics, bar: CameraMetrics) -> None:
     bar.up(False)
     assert seated(metrics) == {}
+    bar.up(True)
+    assert seated(metrics) == {}, "no frame has been analysed yet"
+    bar.up(False)
     bar.measured({"tables": (GaugeValue("seated", "oak", 4),)})
     assert seated(metrics) == {}, "the analysis of its last frame ended late"
     bar.up(True)

@@ -127,6 +127,12 @@ def test_a_busy_camera_does_not_keep_others_waiting() -> None:
                     live.publish(frame(camera, number), Results())
                 found_first.append([await next_of(reader), await next_of(reader), await next_of(reader)])
                 clock.now += 0.1
+            live.publish(frame("busy", 9), Results())
+            live.publish(frame("calm", 9), Results())
+            assert {await next_of(reader), await next_of(reader)} == {("busy", 9), ("calm", 9)}
+            live.publish(frame("busy", 10), Results())
+            live.publish(frame("third", 10), Results())
+            assert await next_of(reader) == ("third", 10), "the other one is not due yet"
             assert all(set(ones) == {("busy", n), ("calm", n), None} for n, ones in enumerate(found_first))
 
     asyncio.run(read())

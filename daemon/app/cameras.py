@@ -222,6 +222,7 @@ class CameraRun:
         """Pauses or resumes the analysis, if it can be paused. Any thread."""
         self._results = None
         self._pipeline.paused = paused and self.can_pause
+        self._metrics.analysing(not self._pipeline.paused)
 
     def status(self) -> CameraStatus:
         """The camera's state for `/readyz`: the state of its feed or, while that is live, of its output."""

@@ -52,7 +52,7 @@ class CameraMetrics:
         self._classes = classes
         self._series = series = Series()
         self._up: Gauge = series.bind(families.source.up, name)
-        self._is_up = False
+        self._is_up, self._is_analysed = False, True
         self._measured: Mapping[str, Sequence[GaugeValue]] = {}
         """The gauges' values by plug-in; replaced whole."""
         self.last_frame: Gauge = series.bind(families.source.last_frame, name)
@@ -73,6 +73,13 @@ class CameraMetrics:
         self._is_up = is_up
         self._up.set(is_up)
         if not is_up:
+            self._measured = {}
+
+    def analysing(self, is_analysed: bool) -> None:
+        """Sets whether frames are analysed, and not only shown. While they are not, gauges of plug-ins have no
+        values."""
+        self._is_analysed = is_analysed
+        if not is_analysed:
             self._measured = {}
 
     def lost(self, reason: str) -> None:
@@ -103,7 +110,7 @@ class CameraMetrics:
 
     def gauges(self, metric: str) -> Iterator[tuple[str, str | None, float]]:
         """Yields plug-in, value of the label, and number of the current values of a gauge."""
-        if self._is_up:
+        if self._is_up and self._is_analysed:
             for plugin, values in self._measured.items():
                 yield from ((plugin, one.value, one.number) for one in values if one.metric == metric)
 

@@ -423,8 +423,8 @@ class MeasuredResult(Protocol):
     once for each frame that `process` analysed, and not for predictions.
 
     What it returns replaces all values that the plug-in has set for the camera before: what it does not name any more,
-    such as a removed zone, is no longer exported. Nor is anything while the camera is offline or the plug-in disabled,
-    so that no stale number looks like a current one.
+    such as a removed zone, is no longer exported. Nor is anything while the camera is offline, its analysis paused or
+    the plug-in disabled, so that no stale number looks like a current one.
     """
 
     def gauges(self) -> Iterable[GaugeValue]:

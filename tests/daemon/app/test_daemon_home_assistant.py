@@ -59,7 +59,7 @@ def test_the_state_follows_the_cameras_and_commands_are_carried_out(subscriber: 
     def command(topic: str, value: str) -> None:
         publish.single(f"sightd/yard/set/{topic}", value, qos=1, port=subscriber.port)
 
-    with DaemonProcess(tmp_path, configuration(tmp_path, subscriber.port)):
+    with DaemonProcess(tmp_path, configuration(tmp_path, subscriber.port)) as daemon:
         subscriber.wait_for(lambda: gate().get("zones", {}).get("drive", {}).get("inside") == 1)
         assert gate()["connected"]
         device = newest(subscriber, "homeassistant/device/sightd_yard/gate/config")
@@ -70,6 +70,7 @@ def test_the_state_follows_the_cameras_and_commands_are_carried_out(subscriber: 
         command("cameras/private/analysis", "OFF")
         command("cameras/gate/analysis", "OFF")
         subscriber.wait_for(lambda: gate()["paused"] and not gate()["zones_current"])
+        assert not daemon.values("sightd_zone_occupancy", "zone", camera="gate"), "nor has the gauge a number"
         command("cameras/gate/analysis", "ON")
         subscriber.wait_for(lambda: not gate()["paused"] and gate()["zones"]["drive"]["inside"] == 1)
         assert not newest(subscriber, "sightd/yard/cameras/private")["paused"]

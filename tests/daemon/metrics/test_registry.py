@@ -294,6 +294,18 @@ def test_a_gauge_has_no_value_while_the_camera_is_offline(metrics: Metrics, bar:
     assert seated(metrics) == {("bar", "oak"): 4}
 
 
+def test_a_gauge_has_no_value_while_the_analysis_is_paused(metrics: Metrics, bar: CameraMetrics) -> None:
+    bar.analysing(False)
+    assert seated(metrics) == {}
+    bar.measured({"tables": (GaugeValue("seated", "oak", 4),)})
+    assert seated(metrics) == {}, "the analysis of the frame before ended late"
+    bar.analysing(True)
+    assert seated(metrics) == {("bar", "oak"): 4}
+    bar.analysing(False)
+    bar.analysing(True)
+    assert seated(metrics) == {}
+
+
 def test_a_gauge_has_no_value_while_the_plug_in_is_disabled_or_once_it_is_removed(
     metrics: Metrics, bar: CameraMetrics
 ) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 
@@ -69,3 +69,20 @@ class Home(Protocol):
     def adjust(self, threshold: Threshold, value: float) -> bool:
         """Sets an option of a plug-in until the next start; the view shows the value once it applies. Returns False if
         another change is in progress; try again later then."""
+
+
+class SelectedCameras:
+    """A `Home` that shows and changes only some of another one's cameras."""
+
+    def __init__(self, home: Home, cameras: Collection[str]) -> None:
+        self._home, self._cameras = home, frozenset(cameras)
+
+    def view(self) -> DaemonView:
+        view = self._home.view()
+        return replace(view, cameras=[one for one in view.cameras if one.name in self._cameras])
+
+    def pause(self, camera: str, paused: bool) -> bool:
+        return camera in self._cameras and self._home.pause(camera, paused)
+
+    def adjust(self, threshold: Threshold, value: float) -> bool:
+        return self._home.adjust(threshold, value)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from sightd.daemon.config.delivery import MqttOptions
 from sightd.daemon.delivery.home_assistant import HomeAssistantLink
-from sightd.daemon.delivery.home_view import Home
+from sightd.daemon.delivery.home_view import Home, SelectedCameras
 from sightd.daemon.delivery.mqtt_connection import MqttConnection
 from sightd.daemon.delivery.sink import RefusedError, body_of
 from sightd.daemon.events.event import Event
 
-_WINDOW = 32
+_IN_FLIGHT = 32
 """Maximum messages in flight, unless the broker allows fewer."""
 _COMMANDS_WITHIN = 0.3
 """Seconds within which commands are carried out."""
@@ -26,16 +26,17 @@ class Mqtt:
     will or at the end, "offline". Uses no thread of its own.
     """
 
-    window = _WINDOW
+    window = 100
 
     def __init__(self, name: str, options: MqttOptions, instance: str, home: Home | None = None) -> None:
         """`home` is needed for Home Assistant."""
         self._base = f"{options.prefix}/{instance}"
-        self._connection = MqttConnection(options, f"sightd-{instance}-{name}", f"{self._base}/status", _WINDOW)
+        self._connection = MqttConnection(options, f"sightd-{instance}-{name}", f"{self._base}/status", _IN_FLIGHT)
         self._link: HomeAssistantLink | None = None
         discovery = options.discovery
         if discovery is not None and home is not None:
-            self._link = HomeAssistantLink(name, discovery, self._connection, self._base, instance, home)
+            shown = home if options.cameras is None else SelectedCameras(home, options.cameras)
+            self._link = HomeAssistantLink(name, discovery, self._connection, self._base, instance, shown)
         self.idle_interval: float | None = 1.0 if self._link is None else _COMMANDS_WITHIN
 
     def keep_alive(self) -> None:

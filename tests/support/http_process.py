@@ -47,6 +47,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if len(body) < int(self.headers["Content-Length"]):
+            self.close_connection = True  # the client was killed
+            return
         request = {"path": self.path, "headers": dict(self.headers), "body": base64.b64encode(body).decode()}
         with self.file.open("a") as file:
             file.write(json.dumps(request) + "\n")

@@ -35,8 +35,8 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
         yield one
 
 
-def mqtt(broker: Broker, home: StubHome, home_assistant: object = True) -> Mqtt:
-    options = {"type": "mqtt", "host": "127.0.0.1", "port": broker.port, "home_assistant": home_assistant}
+def mqtt(broker: Broker, home: StubHome, home_assistant: object = True, **others: Any) -> Mqtt:
+    options = {"type": "mqtt", "host": "127.0.0.1", "port": broker.port, "home_assistant": home_assistant, **others}
     return Mqtt("home", MqttOptions.model_validate(options), "yard", home)
 
 
@@ -138,6 +138,18 @@ def test_what_was_removed_while_sightd_did_not_run_goes_too_and_what_is_not_know
     assert found[DEVICE]["components"]["zone_drive"]["device_class"] == "occupancy"
     lane = found["homeassistant/device/sightd_yard/lane/config"]
     assert lane["components"]["zone_drive"] == {"platform": "binary_sensor"}
+    sink.close()
+
+
+def test_a_sink_of_some_cameras_shows_and_changes_only_these(broker: Broker) -> None:
+    home = StubHome([GATE, replace(GATE, name="yard")])
+    sink = mqtt(broker, home, {"commands": True}, cameras=["gate"])
+    sink.keep_alive()
+    assert not any("yard/config" in topic or topic.endswith("cameras/yard") for topic in retained(broker))
+    for camera in ("yard", "gate"):
+        publish.single(f"sightd/yard/set/cameras/{camera}/analysis", b"OFF", qos=1, port=broker.port)
+    eventually(lambda: not _fails(sink) and bool(home.paused), what="the command is carried out")
+    assert home.paused == [("gate", True)]
     sink.close()
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,9 @@ def test_what_the_broker_does_not_permit_or_is_too_large_is_refused(tmp_path: Pa
         sink.close()
 
 
-def test_after_a_refusal_what_was_acknowledged_behind_it_is_not_sent_twice_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_after_a_refusal_what_was_acknowledged_behind_it_is_not_sent_twice_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rights = tmp_path / "acl"
     rights.write_text("topic read #\ntopic readwrite sightd/+/status\ntopic readwrite sightd/+/events/camera.late\n")
     rights.chmod(0o600)
@@ -153,6 +155,14 @@ def test_after_a_refusal_what_was_acknowledged_behind_it_is_not_sent_twice_and_n
         Subscriber(broker.port) as subscriber,
         DeliveryHarness(tmp_path) as events,
     ):
+        calls: list[list[int]] = []
+        send = Mqtt.send_many
+
+        def noting(self: Mqtt, some: Sequence[Event], acknowledged: Any) -> None:
+            calls.append([one.id for one in some])
+            send(self, some, acknowledged)
+
+        monkeypatch.setattr(Mqtt, "send_many", noting)
         events.apply(home=options(broker.port))
         events.note(1)
         events.settled("home")
@@ -165,6 +175,25 @@ def test_after_a_refusal_what_was_acknowledged_behind_it_is_not_sent_twice_and_n
         subscriber.wait_for(lambda: after[-1] in ids(subscriber))
         assert [one for one in ids(subscriber) if one > before[0]] == before[1:] + after
         assert [one.event["id"] for one in events.dead("home")] == [refused]
+        assert [refused] in calls, "it is tried again by itself, so that nothing overtakes it"
+
+
+def test_once_an_event_is_refused_no_later_one_is_sent(tmp_path: Path) -> None:
+    rights = tmp_path / "acl"
+    rights.write_text("topic readwrite sightd/+/status\ntopic readwrite sightd/+/events/camera.down\n")
+    rights.chmod(0o600)
+    settings = f"allow_anonymous true\nacl_file {rights}\nmax_inflight_messages 3"
+    with Broker(tmp_path, settings) as broker:
+        sink = mqtt(broker.port)
+        acknowledged: list[int] = []
+        sent = [replace(EVENT, id=number) for number in range(1, 60)]
+        sent[1] = replace(sent[1], kind="camera.up")
+        with pytest.raises(RefusedError):
+            sink.send_many(sent, acknowledged.extend)
+        assert acknowledged[0] == 1
+        assert 2 not in acknowledged
+        assert len(acknowledged) < 10
+        sink.close()
 
 
 def test_no_more_messages_are_in_flight_than_the_broker_allows(tmp_path: Path) -> None:

@@ -90,8 +90,15 @@ class _Notify(_Server):
         super().__init__(self._http, options)
 
     def delivered(self) -> list[Delivered]:
-        found = (json.loads(one.body) for one in self._http.requests())
-        return [Delivered(one["title"], json.loads(one["message"])) for one in found]
+        return [one for request in self._http.requests() for one in _notified(json.loads(request.body))]
+
+
+def _notified(message: dict[str, Any]) -> Iterator[Delivered]:
+    """Yields the events of a notification: a summary stands for those with the next ids, too."""
+    first = json.loads(message["message"].splitlines()[0])
+    key, _, more = message["title"].partition(" and ")
+    for number in range(first["id"], first["id"] + 1 + int(more.partition(" ")[0] or 0)):
+        yield Delivered(f"{key.rpartition('-')[0]}-{number}", {**first, "id": number})
 
 
 class _Mqtt:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -27,7 +28,7 @@ from sightd.daemon.config.model import Config
 from sightd.daemon.config.problems import ConfigError, LocatedProblem, PathKey
 from sightd.daemon.delivery.manager import EventDelivery
 from sightd.daemon.encode.choice import CodecChoice, EncoderMissingError
-from sightd.daemon.events.event import EventKind
+from sightd.daemon.events.event import Event, EventKind
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import journal_of
 from sightd.daemon.events.rules import EventRules, kinds_by_rule
@@ -46,7 +47,7 @@ from sightd.daemon.serve.http.routes_daemon import AskReload
 from sightd.daemon.serve.http.routes_plugins import PluginRoutes
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.rtsp.server import RtspServer
-from sightd.daemon.snapshots.store import snapshots_folder
+from sightd.daemon.snapshots.store import ANNOTATED, snapshots_folder
 from sightd.daemon.snapshots.writer import SnapshotWriter
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
@@ -78,6 +79,8 @@ STOP_TIME = 14.0
 """Seconds within which `Daemon.stop` finishes, even if several components hang."""
 PARTS_TIME = 6.5
 """Seconds of STOP_TIME reserved for cameras, plug-ins, servers, journal and sinks while waiting for a change."""
+_PICTURE_PATIENCE = 3.0
+"""Seconds that a notification waits for a snapshot that is being drawn."""
 _CHANGE_PATIENCE = 8.0
 """Seconds that a stop waits for such a change to end."""
 
@@ -143,7 +146,7 @@ class Daemon:
         )
         self._camera_manager.recorder, self._camera_manager.snapshots = self.recorder, self.snapshots
         home = DaemonHome(self._camera_manager, lambda: self._loaded, lambda: self.state.readiness(), adjust)
-        self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery, home)
+        self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery, home, self._picture_of)
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
         self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)
@@ -332,6 +335,12 @@ class Daemon:
 
     def _awaits_clip(self, event: int) -> bool:
         return self.recorder is not None and self.recorder.awaits(event)
+
+    def _picture_of(self, event: Event) -> Path | None:
+        """Returns the file with an event's annotated snapshot. Waits if it is just being drawn."""
+        if self.snapshots is None or not event.snapshot:
+            return None
+        return self.snapshots.find(event, ANNOTATED, _PICTURE_PATIENCE)
 
     def _snapshots_of(self, config: Config) -> SnapshotWriter | None:
         options = config.events.snapshots

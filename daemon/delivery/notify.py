@@ -158,7 +158,8 @@ class _AppriseProcess:
         process = self._started()
         if not self._usable[target]:
             raise _FailedError("is not a URL that Apprise can use")
-        attach = None if notification.picture is None else str(notification.picture)
+        picture = notification.picture
+        attach = str(picture) if picture is not None and picture.exists() else None  # it may be deleted meanwhile
         request = {"target": target, "title": notification.title, "body": notification.body, "attach": attach}
         answer = self._answer(process, request, self._timeout)
         if answer["ok"]:

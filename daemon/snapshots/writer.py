@@ -13,6 +13,7 @@ from pathlib import Path
 from sightd.daemon.common.process import lower_thread_priority
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.config.snapshots import Snapshots
+from sightd.daemon.events.event import Event
 from sightd.daemon.snapshots.drawing import Scene, SnapshotDrawing
 from sightd.daemon.snapshots.snapshot import (
     BUSY,
@@ -23,10 +24,13 @@ from sightd.daemon.snapshots.snapshot import (
     Snapshot,
     SnapshotObserver,
 )
-from sightd.daemon.snapshots.store import SnapshotStore, StoreObserver
+from sightd.daemon.snapshots.store import SnapshotStore, StoreObserver, find_snapshot
 from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
+
+_STEP = 0.05
+"""Seconds between two looks for a snapshot."""
 
 MOST_MEMORY = 128 * 2**20
 """Bytes of all snapshots in memory: frames that wait, and drawn ones whose events are not stored or not over yet. Also
@@ -115,6 +119,20 @@ class SnapshotWriter:
         """Returns whether the snapshots of a stored event may be about to be written."""
         with self._changed:
             return event in self._pending or (self._unstored > 0 and event > self._last_stored)
+
+    def find(self, event: Event, ending: str, within: float) -> Path | None:
+        """Returns the file with a snapshot of a stored event, after up to `within` s if it is just being drawn; None if
+        there is none, or not yet."""
+        if event.camera is None:
+            return None
+        until = time.monotonic() + within
+        while True:
+            is_pending = self.is_pending(event.id)  # before the look: it may be finished between both
+            if (path := find_snapshot(self.folder, event.camera, event.id, event.at, ending)) is not None:
+                return path
+            if not is_pending or time.monotonic() > until:
+                return None
+            time.sleep(_STEP)
 
     def close(self, deadline: float = 2.0) -> None:
         """Writes those whose events are stored, and ends the thread. Also works if it never started."""

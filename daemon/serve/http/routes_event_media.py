@@ -13,13 +13,13 @@ from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal_reader import JournalReader
 from sightd.daemon.recording.index import Clip, ClipFilter, ClipReader
 from sightd.daemon.serve.http.bodies import JsonRoute
-from sightd.daemon.snapshots.store import ANNOTATED, CLEAN, find_snapshot
+from sightd.daemon.snapshots.store import ANNOTATED, CLEAN
 from sightd.daemon.snapshots.writer import SnapshotWriter
 
 _HIGHEST = 2**63 - 1
 """Largest id in SQLite."""
-_PATIENCE, _STEP = 3.0, 0.05
-"""Seconds that a request waits for a snapshot that is being drawn, and between two looks."""
+_PATIENCE = 3.0
+"""Seconds that a request waits for a snapshot that is being drawn."""
 _RETRY_SNAPSHOT, _RETRY_CLIP = "1", "5"
 """Seconds after which a client should ask again."""
 _MOST_CLIPS = 10
@@ -63,17 +63,12 @@ def _snapshot(event: Event, linked: bool, ending: str, writer: SnapshotWriter | 
         return _missing(f"Event {event.id} has no snapshot.")
     if writer is None:
         return _missing("Snapshots are off: events.snapshots is not set.")
-    until = time.monotonic() + _PATIENCE
-    while True:
-        is_pending = writer.is_pending(event.id)  # before the look: it may be finished between both
-        if (path := find_snapshot(writer.folder, event.camera, event.id, event.at, ending)) is not None:
-            name = f"{event.camera}-{event.id}{ending}"
-            return FileResponse(path, media_type="image/jpeg", filename=name, content_disposition_type="inline")
-        if not is_pending:
-            return _missing(_why_gone(event, writer))
-        if time.monotonic() > until:
-            return _later(f"The snapshot of event {event.id} is being written.", _RETRY_SNAPSHOT)
-        time.sleep(_STEP)
+    if (path := writer.find(event, ending, _PATIENCE)) is not None:
+        name = f"{event.camera}-{event.id}{ending}"
+        return FileResponse(path, media_type="image/jpeg", filename=name, content_disposition_type="inline")
+    if writer.is_pending(event.id):
+        return _later(f"The snapshot of event {event.id} is being written.", _RETRY_SNAPSHOT)
+    return _missing(_why_gone(event, writer))
 
 
 def _why_gone(event: Event, writer: SnapshotWriter) -> str:

@@ -1,7 +1,9 @@
-"""A real daemon's snapshots: an event of a plug-in links to what it saw."""
+"""A real daemon's snapshots: an event of a plug-in links to what it saw, and a notification has it attached."""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ import pytest
 from tests.support.daemon import DaemonProcess
 from tests.support.example import environment_with, install_example
 from tests.support.waiting import eventually
+from tests.support.webhook_receiver import WebhookReceiver, status
 
 pytestmark = pytest.mark.waiting
 
@@ -26,13 +29,25 @@ def film(path: Path) -> Path:
     return path
 
 
-def test_an_event_links_to_its_pictures(tmp_path: Path) -> None:
+@pytest.fixture
+def phone() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as one:
+        one.usual = status(200)
+        yield one
+
+
+def test_an_event_links_to_its_pictures_and_a_notification_has_one(phone: WebhookReceiver, tmp_path: Path) -> None:
     environ = environment_with(install_example(tmp_path / "example"))
     options = {
         "cameras": {"yard": {"source": str(film(tmp_path / "square.avi"))}},
         "plugins": {"motion": {"rest": "1h"}},
         "chain": ["motion"],
         "events": {"snapshots": {"kinds": ["motion.*"], "min_free": 0}},
+        "delivery": {
+            "sinks": {
+                "phone": {"type": "notify", "urls": [phone.url.replace("http", "json", 1)], "kinds": ["motion.began"]}
+            }
+        },
         "rtsp": {"enabled": False},
     }
     with DaemonProcess(tmp_path, options, environ) as daemon:
@@ -51,5 +66,8 @@ def test_an_event_links_to_its_pictures(tmp_path: Path) -> None:
         assert set(daemon.values("sightd_snapshots_dropped_total", "reason", camera="yard").values()) == {0}
         storage = daemon.get("/api/status").json()["storage"]["snapshots"]
         assert storage == {"path": str(tmp_path / "state/snapshots"), "size": size, "fault": None}
+        phone.wait_for(lambda: len(phone.requests) > 0, 60)
+        (attached,) = phone.requests[0].event["attachments"]
+        assert base64.b64decode(attached["base64"]) == annotated.content
         code, _ = daemon.terminate()
         assert code == 0

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +112,13 @@ def test_what_a_service_finds_invalid_is_refused_and_a_wrong_login_is_an_outage(
     service: WebhookReceiver, sink: Callable[..., Notify]
 ) -> None:
     service.answers = [status(400), status(401), status(404), status(429)]
-    one = sink(json_url(service))
+    one, later = sink(json_url(service)), replace(ENTERED, id=813)
     with pytest.raises(RefusedError, match="answered with status 400"):
-        one.send(ENTERED)
+        one.send(later)
     for code in (401, 404, 429):
         with pytest.raises(UnavailableError, match=f"answered with status {code}"):
-            one.send(ENTERED)
+            one.send(later)
+    assert service.requests[-1].event["attachments"] == [], "its picture was deleted meanwhile"
 
 
 def test_a_service_that_hangs_is_given_up_and_the_others_get_the_notification(

@@ -102,9 +102,10 @@ def _notified(message: dict[str, Any]) -> Iterator[Delivered]:
 
 
 class _Mqtt:
-    """A broker that saves each change, and a subscriber whose session outlives a kill of the broker."""
+    """A broker that saves changes soon after it has acknowledged them, and a subscriber whose session outlives a kill
+    of the broker."""
 
-    keeps_data = True
+    keeps_data = False
 
     def __init__(self, folder: Path) -> None:
         pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: make setup")
@@ -114,8 +115,11 @@ class _Mqtt:
         self._broker = Broker(folder, f"allow_anonymous true\n{saving}")
         self._subscriber = LastingSubscriber(self._broker.port, "sightd/+/events/#")
         self.options = {"type": "mqtt", "host": "127.0.0.1", "port": self._broker.port}
-        self.kill, self.start = self._broker.kill, self._broker.start
-        self.freeze, self.thaw = self._broker.freeze, self._broker.thaw
+        self.start, self.freeze, self.thaw = self._broker.start, self._broker.freeze, self._broker.thaw
+
+    def kill(self) -> None:
+        self._subscriber.all_messages()
+        self._broker.kill()
 
     def delivered(self) -> list[Delivered]:
         found = [(one.topic.split("/")[1], json.loads(one.payload)) for one in self._subscriber.all_messages()]

@@ -136,6 +136,7 @@ def test_examples_rules_and_dashboards_come_with_it(program: Path) -> None:
         if "tests" not in file.name and "compose" not in file.parts:  # the compose example builds from a source tree
             assert (share / file.relative_to(_ROOT / "config")).read_bytes() == file.read_bytes()
     assert (share / "sightd.schema.json").exists()
+    assert (share / "event.schema.json").exists()
     assert (share / "grafana" / "sightd.json").exists()
 
 

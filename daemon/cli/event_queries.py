@@ -91,6 +91,10 @@ class LocalJournal:
     def latest(self, limit: int, wanted: Filter) -> list[Event]:
         return self._reader.latest(limit, wanted)
 
+    def follow(self, last: int, limit: int, wanted: Filter) -> tuple[list[Event], int]:
+        """Like `JournalReader.follow`."""
+        return self._reader.follow(last, limit, wanted)
+
     def statistics(self, wanted: Filter, grouping: Grouping, timezone: str | None) -> dict[str, Any]:
         return statistics(self._reader, wanted, grouping, time.time()).for_json()
 

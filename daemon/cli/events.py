@@ -105,9 +105,9 @@ def _print_local(reader: LocalJournal, wanted: Filter, *, follow: bool, as_json:
     if wanted.since is None:
         last = reader.newest()
         last = max(last, _print(reader.latest(_NEWEST, wanted), as_json))
-    while True:
-        events = reader.after(last, _AT_ONCE, wanted) if follow or wanted.since is not None else []
-        last = max(last, _print(events, as_json))
+    while follow or wanted.since is not None:
+        events, last = reader.follow(last, _AT_ONCE, wanted)
+        _print(events, as_json)
         if not events and not follow:
             return
         if not events:

@@ -45,6 +45,14 @@ class JournalReader:
         with self.opened() as run:
             return [_event(row) for row in Selection(run, wanted or Filter(), last, before).page(limit, newest=False)]
 
+    def follow(self, last: int, limit: int, wanted: Filter) -> tuple[list[Event], int]:
+        """Returns like `after`, and the id to go on after: that of the newest event if no later one is selected, so
+        that who follows reads each event once. Raises JournalError."""
+        with self.opened() as run:
+            newest = max(last, run("SELECT max(id) FROM events").fetchone()[0] or 0)
+            found = [_event(row) for row in Selection(run, wanted, last, newest + 1).page(limit, newest=False)]
+        return found, found[-1].id if len(found) == limit else newest
+
     def latest(self, limit: int, wanted: Filter | None = None, before: int = HIGHEST) -> list[Event]:
         """Returns the newest `limit` events with an id below `before`, the oldest of them first. Raises
         JournalError."""

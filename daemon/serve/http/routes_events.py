@@ -6,7 +6,9 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Semaphore
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
@@ -32,6 +34,9 @@ from sightd.daemon.serve.limits import ViewerLimit
 
 _MOST_STREAMS = 32
 _MOST_EXPORTS = 4
+_MOST_QUERIES = 4
+_WAITS = 0.5
+"""Seconds that a query waits for its turn."""
 _AT_ONCE = 200
 """Events read from the journal at a time: what a slow client keeps in memory."""
 HEARTBEAT = 15.0
@@ -70,7 +75,7 @@ def add_events(app: FastAPI, journal: Journal, viewer_limit: ViewerLimit) -> Non
 
 
 def _add_queries(router: APIRouter, reader: JournalReader) -> None:
-    slots = ViewerLimit(_MOST_EXPORTS)
+    slots, turns = ViewerLimit(_MOST_EXPORTS), Semaphore(_MOST_QUERIES)
 
     @router.get("", summary="Events after an id, oldest first; without an id, the newest events")
     def events(
@@ -83,7 +88,11 @@ def _add_queries(router: APIRouter, reader: JournalReader) -> None:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
         wanted, before = _within(wanted, since, until, text), HIGHEST if before is None else before
-        found = reader.latest(limit, wanted, before) if after is None else reader.after(after, limit, wanted, before)
+        with _turn(turns):
+            if after is None:
+                found = reader.latest(limit, wanted, before)
+            else:
+                found = reader.after(after, limit, wanted, before)
         return [event.for_json() for event in found]
 
     @router.get("/statistics", summary="Counts of events per hour or day, by the values of fields")
@@ -97,7 +106,8 @@ def _add_queries(router: APIRouter, reader: JournalReader) -> None:
         timezone: Annotated[str | None, Query(max_length=63, description="Such as Europe/Berlin")] = None,
     ) -> dict[str, Any]:
         grouping = Grouping(per, tuple(dict.fromkeys(by or ())), None if timezone is None else timezone_named(timezone))
-        return statistics(reader, _within(wanted, since, until, text), grouping, time.time()).for_json()
+        with _turn(turns):
+            return statistics(reader, _within(wanted, since, until, text), grouping, time.time()).for_json()
 
     @router.get("/export", response_class=Response, summary="All events, oldest first, as a file")
     async def export(
@@ -115,6 +125,17 @@ def _add_queries(router: APIRouter, reader: JournalReader) -> None:
             return reader.after(last, limit, wanted, newest + 1)
 
         return _Export(text_of(pages(page, after or 0), form), form, slots)
+
+
+@contextmanager
+def _turn(turns: Semaphore) -> Iterator[None]:
+    """Limits queries at the same time, which are work for the processor that the cameras need. Raises JournalError."""
+    if not turns.acquire(timeout=_WAITS):
+        raise JournalError(f"{_MOST_QUERIES} other queries of events are running: try again in some seconds")
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 def _within(wanted: Filter, since: float | None, until: float | None, text: str | None) -> Filter:
@@ -182,10 +203,10 @@ class _Stream(Response):
             yield ": events follow\n\n"
             while True:
                 more.clear()
-                events = await run_in_threadpool(self._journal.reader.after, last, _AT_ONCE, self._wanted)
+                reader = self._journal.reader
+                events, last = await run_in_threadpool(reader.follow, last, _AT_ONCE, self._wanted)
                 for event in events:
                     yield _line(event)
-                    last = event.id
                 if events:
                     continue
                 try:

@@ -174,6 +174,17 @@ def test_a_filtered_page_does_not_read_all_events(wanted: Filter, kinds: int, tm
     assert len(by_index) == kinds, "a kind by itself is in the order of the page"
 
 
+def test_who_follows_reads_each_event_once(journal: tuple[JournalReader, list[Event]]) -> None:
+    reader, events = journal
+    wanted = Filter(person="Zoë")
+    expected = [event for event in events if chosen(event, wanted)]
+    found, last = reader.follow(0, 10, wanted)
+    assert (found, last) == (expected[:10], expected[9].id)
+    found, last = reader.follow(last, 1000, wanted)
+    assert (found, last) == (expected[10:], 200)
+    assert reader.follow(300, 10, wanted) == ([], 300)
+
+
 def test_a_query_that_takes_too_long_is_ended(
     journal: tuple[JournalReader, list[Event]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from sightd.daemon.config.model import Http
 from sightd.daemon.events import journal_reader
-from sightd.daemon.events.event import EventKind, PendingEvent, event_of
+from sightd.daemon.events.event import Event, EventKind, PendingEvent, event_of
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.serve.http import routes_events as served
 from sightd.daemon.serve.http.app import create_app
@@ -281,6 +282,30 @@ def test_a_query_that_takes_too_long_is_refused(journal: Journal, filled: str, m
     answer = httpx.get(filled, params={"text": "nowhere"})
     assert answer.status_code == 400
     assert "takes longer than 0 s: narrow it" in answer.json()["error"]
+
+
+def test_queries_wait_for_their_turn_and_are_refused_if_it_does_not_come(
+    filled: str, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, asked = threading.Event(), threading.Semaphore(0)
+    real = journal.reader.latest
+
+    def held(*arguments: Any) -> list[Event]:
+        asked.release()
+        assert go.wait(20)
+        return real(*arguments)
+
+    monkeypatch.setattr(journal.reader, "latest", held)
+    monkeypatch.setattr(served, "_WAITS", 0.05)
+    with ThreadPoolExecutor(4) as others:
+        answers = [others.submit(httpx.get, filled, timeout=20) for _ in range(4)]
+        for _ in answers:
+            assert asked.acquire(timeout=20)
+        refused = httpx.get(filled)
+        assert (refused.status_code, "other queries of events are running" in refused.text) == (503, True)
+        go.set()
+        assert [answer.result().status_code for answer in answers] == [200] * 4
+    assert httpx.get(filled).status_code == 200
 
 
 def test_all_events_are_exported_as_a_file(filled: str) -> None:

@@ -53,6 +53,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonPr
         },
         "chain": ["detector", "tracker", "zones"],
         "plugins": {"detector": one_object_network(folder), "zones": {"cameras": {"well": ZONES}}},
+        "events": {"snapshots": {"kinds": ["zone.entered"]}},
         "recording": {"clips": {"kinds": ["zone.entered"]}, "segments": {}},
         "delivery": {"sinks": {"lines": {"type": "jsonl", "path": str(folder / "events.jsonl")}}},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from sightd.daemon.config.diff import chain_of
@@ -10,12 +10,13 @@ from sightd.daemon.config.model import CameraRecording, CameraSegments, Clips, C
 from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
 from sightd.daemon.config.rules import UNKNOWN, EventRule
 from sightd.daemon.config.sinks import SinkOptions
+from sightd.daemon.config.snapshots import Snapshots
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import RESERVED_KINDS, AnyPlugin, EventSpec, PluginConfig
 from sightd.plugins.configuration.declarations import declared_events
 
 Kinds = Mapping[str, EventSpec]
-_NamesRules = SinkOptions | Clips | Segments | CameraRecording | CameraSegments
+_Chooses = SinkOptions | Clips | Segments | CameraRecording | CameraSegments | Snapshots
 
 
 class RuleChecks:
@@ -47,8 +48,12 @@ class RuleChecks:
                 yield from self._unknown_rules(path, names)
 
     def warnings(self) -> Iterator[LocatedProblem]:
-        """Yields what works, but selects nothing as long as nothing comes through the API."""
-        for path, rule in self._rules() if self._knows_kinds else ():
+        """Yields what works, but probably not as intended."""
+        if not self._knows_kinds:
+            return
+        if not self._is_lost("events", "rules"):
+            yield from self._never_stored()
+        for path, rule in self._rules():
             for option, fact in (("zones", "zone"), ("lines", "line")):
                 known = self._values(fact, rule)
                 for number, value in enumerate(getattr(rule, option) or ()):
@@ -112,19 +117,36 @@ class RuleChecks:
 
     def _named_rules(self) -> Iterator[tuple[PathKey, Sequence[str]]]:
         """Yields the options that name rules, and what they name."""
-        options: dict[PathKey, _NamesRules | None] = {
-            ("recording", "clips"): self._config.recording.clips,
-            ("recording", "segments"): self._config.recording.segments,
+        for path, one in self._choices():
+            if not isinstance(one, Snapshots) and one.rules and not self._is_lost(*path, "rules"):
+                yield (*path, "rules"), one.rules
+
+    def _choices(self) -> Iterator[tuple[PathKey, _Chooses]]:
+        """Yields the sections that choose events by kind or rule."""
+        recording, snapshots = self._config.recording, self._config.events.snapshots
+        found: dict[PathKey, _Chooses | None] = {
+            ("recording", "clips"): recording.clips,
+            ("recording", "segments"): recording.segments,
+            ("events", "snapshots"): snapshots,
         }
         for name, sink in self._config.delivery.sinks.items():
-            options["delivery", "sinks", name] = sink
+            found["delivery", "sinks", name] = sink
         for name, camera in self._config.cameras.items():
             own = camera.recording
-            options["cameras", name, "recording"] = own
-            options["cameras", name, "recording", "segments"] = None if own is None else own.segments
-        for path, one in options.items():
-            if one is not None and one.rules and not self._is_lost(*path, "rules"):
-                yield (*path, "rules"), one.rules
+            found["cameras", name, "recording"] = own
+            found["cameras", name, "recording", "segments"] = None if own is None else own.segments
+        yield from ((path, one) for path, one in found.items() if one is not None)
+
+    def _never_stored(self) -> Iterator[LocatedProblem]:
+        """Yields chosen kinds that are stored only by a rule, if there is none."""
+        rules, reported = self._config.events.rules.values(), self._reported(None)
+        missing = {kind for kind, spec in reported.items() if spec.by_rule and not _is_named(kind, rules)}
+        for path, choice in self._choices():
+            for number, kind in enumerate(choice.kinds or ()):
+                if kind in missing and not self._is_lost(*path, "kinds"):
+                    message = f"{kind} is stored only if a rule selects it, and no rule is about it"
+                    hint = f"add events: {{rules: {{NAME: {{kinds: [{kind}]}}}}}} (docs/rules.md)"
+                    yield self._located((*path, "kinds", number), message, hint)
 
     def _unknown_rules(self, path: PathKey, names: Sequence[str]) -> Iterator[LocatedProblem]:
         known = self._config.events.rules
@@ -177,6 +199,10 @@ def _fact_values(config: PluginConfig, camera: str) -> Mapping[str, Collection[s
 
 def _matching(pattern: str, kinds: Kinds) -> Kinds:
     return {kind: spec for kind, spec in kinds.items() if fnmatchcase(kind, pattern)}
+
+
+def _is_named(kind: str, rules: Iterable[EventRule]) -> bool:
+    return any(fnmatchcase(kind, pattern) for rule in rules for pattern in rule.kinds)
 
 
 def _may_have(spec: EventSpec, fact: str) -> bool:

@@ -36,7 +36,10 @@ class Bell(Plugin[Any]):
     """Does not say which facts its events have."""
 
     produces: ClassVar[frozenset[type]] = frozenset({Events})
-    events: ClassVar[tuple[EventSpec, ...]] = (EventSpec("bell.rings", "R."),)
+    events: ClassVar[tuple[EventSpec, ...]] = (
+        EventSpec("bell.rings", "R."),
+        EventSpec("bell.hums", "H.", by_rule=True),
+    )
 
 
 PLUGINS = PluginSource(
@@ -135,6 +138,21 @@ def test_a_zone_that_is_not_configured_is_a_warning_because_it_may_come_through_
     rule = {"kinds": ["zone.*"], "zones": ["yrd"], "cameras": ["gate"]}
     assert warnings(rule) == ['events.rules.r.zones[0]: no zone yrd is configured; did you mean "yard"?']
     assert warnings(rule, plugins={"zones": {}}) == [], "all zones come through the API"
+
+
+def test_a_kind_that_is_stored_only_by_a_rule_is_a_warning_where_it_is_chosen_without_one() -> None:
+    sections = {
+        "delivery": {"sinks": {"lines": {"type": "jsonl", "kinds": ["bell.rings", "bell.hums", "bell.*"]}}},
+        "recording": {"clips": {"kinds": ["bell.hums"]}},
+    }
+    found = [f"{dotted(one.path)}: {one.message}" for one in loaded({}, **sections).warnings]
+    message = "bell.hums is stored only if a rule selects it, and no rule is about it"
+    assert sorted(one for one in found if "rule" in one) == [
+        f"delivery.sinks.lines.kinds[1]: {message}",
+        f"recording.clips.kinds[0]: {message}",
+    ]
+    found = [one.message for one in loaded({"r": {"kinds": ["bell.*"]}}, **sections).warnings]
+    assert not [one for one in found if "rule" in one]
 
 
 def test_a_sink_that_names_an_unknown_rule_is_refused() -> None:

@@ -145,7 +145,9 @@ class Daemon:
             self._manager, self.metrics, self.journal, self._rules, gpus, self._video_gpu
         )
         self._camera_manager.recorder, self._camera_manager.snapshots = self.recorder, self.snapshots
-        home = DaemonHome(self._camera_manager, lambda: self._loaded, lambda: self.state.readiness(), adjust)
+        home = DaemonHome(
+            self._camera_manager, lambda: self._loaded, lambda: self.state.readiness(), adjust, self._picture_of
+        )
         self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery, home, self._picture_of)
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sightd.daemon.app.cameras import CameraManager, CameraRun
@@ -14,8 +15,9 @@ from sightd.daemon.config.diff import chain_of, enabled, plugins_in_use
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.overrides import Override
 from sightd.daemon.delivery.home_view import CameraView, DaemonView, LineView, Threshold
-from sightd.daemon.events.event import EventKind
+from sightd.daemon.events.event import Event, EventKind
 from sightd.daemon.serve.view import Readiness
+from sightd.engines.files import read_regular
 from sightd.plugins.api import AnyPlugin, Detections, Faces, JsonOptions, Results, Tracks, json_of, label_of
 from sightd.plugins.configuration import registry
 
@@ -25,6 +27,8 @@ Adjust = Callable[[Override], "Future[Any]"]
 _ADJUSTABLE = "min_score"
 """The option of plug-ins that can be set."""
 _OF_CAMERAS = "camera."
+_LARGEST_PICTURE = 4 << 20
+"""Bytes of a snapshot."""
 
 
 class DaemonHome:
@@ -36,8 +40,11 @@ class DaemonHome:
         loaded: Callable[[], LoadedConfig],
         readiness: Callable[[], Readiness],
         adjust: Adjust | None,
+        picture_of: Callable[[Event], Path | None],
     ) -> None:
-        """`adjust` is None if nothing can be reloaded."""
+        """`adjust` is None if nothing can be reloaded; `picture_of` returns the file with an event's annotated
+        snapshot."""
+        self._picture_of = picture_of
         self._cameras, self._loaded, self._readiness, self._adjust = cameras, loaded, readiness, adjust
         self._changing: Future[Any] | None = None
         self._fixed: tuple[LoadedConfig | None, Mapping[str, _Fixed]] = None, {}
@@ -52,6 +59,13 @@ class DaemonHome:
             list(_thresholds(loaded)) if self._adjust is not None else [],
             [str(kind) for kind in EventKind if not kind.startswith(_OF_CAMERAS)],
         )
+
+    def picture(self, event: Event) -> bytes | None:
+        path = self._picture_of(event)
+        try:
+            return None if path is None else read_regular(path, _LARGEST_PICTURE)
+        except OSError:
+            return None
 
     def pause(self, camera: str, paused: bool) -> bool:
         return self._cameras.pause(camera, paused)
@@ -76,6 +90,7 @@ class DaemonHome:
             None if run is None or not fixed.chain or not run.can_pause else run.paused,
             fixed.recognises,
             fixed.kinds,
+            bool(fixed.chain) and _is_pictured(loaded, name),
             *_zones_and_lines(results),
             _objects(results),
             _persons(results),
@@ -107,6 +122,11 @@ def _fixed(loaded: LoadedConfig, chain: Sequence[str]) -> _Fixed:
 
 def _plugin_class(loaded: LoadedConfig, name: str) -> type[AnyPlugin]:
     return registry.load(loaded.plugin_configs[name].use or name)
+
+
+def _is_pictured(loaded: LoadedConfig, camera: str) -> bool:
+    options = loaded.config.events.snapshots
+    return options is not None and (options.cameras is None or camera in options.cameras)
 
 
 def _thresholds(loaded: LoadedConfig) -> Iterator[Threshold]:

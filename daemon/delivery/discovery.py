@@ -121,6 +121,10 @@ class Discovery:
         """Returns the topics of a camera's device and of its state."""
         return f"{self.folder}/{camera}/config", f"{self.states}/{camera}"
 
+    def picture_topic(self, camera: str) -> str:
+        """Returns the topic of a camera's snapshots."""
+        return f"{self._base}/pictures/{camera}"
+
     def daemon_topics(self) -> tuple[str, str]:
         """Returns the topics of sightd's own device and of its state."""
         return f"{self.folder}/{_INSTANCE}/config", f"{self._base}/state"
@@ -160,7 +164,8 @@ class Discovery:
         }
 
     def _finished(self, camera: str, key: str, component: Form, state: str) -> Form:
-        filled = {"state_topic": state, "qos": 1, **component, "unique_id": f"sightd.{self._instance}.{camera}.{key}"}
+        read = {} if component["platform"] == "image" else {"state_topic": state}
+        filled = {**read, "qos": 1, **component, "unique_id": f"sightd.{self._instance}.{camera}.{key}"}
         if (current := filled.pop("current", None)) is not None:
             shown = {"topic": state, "value_template": f"{{{{ 'online' if value_json.{current} else 'offline' }}}}"}
             filled |= {"availability": [self._status, shown], "availability_mode": "all"}
@@ -190,6 +195,12 @@ class Discovery:
             face: Form = {"platform": "sensor", "name": "Last face", "value_template": shown, "icon": "mdi:account"}
             yield "last_face", {**face, "attributes": "value_json.last_face or {}"}
         yield "event", self._event(view.kinds, f"value_json.camera == {_quoted(view.name)}")
+        if view.pictured:
+            topic = self.picture_topic(view.name)
+            yield (
+                "snapshot",
+                {"platform": "image", "name": "Snapshot", "image_topic": topic, "content_type": "image/jpeg"},
+            )
         if self._commands and view.paused is not None:
             yield (
                 "analysis",

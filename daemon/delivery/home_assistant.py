@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,13 +16,15 @@ from sightd.daemon.delivery.home_commands import Commands
 from sightd.daemon.delivery.home_view import DaemonView, Home
 from sightd.daemon.delivery.mqtt_connection import MqttConnection
 from sightd.daemon.delivery.sink import RefusedError
-from sightd.daemon.events.event import utc
+from sightd.daemon.events.event import Event, utc
 from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
 _EVERY = 1.0
 """Seconds between two comparisons of what the broker has with what is."""
+_PICTURE_WITHIN = 30.0
+"""Seconds within which the snapshot of an event must be there."""
 _LARGEST = 1 << 20
 """Bytes of a retained message that is read."""
 
@@ -44,6 +46,8 @@ class HomeAssistantLink:
         self._published: dict[str, bytes] = {}
         """Retained messages that the broker has, by topic."""
         self._known: dict[str, Remembered] = {}
+        self._pictured: dict[str, tuple[Event, float]] = {}
+        """By camera, the last event whose snapshot is not published yet, and until when to try (monotonic s)."""
         self._reading = False
         self._due = 0.0
         self._throttle = LogThrottle()
@@ -64,6 +68,23 @@ class HomeAssistantLink:
                 log.exception("sink %s: the state for Home Assistant cannot be determined", self._name)
             return
         self._publish(wanted)
+        self._show_pictures()
+
+    def sends(self, events: Sequence[Event]) -> None:
+        """Remembers the last event with a snapshot of each camera; the snapshot is published once it is there."""
+        for event in events:
+            if event.snapshot and event.camera is not None:
+                self._pictured[event.camera] = event, time.monotonic() + _PICTURE_WITHIN
+
+    def _show_pictures(self) -> None:
+        for camera, (event, until) in list(self._pictured.items()):
+            picture = self._home.picture(event)
+            if picture is not None:
+                with self._logging_refusals("pictures"):
+                    topic = self._discovery.picture_topic(camera)
+                    self._connection.publish_now(topic, picture, retain=False)
+            if picture is not None or time.monotonic() > until:
+                del self._pictured[camera]
 
     def _connected(self) -> None:
         """Reads what the broker has of this instance."""

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from sightd.daemon.events.event import Event
+
 
 @dataclass(frozen=True, slots=True)
 class LineView:
@@ -19,7 +21,8 @@ class LineView:
 class CameraView:
     """An enabled camera. `connected`: its stream is live. `paused` is None if its analysis cannot be paused. `zones`
     are the objects inside by class, `objects` those in the picture, `persons` the known ones; all three, and `lines`,
-    are None if no current frame was analysed for them. `kinds` are the kinds of events that it can have."""
+    are None if no current frame was analysed for them. `kinds` are the kinds of events that it can have;
+    `pictured`: its events may have snapshots."""
 
     name: str
     title: str
@@ -28,6 +31,7 @@ class CameraView:
     paused: bool | None
     recognises: bool
     kinds: Sequence[str]
+    pictured: bool = False
     zones: Mapping[str, Mapping[str, int]] | None = None
     lines: Mapping[str, LineView] | None = None
     objects: Mapping[str, int] | None = None
@@ -59,9 +63,13 @@ class DaemonView:
 
 
 class Home(Protocol):
-    """The daemon. All methods may be called from any thread and return at once."""
+    """The daemon. All methods may be called from any thread; `picture` waits for the disk, all
+    others return at once."""
 
     def view(self) -> DaemonView: ...
+
+    def picture(self, event: Event) -> bytes | None:
+        """Returns the annotated snapshot of an event as a JPEG file; None if there is none, or not yet."""
 
     def pause(self, camera: str, paused: bool) -> bool:
         """Pauses or resumes the analysis of a camera. Returns whether that is possible."""
@@ -80,6 +88,9 @@ class SelectedCameras:
     def view(self) -> DaemonView:
         view = self._home.view()
         return replace(view, cameras=[one for one in view.cameras if one.name in self._cameras])
+
+    def picture(self, event: Event) -> bytes | None:
+        return self._home.picture(event) if event.camera in self._cameras else None
 
     def pause(self, camera: str, paused: bool) -> bool:
         return camera in self._cameras and self._home.pause(camera, paused)

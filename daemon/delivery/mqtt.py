@@ -53,6 +53,7 @@ class Mqtt:
         with self._connection.or_drop():
             self._connection.ensure()
             if self._link is not None:
+                self._link.sends(events)
                 self._link.tick()
             _Flight(self._connection, self._base, events, acknowledged).complete()
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: make setup")
@@ -42,6 +44,7 @@ def configuration(folder: Path, port: int) -> dict[str, Any]:
             "redacting": {"use": "detector", **redacting},
             "zones": zones,
         },
+        "events": {"snapshots": {"kinds": ["zone.*"]}},
         "delivery": {"instance": "yard", "sinks": {"home": home}},
     }
 
@@ -65,6 +68,11 @@ def test_the_state_follows_the_cameras_and_commands_are_carried_out(subscriber: 
         device = newest(subscriber, "homeassistant/device/sightd_yard/gate/config")
         require_valid("homeassistant/device/sightd_yard/gate/config", device)
         assert {"zone_drive", "zone_drive_count_thing", "analysis"} <= device["components"].keys()
+        subscriber.wait_for(lambda: any(one.topic == "sightd/yard/pictures/gate" for one in subscriber.messages))
+        picture = next(one.payload for one in subscriber.messages if one.topic == "sightd/yard/pictures/gate")
+        image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        assert image.shape == (240, 320, 3)
         private = newest(subscriber, "homeassistant/device/sightd_yard/private/config")
         assert "analysis" not in private["components"], "a chain that redacts cannot be paused"
         command("cameras/private/analysis", "OFF")

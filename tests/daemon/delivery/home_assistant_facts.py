@@ -17,6 +17,7 @@ REQUIRED = {
     "event": {"state_topic", "event_types"},
     "switch": {"command_topic"},
     "number": {"command_topic"},
+    "image": {"image_topic"},
 }
 """Required keys by platform, besides `platform` and `unique_id`, which components of devices need."""
 OPTIONAL = {
@@ -25,6 +26,7 @@ OPTIONAL = {
     "event": set[str](),
     "switch": set[str](),
     "number": {"min", "max", "step", "mode"},
+    "image": {"content_type"},
 }
 BINARY_CLASSES = {"connectivity", "occupancy", "problem"}
 STATE_CLASSES = {"measurement", "total_increasing", "total"}

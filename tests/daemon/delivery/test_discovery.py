@@ -20,7 +20,7 @@ from tests.daemon.delivery.home_assistant_facts import require_valid
 
 NOW = "2026-03-01T12:00:00.000Z"
 GATE = CameraView(
-    "gate", "Front gate", ("detector", "face", "zones"), True, False, True, ("camera.down", "zone.entered"),
+    "gate", "Front gate", ("detector", "face", "zones"), True, False, True, ("camera.down", "zone.entered"), True,
     {"drive": {"person": 2}}, {"kerb": LineView({"in": 3, "out": 1}, {"person": {"in": 3, "out": 1}})},
     {"person": 3}, ("Ann",),
 )  # fmt: skip
@@ -50,6 +50,7 @@ def test_a_camera_has_entities_for_its_connection_zones_lines_objects_faces_even
         "objects",
         "last_face",
         "event",
+        "snapshot",
         "analysis",
     ]
     assert (components["zone_drive"]["device_class"], components["line_kerb_in"]["state_class"]) == (

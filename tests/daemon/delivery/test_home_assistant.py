@@ -153,6 +153,23 @@ def test_a_sink_of_some_cameras_shows_and_changes_only_these(broker: Broker) -> 
     sink.close()
 
 
+def test_the_snapshot_of_the_last_event_is_published_once_it_is_there_and_not_retained(broker: Broker) -> None:
+    home = StubHome()
+    sink = mqtt(broker, home)
+    sink.send(replace(EVENT, snapshot=True))
+    refreshed(sink)
+    home.pictures = {812: b"jpeg"}
+    with Subscriber(broker.port) as subscriber:
+        refreshed(sink)
+        refreshed(sink)
+        sink.send(EVENT)
+        subscriber.wait_for(lambda: any("/events/" in one.topic for one in subscriber.messages))
+        pictures = [one for one in subscriber.messages if one.topic == "sightd/yard/pictures/gate"]
+    assert [(one.payload, one.retained) for one in pictures] == [(b"jpeg", False)]
+    assert "sightd/yard/pictures/gate" not in retained(broker)
+    sink.close()
+
+
 def test_commands_arrive_only_if_they_are_permitted_and_old_ones_never(broker: Broker) -> None:
     home, cautious = StubHome(), StubHome()
     publish.single("sightd/yard/set/cameras/gate/analysis", b"OFF", qos=1, retain=True, port=broker.port)

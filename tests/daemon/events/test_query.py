@@ -21,6 +21,8 @@ from sightd.daemon.events.query import HIGHEST, Filter
 from sightd.daemon.events.store import EventStore
 from sightd.plugins.api import EventRef, Phase
 
+pytestmark = pytest.mark.computing
+
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "camera": ("gate", "yard", "none"),
     "kinds": (("zone.entered",), ("zone.*",), ("*.down", "line.crossed"), ("zone.?eft",), ("no.such",), ("no.*",)),
@@ -91,16 +93,18 @@ def filters() -> Iterator[Filter]:
     for name, values in _CHOICES.items():
         yield from (Filter(**{name: value}) for value in values)
     draw = random.Random(2)
-    for _ in range(150):
+    for _ in range(30):
         yield Filter(
             **{name: draw.choice(_CHOICES[name]) for name in draw.sample(sorted(_CHOICES), draw.choice((2, 3)))}
         )
 
 
-@pytest.fixture(params=["format 2", "being upgraded", "format 1"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[JournalReader, list[Event]]:
+@pytest.fixture(scope="module", params=["format 2", "being upgraded", "format 1"])
+def journal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[JournalReader, list[Event]]:
     """A journal in a format, and its events."""
-    path = tmp_path / "events.db"
+    path = tmp_path_factory.mktemp("journal") / "events.db"
     with closing(EventStore(path)) as store:
         events = store.append(happened(), 1000)
     if request.param == "format 1":

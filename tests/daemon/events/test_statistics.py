@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,9 +23,10 @@ def at(text: str, zone: ZoneInfo = BERLIN) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
 
 
-@pytest.fixture(params=[2, 1], ids=["format 2", "format 1"])
-def reader(request: pytest.FixtureRequest, tmp_path: Path) -> JournalReader:
+@pytest.fixture(scope="module", params=[2, 1], ids=["format 2", "format 1"])
+def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> JournalReader:
     """Persons and dogs who enter two zones every ten minutes around the end of summer time in 2026, and one failure."""
+    path = tmp_path_factory.mktemp("journal") / "events.db"
     begin = at("2026-10-24T00:00")
     events = [PendingEvent("camera.down", begin + 5, "gate", None, {"reason": "timeout"})]
     events += [
@@ -36,11 +36,11 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> JournalReader:
         )
         for number in range(3 * 144)
     ]  # fmt: skip
-    with closing(EventStore(tmp_path / "events.db")) as store:
+    with closing(EventStore(path)) as store:
         store.append(events, 1000)
     if request.param == 1:
-        to_format_1(tmp_path / "events.db")
-    return JournalReader(tmp_path / "events.db")
+        to_format_1(path)
+    return JournalReader(path)
 
 
 def counted(reader: JournalReader, since: str, until: str, grouping: Grouping, **wanted: object) -> Statistics:

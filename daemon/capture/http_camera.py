@@ -230,7 +230,7 @@ class ImageStream:
         context.thread_count = 1
         self._decoding: Final = CpuDecoding(context)
         if playback.packets is not None:
-            playback.packets.stream_opened(codec)
+            playback.packets.stream_opened(codec, None)
 
     def frames(self) -> Iterator[DecodedFrame | Gap]:
         while True:

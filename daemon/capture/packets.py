@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import av
 
+from sightd.daemon.capture.audio import AudioFormat, audio_of, without_adts
+
 RECORDABLE = frozenset({"h264", "hevc"})
 """FFmpeg's names of the codecs whose packets are passed on: H.264 and H.265."""
 _AVCC = 1
@@ -16,10 +18,11 @@ _AVCC = 1
 
 @dataclass(frozen=True, slots=True)
 class ReceivedPacket:
-    """An access unit of H.264 or H.265 in Annex B, as the camera sent it.
+    """An access unit of H.264 or H.265 in Annex B, as the camera sent it, or audio: a frame of AAC without a header, of
+    Opus, or samples of G.711.
 
     `pts` and `dts` are in s of the stream's own clock, None if it does not state them. `key`: it can be decoded without
-    those before it. `received_at` is in monotonic s.
+    those before it; False for audio. `received_at` is in monotonic s.
     """
 
     data: bytes
@@ -27,6 +30,7 @@ class ReceivedPacket:
     dts: float | None
     key: bool
     received_at: float
+    audio: bool = False
 
 
 _START = b"\0\0\0\1"
@@ -35,9 +39,9 @@ _MOST_UNITS = 64
 
 
 def parameter_sets(codec: str, unit: bytes) -> bytes:
-    """Returns the parameter sets at the beginning of an access unit (Annex B) of H.264 or HEVC, in order and each after
-    a start code; empty if there are none."""
-    found = bytearray()
+    """Returns the parameter sets at the beginning of an access unit (Annex B) of H.264 or HEVC, in order, each once and
+    after a start code; empty if there are none."""
+    found: list[bytes] = []
     for part in unit.split(b"\0\0\1", _MOST_UNITS)[1:_MOST_UNITS]:
         if not part:
             continue
@@ -45,8 +49,8 @@ def parameter_sets(codec: str, unit: bytes) -> bytes:
         if kind in ((1, 5) if codec == "h264" else range(32)):  # the image itself
             break
         if kind in ((7, 8) if codec == "h264" else (32, 33, 34)):
-            found += _START + part.rstrip(b"\0")
-    return bytes(found)
+            found.append(_START + part.rstrip(b"\0"))
+    return b"".join(dict.fromkeys(found))
 
 
 class KeyFrames:
@@ -70,9 +74,12 @@ class PacketObserver(Protocol):
     """Receives a camera's packets in the order in which they arrive. Called from the feed's thread; must not block or
     raise."""
 
-    def stream_opened(self, codec: str) -> None:
-        """A connection was opened; `codec` is FFmpeg's name. Packets follow if it is one of `RECORDABLE`. The clock of
-        earlier packets does not apply to them."""
+    @property
+    def wants_audio(self) -> bool: ...
+
+    def stream_opened(self, codec: str, audio: AudioFormat | None) -> None:
+        """A connection was opened; `codec` is FFmpeg's name. Packets follow if it is one of `RECORDABLE`, among them
+        those of `audio`, if any. The clock of earlier packets does not apply to them."""
         ...
 
     def packet_received(self, packet: ReceivedPacket) -> None: ...
@@ -82,25 +89,40 @@ class PacketObserver(Protocol):
         ...
 
 
+def recordable_audio(container: av.container.InputContainer, observer: PacketObserver | None) -> av.AudioStream | None:
+    """Returns the first audio stream that can be passed on; None if there is none, or the observer wants none."""
+    if observer is None or not observer.wants_audio:
+        return None
+    known = (stream for stream in container.streams.audio if stream.codec_context is not None)
+    return next((stream for stream in known if audio_of(stream) is not None), None)
+
+
 class ContainerPackets:
-    """Passes the packets of a container's stream on to an observer. Each is copied once, because decoding may empty
+    """Passes the packets of a container's streams on to an observer. Each is copied once, because decoding may empty
     it."""
 
-    def __init__(self, observer: PacketObserver, video: av.VideoStream, *, timed: bool) -> None:
-        """`timed`: the container states times; otherwise FFmpeg counts frames."""
+    def __init__(
+        self, observer: PacketObserver, video: av.VideoStream, audio: av.AudioStream | None, *, timed: bool
+    ) -> None:
+        """`timed`: the container states times; otherwise FFmpeg counts frames. `audio` is one that `recordable_audio`
+        returned."""
         context = video.codec_context
         self._observer, self._timed, self._units = observer, timed, None
         self._passes = context.name in RECORDABLE
         if self._passes and context.extradata and context.extradata[0] == _AVCC:
             self._units = av.BitStreamFilterContext(f"{context.name}_mp4toannexb", video)
         self._key_frames = KeyFrames(context.name, context.extradata)
-        observer.stream_opened(context.name)
+        observer.stream_opened(context.name, None if audio is None else audio_of(audio))
 
     def received(self, packet: av.Packet[Any], received_at: float) -> None:
         """Passes a packet on, unless it cannot be converted: the decoder reports such damage."""
         if not self._passes or packet.size == 0:
             return
         pts, dts = (_seconds(packet.pts, packet), _seconds(packet.dts, packet)) if self._timed else (None, None)
+        if packet.stream.type == "audio":
+            data = without_adts(bytes(packet))
+            self._observer.packet_received(ReceivedPacket(data, pts, None, False, received_at, audio=True))
+            return
         try:
             data = self._annex_b(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):

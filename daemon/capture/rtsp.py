@@ -12,7 +12,7 @@ import av
 from sightd.daemon.capture import rtsp_gstreamer
 from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame, Decoding, GpuDecoding
 from sightd.daemon.capture.errors import Reason, SourceError
-from sightd.daemon.capture.packets import RECORDABLE, KeyFrames, ReceivedPacket
+from sightd.daemon.capture.packets import RECORDABLE, KeyFrames, PacketObserver, ReceivedPacket
 from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, address_of, is_key
 from sightd.daemon.capture.rtsp_login import OwnLogin
@@ -36,6 +36,8 @@ _SLOWEST = 4096
 """Minimum bytes per second of a frame in transit; less counts as silence."""
 _WINDOW = 0.5
 """Seconds over which that rate is measured."""
+_REFUSALS_OF_AUDIO = (Reason.OTHER, Reason.NOT_FOUND)
+"""Faults after which the camera is asked again without audio."""
 _MORE_THAN_REPORTS = 512
 """Bytes above which a frame must be arriving, and not only RTCP reports."""
 
@@ -54,6 +56,7 @@ class RtspCapture:
         missing."""
         self._playback, self._source = playback, source
         self._keys_of: str | None = None
+        self._had_audio = False
         self._gst = rtsp_gstreamer.load()
         address, until = address_of(source.address), playback.clock.monotonic() + limit
         self._session = self._logged_in(address, until)
@@ -65,7 +68,7 @@ class RtspCapture:
         self._watch = _Watch(self._session, source, playback.clock.monotonic())
         self._observer = playback.packets
         if self._observer is not None:
-            self._observer.stream_opened(self._codec)
+            self._observer.stream_opened(self._codec, self._session.dialogue.audio)
         self._key_frames = KeyFrames(self._codec, self._session.dialogue.configuration)
 
     def frames(self) -> Iterator[DecodedFrame | Gap]:
@@ -73,6 +76,8 @@ class RtspCapture:
         while not self._playback.wait(0.0):
             sample = self._session.pull(POLL)
             now = clock.monotonic()
+            if self._observer is not None:
+                self._pass_audio_on(self._observer, now)
             if sample is None:
                 if self._session.ended():
                     return
@@ -118,9 +123,20 @@ class RtspCapture:
         return self._opened(address, until, OwnLogin(authenticator, self._gst.gio, memory))
 
     def _opened(self, address: Address, until: float, login: OwnLogin | None = None) -> RtspSession:
+        """Returns a session whose camera plays, with audio if it is wanted and the camera allows it."""
+        observer = self._playback.packets
+        audio = observer is not None and observer.wants_audio
+        try:
+            return self._playing(address, until, login, audio=audio)
+        except SourceError as fault:
+            if not self._had_audio or fault.reason not in _REFUSALS_OF_AUDIO:
+                raise
+        return self._playing(address, until, login, audio=False)
+
+    def _playing(self, address: Address, until: float, login: OwnLogin | None, *, audio: bool) -> RtspSession:
         """Returns a session whose camera plays. The TCP connection must be established within the source's timeout."""
         began, timeout = self._playback.clock.monotonic(), self._source.timeout
-        session = RtspSession(self._gst, address, self._source.transport, until - began, login)
+        session = RtspSession(self._gst, address, self._source.transport, until - began, login, audio=audio)
         try:
             while not session.playing():
                 now = self._playback.clock.monotonic()
@@ -132,27 +148,38 @@ class RtspCapture:
                 if self._playback.wait(0.0):
                     raise SourceError(Reason.OTHER, "the feed was stopped")
         except BaseException:
+            self._had_audio = session.dialogue.audio is not None
             session.close()
             raise
         return session
 
     def _packet(self, sample: Any) -> tuple[av.Packet[Any], bool]:
         """Returns the frame's data, and whether something was lost before it."""
-        flags = self._gst.gst.BufferFlags
-        buffer = sample.get_buffer()
-        mapped, content = buffer.map(self._gst.gst.MapFlags.READ)
-        if not mapped:
-            raise SourceError(Reason.OTHER, "GStreamer's buffer cannot be read")
-        try:
-            data = content.data
-        finally:
-            buffer.unmap(content)
+        flags, (buffer, data) = self._gst.gst.BufferFlags, self._content(sample)
         packet = av.Packet(data)
         if self._keys_of is not None:
             packet.is_keyframe = is_key(self._keys_of, data)
         if (time := buffer.pts) != self._gst.gst.CLOCK_TIME_NONE:
             packet.pts, packet.time_base = _signed(time), _NANOSECONDS
         return packet, buffer.has_flags(flags.DISCONT) or buffer.has_flags(flags.CORRUPTED)
+
+    def _content(self, sample: Any) -> tuple[Any, bytes]:
+        """Returns a sample's buffer and its data."""
+        buffer = sample.get_buffer()
+        mapped, content = buffer.map(self._gst.gst.MapFlags.READ)
+        if not mapped:
+            raise SourceError(Reason.OTHER, "GStreamer's buffer cannot be read")
+        try:
+            return buffer, content.data
+        finally:
+            buffer.unmap(content)
+
+    def _pass_audio_on(self, observer: PacketObserver, now: float) -> None:
+        while self._codec in RECORDABLE and (sample := self._session.pull_audio()) is not None:
+            buffer, data = self._content(sample)
+            known = buffer.pts != self._gst.gst.CLOCK_TIME_NONE
+            pts = _signed(buffer.pts) / 1e9 if known else None
+            observer.packet_received(ReceivedPacket(bytes(data), pts, None, False, now, audio=True))
 
     def _received(self, packet: av.Packet[Any], now: float) -> ReceivedPacket:
         pts = None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from sightd.daemon.capture.audio import AudioFormat, described_audio
 from sightd.daemon.capture.errors import Reason, SourceError, is_host, resolves
 from sightd.daemon.capture.rtsp_gstreamer import RtspConnection
 from sightd.daemon.capture.rtsp_login import OwnLogin
@@ -40,7 +41,14 @@ CODECS: dict[str, RtpCodec] = {
     "AV1": RtpCodec("rtpav1depay", "video/x-av1,alignment=tu", "libdav1d", "gstreamer1.0-plugins-rs"),
 }
 """By encoding name in upper case, as in SDP (RFC 4566)."""
-STATIC = {26: "JPEG", 31: "H261", 32: "MPV", 33: "MP2T", 34: "H263"}
+AUDIO = {
+    "MPEG4-GENERIC": ("rtpmp4gdepay", "audio/mpeg,mpegversion=4,stream-format=raw"),
+    "OPUS": ("rtpopusdepay", "audio/x-opus"),
+    "PCMA": ("rtppcmadepay", "audio/x-alaw"),
+    "PCMU": ("rtppcmudepay", "audio/x-mulaw"),
+}
+"""Depayloader and its required output, by encoding name."""
+STATIC = {0: "PCMU", 8: "PCMA", 26: "JPEG", 31: "H261", 32: "MPV", 33: "MP2T", 34: "H263"}
 """Encoding names of static payload types (RFC 3551)."""
 
 _START = b"\0\0\0\1"
@@ -118,8 +126,9 @@ class Dialogue:
     `close`.
     """
 
-    def __init__(self, address: Address, installed: Callable[[str], bool]) -> None:
-        self.address = address
+    def __init__(self, address: Address, installed: Callable[[str], bool], *, audio: bool = False) -> None:
+        """`audio`: also reads the first audio stream whose format is passed on."""
+        self.address, self._wants_audio = address, audio
         self._installed = installed
         self._tries: dict[str, int] = {}
         self._redirects = 0
@@ -128,6 +137,9 @@ class Dialogue:
         self.stream: int | None = None
         self.codec: RtpCodec | None = None
         self.configuration: bytes | None = None
+        self.audio_stream: int | None = None
+        self.audio: AudioFormat | None = None
+        self.audio_depayloader = self.audio_caps = ""
         self._wire: RtspConnection | None = None
         self._wire_lock = threading.Lock()
         self._closed = False
@@ -198,6 +210,8 @@ class Dialogue:
         `payload` is its RTP payload type, `field` returns the value of one of its parameters."""
         media, encoding = field("media") or "", field("encoding-name") or STATIC.get(payload, f"payload type {payload}")
         self._media.add(media)
+        if media == "audio":
+            return self._selects_audio(number, encoding.upper(), field)
         if media != "video" or self.stream not in (None, number):
             return False
         codec = CODECS.get(encoding.upper())
@@ -205,6 +219,17 @@ class Dialogue:
             self._videos.append(encoding)
             return False
         self.stream, self.codec, self.configuration = number, codec, stated_configuration(field)
+        return True
+
+    def _selects_audio(self, number: int, encoding: str, field: Callable[[str], str | None]) -> bool:
+        if not self._wants_audio or self.audio_stream not in (None, number):
+            return False
+        depayloader, caps = AUDIO.get(encoding, ("", ""))
+        audio = described_audio(encoding, field)
+        if audio is None or not self._installed(depayloader):
+            return False
+        self.audio_stream, self.audio = number, audio
+        self.audio_depayloader, self.audio_caps = depayloader, caps
         return True
 
     def without_stream(self) -> SourceError:

@@ -17,6 +17,8 @@ _REORDERING = 200
 """Milliseconds to wait for a missing UDP packet. Packets in order are never held back."""
 _QUEUED = 16
 """Maximum frames queued for the decoder; later ones wait in the jitter buffer, which holds 10000 packets."""
+_QUEUED_AUDIO = 500
+"""Maximum audio frames that wait until the next video frame is taken; the oldest are dropped."""
 _FAREWELL = 0.5
 """Seconds allowed for ending a session cleanly."""
 _LOWER_TRANSPORTS = {"udp": 1, "tcp": 4}
@@ -30,21 +32,43 @@ class RtspSession:
     by one thread; GStreamer calls the functions below from threads of its own."""
 
     def __init__(
-        self, gstreamer: GStreamer, address: Address, transport: str, limit: float, login: OwnLogin | None = None
+        self,
+        gstreamer: GStreamer,
+        address: Address,
+        transport: str,
+        limit: float,
+        login: OwnLogin | None = None,
+        *,
+        audio: bool = False,
     ) -> None:
-        """Starts opening `address`, for at most `limit` s; `transport` is tcp or udp."""
+        """Starts opening `address`, for at most `limit` s; `transport` is tcp or udp. `audio`: also reads audio."""
         self._gst = gstreamer
-        self.dialogue = Dialogue(address, gstreamer.has)
+        self.dialogue = Dialogue(address, gstreamer.has, audio=audio)
         self.dialogue.login = login
         self._pipeline = gstreamer.gst.Pipeline.new(None)
         self._sink = gstreamer.element("appsink", sync=False, max_buffers=_QUEUED, enable_last_sample=False)
+        self._audio_sink: Any | None = None
         self._source = _rtspsrc(gstreamer, address, transport, limit, own_login=login is None)
         self._pipeline.add(self._source)
         self._pipeline.add(self._sink)
+        if audio:
+            self._audio_sink = gstreamer.element(
+                "appsink",
+                **{
+                    "sync": False,
+                    "async": False,
+                    "max_buffers": _QUEUED_AUDIO,
+                    "drop": True,
+                    "enable_last_sample": False,
+                },
+            )
+            self._pipeline.add(self._audio_sink)
         self._handlers = [
             self._source.connect("before-send", functools.partial(_before_send, gstreamer), self.dialogue),
             self._source.connect("select-stream", _select_stream, self.dialogue),
-            self._source.connect("pad-added", functools.partial(_link, gstreamer), self.dialogue, self._sink),
+            self._source.connect(
+                "pad-added", functools.partial(_link, gstreamer), self.dialogue, self._sink, self._audio_sink
+            ),
         ]
         self._bus = self._pipeline.get_bus()
         self._playing = False
@@ -66,6 +90,10 @@ class RtspSession:
             while (message := self._bus.pop()) is not None:
                 self._take(message)
         return sample
+
+    def pull_audio(self) -> Any | None:
+        """Returns the next audio frame's sample, if one has arrived."""
+        return None if self._audio_sink is None else self._audio_sink.try_pull_sample(0)
 
     def keep_alive(self) -> None:
         """Sends a request without content, if the camera supports it, and does not wait for the answer."""
@@ -122,6 +150,7 @@ def _rtspsrc(gstreamer: GStreamer, address: Address, transport: str, limit: floa
         latency=_REORDERING if transport == "udp" else 0,
         buffer_mode=_ONLY_RTP_TIME,
         do_retransmission=False,
+        max_ts_offset=1,  # ns: does not move the times of one stream to match another
         timeout=0,
         tcp_timeout=round(limit * 1e6),
         udp_buffer_size=4 << 20,
@@ -173,24 +202,34 @@ def _select_stream(_source: Any, number: int, caps: Any, dialogue: Dialogue) -> 
     return dialogue.selects(number, payload, described.get_string)
 
 
-def _link(gstreamer: GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:
-    """Links a new stream to the sink through a depayloader. A stream that continues under another SSRC, after the
+def _link(
+    gstreamer: GStreamer, source: Any, pad: Any, dialogue: Dialogue, video_sink: Any, audio_sink: Any | None
+) -> None:
+    """Links a new stream to its sink through a depayloader. A stream that continues under another SSRC, after the
     camera's encoder restarted, arrives on a new pad and replaces the old one."""
-    codec, input_of_sink = dialogue.codec, sink.get_static_pad("sink")
-    if codec is None:
+    if dialogue.codec is None:
         return
+    sink, depayloader, caps = video_sink, dialogue.codec.depayloader, dialogue.codec.caps
+    if audio_sink is not None and _media_of(pad) == "audio":
+        sink, depayloader, caps = audio_sink, dialogue.audio_depayloader, dialogue.audio_caps
+    input_of_sink = sink.get_static_pad("sink")
     if input_of_sink.is_linked():
         entry = input_of_sink.get_peer().get_parent_element().get_static_pad("sink")
         if (old := entry.get_peer()) is not None and dialogue.may_replace_stream():
             old.unlink(entry)
             pad.link(entry)
         return
-    sink.set_property("caps", gstreamer.gst.Caps.from_string(codec.caps))
-    depayloader = gstreamer.element(codec.depayloader)
-    source.get_parent().add(depayloader)
-    depayloader.link(sink)
-    depayloader.sync_state_with_parent()
-    pad.link(depayloader.get_static_pad("sink"))
+    sink.set_property("caps", gstreamer.gst.Caps.from_string(caps))
+    element = gstreamer.element(depayloader)
+    source.get_parent().add(element)
+    element.link(sink)
+    element.sync_state_with_parent()
+    pad.link(element.get_static_pad("sink"))
+
+
+def _media_of(pad: Any) -> str:
+    caps = pad.get_current_caps() or pad.query_caps(None)
+    return "" if caps.get_size() == 0 else caps.get_structure(0).get_string("media") or ""
 
 
 def _fault_of(message: Any) -> GstFault:

@@ -17,7 +17,7 @@ from av.stream import Disposition
 from sightd.daemon.capture.decoding import CpuDecoding, DecodedFrame, Decoding, GpuDecoding, annex_b_of
 from sightd.daemon.capture.errors import Reason, SourceError, resolves
 from sightd.daemon.capture.pacing import Pacer, PresentationTimes, Timeline
-from sightd.daemon.capture.packets import ContainerPackets, PacketObserver
+from sightd.daemon.capture.packets import ContainerPackets, PacketObserver, recordable_audio
 from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.rtsp_login import LoginMemory
 from sightd.daemon.config.model import Deinterlace
@@ -155,16 +155,21 @@ class AvStream:
         self._interval = 1 / float(rate)
         playback.timeline.new_play()
         observer = playback.packets
-        self._packets = None if observer is None else ContainerPackets(observer, self._video, timed=self._timed)
+        self._audio = recordable_audio(self._container, observer)
+        self._packets = (
+            None if observer is None else ContainerPackets(observer, self._video, self._audio, timed=self._timed)
+        )
 
     def frames(self) -> Iterator[DecodedFrame | Gap]:
         clock = self._playback.clock
-        packets = self._container.demux(self._video)
+        packets = self._container.demux([self._video] if self._audio is None else [self._video, self._audio])
         try:
             for packet in packets:
                 arrival = (clock.monotonic(), clock.wall())
                 if self._packets is not None:
                     self._packets.received(packet, arrival[0])
+                if packet.stream is not self._video:
+                    continue
                 try:
                     frames = self._decoding.decode(packet)
                 except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError):

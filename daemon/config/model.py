@@ -155,6 +155,10 @@ class Recording(Section):
         "begin later.",
         examples=["64MiB"],
     )
+    audio: bool = Field(
+        True,
+        description="Also record a camera's sound: AAC and Opus as received, G.711 as AAC. Other formats are left out.",
+    )
     allow_unredacted: bool = Field(
         False,
         description="Also record cameras whose chain redacts frames, although recordings are not redacted. Otherwise "
@@ -189,6 +193,7 @@ class CameraRecording(Section):
     retention: Span | None = Field(None, description="As in recording.clips.", examples=["30d"])
     segments: CameraSegments | None = Field(None, description="What differs from recording.segments.")
     max_memory: Size | None = Field(None, description="As in recording.", examples=["64MiB"])
+    audio: bool | None = Field(None, description="As in recording.")
     allow_unredacted: bool | None = Field(None, description="As in recording.")
 
 

@@ -21,6 +21,7 @@ class CameraRules:
     clips: Clips | None
     segments: Segments | None
     max_memory: int
+    audio: bool = False
 
     @property
     def pre(self) -> float:
@@ -38,7 +39,8 @@ def rules_of(config: Config, camera: Camera) -> CameraRules | None:
     segments = None if general.segments is None or not differing.enabled else _changed(general.segments, differing)
     if clips is None and segments is None:
         return None
-    return CameraRules(clips, segments, own.max_memory or general.max_memory)
+    audio = general.audio if own.audio is None else own.audio
+    return CameraRules(clips, segments, own.max_memory or general.max_memory, audio)
 
 
 def _changed(general: S, own: Section) -> S:

@@ -102,7 +102,7 @@ class CameraClips:
             if self.writer.length is None:
                 if not packet.key:
                     continue
-                self.writer.begin(reader.codec, list(taken.packets[place:]), window.events, store)
+                self.writer.begin((reader.codec, reader.audio), list(taken.packets[place:]), window.events, store)
             self.writer.write(packet)
         if taken.over or self.writer.clock() > window.end + SILENCE:
             self._complete(store)

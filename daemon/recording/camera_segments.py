@@ -118,7 +118,7 @@ class CameraSegments:
     def _open(self, reader: TapReader, packets: Sequence[ReceivedPacket], store: ClipStore) -> None:
         begin = self.writer.wall_of(packets[0].received_at)
         events = [event for event, at in self._events if at >= begin]
-        self.writer.begin(reader.codec, packets, events, store, self._reordered)
+        self.writer.begin((reader.codec, reader.audio), packets, events, store, self._reordered)
 
     def _add_events(self, store: ClipStore) -> None:
         """Adds new events to the segment of their time, or keeps them for the one that will show them."""

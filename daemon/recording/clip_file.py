@@ -6,18 +6,25 @@ import errno
 import io
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import av
 
+from sightd.daemon.capture.audio import AudioFormat
 from sightd.daemon.capture.packets import ReceivedPacket, parameter_sets
+from sightd.daemon.recording.audio_track import AudioTrack
 from sightd.daemon.recording.clock import TIME_BASE, ClipClock
 from sightd.engines.files import make_private, sync_folder
 
 PART = ".part"
 """Suffix of a clip that is being written."""
 MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
+MOVFLAGS_WITH_AUDIO = f"{MOVFLAGS}+delay_moov"
+"""The streams begin at different times, which only a header can state that is written after their first packets."""
+_INTERLEAVED = "500000"
+"""Microseconds for which the muxer waits for audio that does not come."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -66,19 +73,23 @@ class ClipFile:
         first: Sequence[ReceivedPacket],
         make_room: Callable[[], bool] = lambda: False,
         reordered: int = 0,
+        audio: AudioFormat | None = None,
     ) -> None:
         """Creates the file with the suffix `PART`. `codec` is one of `capture.packets.RECORDABLE`; `first` are packets
         from a key frame on, which `write` writes. `make_room` frees space on a full disk and returns whether it could.
-        `reordered` is the least number of frames that the stream reorders. Raises UnplayableError."""
+        `reordered` is the least number of frames that the stream reorders, `audio` the format of its sound. Raises
+        UnplayableError."""
         self.path = path
         self._clock = ClipClock(first, reordered)
         self.parameters = parameter_sets(codec, first[0].data)
         self._codec = codec
+        self._origin: int | None = None
+        """Time of the first frame, in ticks of the stream."""
         make_private(path.parent)
         self._part = path.with_name(path.name + PART)
         self._output = _Output(self._part, make_room)
         try:
-            self._container, self._stream = _muxer(self._output, codec, first[0].data)
+            self._container, self._stream, self._audio = _muxer(self._output, codec, first[0].data, audio)
         except BaseException:
             self._output.close()
             self._part.unlink()
@@ -100,12 +111,27 @@ class ClipFile:
         return not packet.key or parameter_sets(self._codec, packet.data) in (b"", self.parameters)
 
     def write(self, packet: ReceivedPacket) -> None:
+        if packet.audio:
+            self._write_audio(packet)
+            return
         out: av.Packet[Any] = av.Packet(packet.data)
-        out.pts, out.dts = self._clock.times(packet)
+        pts, dts = self._clock.times(packet)
+        if self._origin is None:
+            self._origin = pts
+        out.pts, out.dts = pts - self._origin, dts - self._origin
         out.time_base = TIME_BASE
         out.is_keyframe = packet.key
         out.stream = self._stream
         self._container.mux(out)
+
+    def _write_audio(self, packet: ReceivedPacket) -> None:
+        """Writes audio, unless it belongs to what was before the first frame. Damaged audio is left out."""
+        if self._audio is None or self._origin is None:
+            return
+        at = self._clock.audio_time(packet) - self._origin
+        with suppress(av.error.InvalidDataError, av.error.ArgumentError):
+            for out in self._audio.packets(packet.data, at):
+                self._container.mux(out)
 
     def finish(self) -> None:
         """Completes the clip: when it returns, the whole file is on the disk under its final name."""
@@ -124,19 +150,26 @@ class ClipFile:
             self._output.close()
 
 
-def _muxer(output: _Output, codec: str, key_frame: bytes) -> tuple[av.container.OutputContainer, av.VideoStream]:
-    """Returns a muxer whose stream has the size and parameter sets of the key frame."""
+def _muxer(
+    output: _Output, codec: str, key_frame: bytes, audio: AudioFormat | None
+) -> tuple[av.container.OutputContainer, av.VideoStream, AudioTrack | None]:
+    """Returns a muxer whose video stream has the size and parameter sets of the key frame, and its audio track."""
     try:
         with av.open(io.BytesIO(key_frame), format=codec) as source:
             template = source.streams.video[0]
             if not template.width or not template.codec_context.extradata:
                 raise UnplayableError("its key frame has no parameter sets")
-            container = av.open(output, "w", format="mp4", container_options={"movflags": MOVFLAGS})
+            options = {
+                "movflags": MOVFLAGS if audio is None else MOVFLAGS_WITH_AUDIO,
+                "max_interleave_delta": _INTERLEAVED,
+            }
+            container = av.open(output, "w", format="mp4", container_options=options)
             stream = container.add_stream_from_template(template)
             if codec == "hevc":
                 stream.codec_context.codec_tag = "hvc1"  # the only form of H.265 that Safari plays
             stream.time_base = TIME_BASE
+            track = None if audio is None else AudioTrack(container, audio)
             container.start_encoding()
     except (av.FFmpegError, IndexError) as error:
         raise UnplayableError(f"its key frame cannot be read: {type(error).__name__}") from None
-    return container, stream
+    return container, stream, track

@@ -21,7 +21,7 @@ back; beyond that, the camera has set its clock. It may advance less: packets wa
 
 def reordering(packets: Sequence[ReceivedPacket]) -> int:
     """Returns how many frames at most are sent before one that is shown before them: 0 without B-frames."""
-    times = [packet.pts for packet in packets if packet.pts is not None]
+    times = [packet.pts for packet in packets if packet.pts is not None and not packet.audio]
     later = (
         sum(before > time for before in times[max(0, place - _MOST_REORDERED) : place])
         for place, time in enumerate(times)
@@ -53,6 +53,17 @@ class ClipClock:
             dts = max(dts, self._dts + 1)
         self._dts = dts
         return max(pts, dts), dts
+
+    def audio_time(self, packet: ReceivedPacket) -> int:
+        """Returns the time of an audio packet on the clock of the video before it, in ticks. If its own clock is an
+        unrelated one, the time of arrival counts."""
+        assert self._previous is not None, "a file begins with a key frame"
+        last, received_at = self._previous
+        expected = last + round((packet.received_at - received_at) * TICKS)
+        if packet.pts is None:
+            return expected
+        ticks = round(packet.pts * TICKS) + self._shift
+        return ticks if abs(ticks - expected) < _AHEAD * TICKS else expected
 
     def _offset(self, packet: ReceivedPacket) -> int:
         assert packet.dts is not None

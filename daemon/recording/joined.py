@@ -12,7 +12,7 @@ from typing import Any
 import av
 from av.stream import Stream
 
-from sightd.daemon.recording.clip_file import MOVFLAGS
+from sightd.daemon.recording.clip_file import MOVFLAGS, MOVFLAGS_WITH_AUDIO
 from sightd.daemon.recording.clock import TICKS, TIME_BASE
 from sightd.daemon.recording.index import Clip
 from sightd.engines.text import local_time
@@ -67,9 +67,10 @@ def joined(folder: Path, segments: Sequence[Clip], since: float, until: float) -
                 f"the camera changed its format at {local_time(segment.begin)}: export what was before and what "
                 "follows separately"
             )
-    buffer = _Buffer()
+    buffer, has_audio = _Buffer(), len(facts[0].streams) > 1
+    options = {"movflags": MOVFLAGS_WITH_AUDIO if has_audio else MOVFLAGS}
     ends = [*(one.first for one in facts[1:]), None]
-    with av.open(buffer, "w", format="mp4", container_options={"movflags": MOVFLAGS}) as output:
+    with av.open(buffer, "w", format="mp4", container_options=options) as output:
         joining = _Joining(output, segments[0].begin, until)
         for segment, end in zip(segments, ends, strict=True):
             with av.open(str(folder / segment.path)) as source:
@@ -102,6 +103,8 @@ class _Joining:
         self._last: dict[int, int] = {}
         self._next = 0
         """When the next segment begins if it follows without a gap."""
+        self._origin: int | None = None
+        """When the first frame of the file is shown."""
 
     def add(
         self, source: av.container.InputContainer, segment: Clip, since: float, end: bytes | None
@@ -141,10 +144,15 @@ class _Joining:
     def _write(self, packet: av.Packet[Any], shift: int) -> None:
         index = packet.stream.index
         pts, dts = _ticks(packet, packet.pts or 0) + shift, _ticks(packet, packet.dts or 0) + shift
+        if self._origin is None:
+            if packet.stream.type == "audio":
+                return
+            self._origin = pts
         dts = max(dts, self._last[index] + 1)
         duration = _ticks(packet, packet.duration or 0)
         out: av.Packet[Any] = av.Packet(bytes(packet))
-        out.pts, out.dts, out.duration, out.time_base = max(pts, dts), dts, duration, TIME_BASE
+        out.pts, out.dts = max(pts, dts) - self._origin, dts - self._origin
+        out.duration, out.time_base = duration, TIME_BASE
         out.is_keyframe, out.stream = packet.is_keyframe, self._streams[index]
         self._output.mux(out)
         self._last[index] = dts

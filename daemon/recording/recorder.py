@@ -134,7 +134,7 @@ class Recorder:
         def refused(codec: str) -> None:
             log.warning("camera %s cannot be recorded: it sends %s; %s", camera, codec, _REFUSED)
 
-        tap = PacketTap(rules.pre + _KEPT_SECONDS, rules.max_memory, observer, refused)
+        tap = PacketTap(rules.pre + _KEPT_SECONDS, rules.max_memory, observer, refused, audio=rules.audio)
         parts: list[CameraClips | CameraSegments] = []
         if rules.clips is not None:
             parts.append(CameraClips(rules.clips, tap, FileWriter(camera, "clip", observer)))

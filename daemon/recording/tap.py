@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sightd.daemon.capture.audio import AudioFormat
 from sightd.daemon.capture.packets import RECORDABLE, ReceivedPacket
 from sightd.daemon.recording.ring import PacketRing
 
@@ -39,22 +40,27 @@ class PacketTap:
         most_bytes: int,
         observer: TapObserver,
         refused: Callable[[str], None] = lambda codec: None,
+        *,
+        audio: bool = False,
     ) -> None:
-        """Keeps the last `seconds`. `refused` is called with the name of a codec that cannot be recorded."""
+        """Keeps the last `seconds`, with `audio` if there is any. `refused` is called with the name of a codec that
+        cannot be recorded."""
+        self.wants_audio = audio
         self._ring = PacketRing(seconds, most_bytes)
         self._most_bytes, self._observer, self._refused = most_bytes, observer, refused
         self._lock = threading.Lock()
         self._readers: list[TapReader] = []
         self._open = False
         self._codec = ""
+        self._audio: AudioFormat | None = None
         self._connection = 0
 
-    def stream_opened(self, codec: str) -> None:
+    def stream_opened(self, codec: str, audio: AudioFormat | None = None) -> None:
         with self._lock:
             self._ring.clear()
             for reader in self._readers:
                 reader.over = True
-            self._open, self._codec = True, codec
+            self._open, self._codec, self._audio = True, codec, audio
             self._connection += 1
         self._observer.buffered(0)
         if codec not in RECORDABLE:
@@ -95,7 +101,7 @@ class PacketTap:
             packets = self._ring.since(at)
             if self._codec not in RECORDABLE or not (packets or self._open):
                 return None
-            reader = TapReader(self._lock, self._codec, self._connection, packets, over=not self._open)
+            reader = TapReader(self._lock, self._codec, self._audio, self._connection, packets, over=not self._open)
             self._readers.append(reader)
             return reader
 
@@ -105,13 +111,20 @@ class PacketTap:
 
 
 class TapReader:
-    """Gets a tap's packets of one connection, whose `codec` is one of `RECORDABLE`."""
+    """Gets a tap's packets of one connection, whose `codec` is one of `RECORDABLE`, with `audio` if there is any."""
 
     def __init__(
-        self, lock: threading.Lock, codec: str, connection: int, packets: Sequence[ReceivedPacket], *, over: bool
+        self,
+        lock: threading.Lock,
+        codec: str,
+        audio: AudioFormat | None,
+        connection: int,
+        packets: Sequence[ReceivedPacket],
+        *,
+        over: bool,
     ) -> None:
         """`packets` are those in memory. The tap changes `over`, with its lock held."""
-        self.codec, self.connection, self.over = codec, connection, over
+        self.codec, self.audio, self.connection, self.over = codec, audio, connection, over
         self._lock, self._waiting = lock, deque(packets)
         self._bytes = 0  # those are in the ring as well
         self._started, self._skipping = bool(packets), False

@@ -10,7 +10,9 @@ from typing import Protocol
 
 import av
 
+from sightd.daemon.capture.audio import AudioFormat
 from sightd.daemon.capture.packets import ReceivedPacket
+from sightd.daemon.recording.audio_track import stored_codec
 from sightd.daemon.recording.clip_file import ClipFile, UnplayableError
 from sightd.daemon.recording.index import ClipIndexError, Kind
 from sightd.daemon.recording.store import ClipStore
@@ -96,16 +98,24 @@ class FileWriter:
         return self.wall() - (self.clock() - at)
 
     def begin(
-        self, codec: str, packets: Sequence[ReceivedPacket], events: Sequence[int], store: ClipStore, reordered: int = 0
+        self,
+        streams: tuple[str, AudioFormat | None],
+        packets: Sequence[ReceivedPacket],
+        events: Sequence[int],
+        store: ClipStore,
+        reordered: int = 0,
     ) -> None:
-        """Creates a file for `packets`, the first of which is a key frame, and what follows them. `reordered` is the
-        least number of frames that the stream reorders."""
-        first = packets[0].received_at
+        """Creates a file for `packets`, the first of which is a key frame, and what follows them. `streams` are the
+        codec of the video and the format of the audio, if any; `reordered` is the least number of frames that the
+        stream reorders."""
+        (codec, audio), first = streams, packets[0].received_at
+        sound = None if audio is None else stored_codec(audio)
         begin = self.wall_of(first)
         stamp = time.strftime("%Y-%m-%dT%H-%M-%S", time.gmtime(begin))
-        number, path = store.index.begin(self.camera, begin, f"{self.camera}/{stamp}", codec, events, self.kind)
+        stem = f"{self.camera}/{stamp}"
+        number, path = store.index.begin(self.camera, begin, stem, codec, events, self.kind, sound)
         try:
-            file = ClipFile(store.folder / path, codec, packets[:_MOST_MEASURED], store.make_room, reordered)
+            file = ClipFile(store.folder / path, codec, packets[:_MOST_MEASURED], store.make_room, reordered, audio)
         except BaseException:
             store.index.remove(number)
             raise
@@ -114,7 +124,8 @@ class FileWriter:
     def write(self, packet: ReceivedPacket) -> None:
         assert self._written is not None, "begin comes first"
         self._written.file.write(packet)
-        self._written.newest = packet.received_at
+        if not packet.audio:
+            self._written.newest = packet.received_at
 
     def finish(self, events: Sequence[int], store: ClipStore) -> int:
         """Completes the file, if one is being written. Returns how many frames its stream reorders."""

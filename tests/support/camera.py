@@ -33,7 +33,8 @@ class Look:
     """What a simulated camera shows: `files` one after another in an endless loop, without transcoding, or (if there
     are none) live bar-coded frames of `size` at `fps`, panning over the photograph `background` if given. `corruption`
     (cut in half) and `loss` are probabilities per access unit, key frames excepted; the faults are the same in every
-    run. `codec` of live frames: h264, h265 or jpeg."""
+    run. `codec` of live frames: h264, h265 or jpeg. `audio` is that of the sound, with a beep at every
+    50th frame: aac, opus, alaw or mulaw; without sound by default."""
 
     files: Sequence[Path] = ()
     size: tuple[int, int] = (1280, 720)
@@ -42,6 +43,7 @@ class Look:
     corruption: float = 0.0
     loss: float = 0.0
     codec: str = "h264"
+    audio: str = ""
 
 
 class CameraSimulator:
@@ -78,6 +80,7 @@ class CameraSimulator:
             "size": size or self._look.size,
             "fps": self._look.fps,
             "codec": self._look.codec,
+            "audio": self._look.audio,
             "background": str(self._look.background or ""),
             "faults": {"corruption": self._look.corruption, "loss": self._look.loss},
         }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sightd.daemon.capture.audio import AudioFormat
 from sightd.daemon.capture.packets import KeyFrames, ReceivedPacket, parameter_sets
 from tests.support.clips import write_clip
 from tests.support.feeds import RunningFeed
@@ -18,6 +19,7 @@ _IMAGE = b"\0\0\1\x65image"
 def test_parameter_sets_are_found_before_the_image_only() -> None:
     assert parameter_sets("h264", _SETS + _IMAGE + b"\0\0\1\x67no") == _SETS
     assert parameter_sets("h264", _START + b"\x41image") == b""
+    assert parameter_sets("h264", _SETS + _SETS + _IMAGE) == _SETS  # as GStreamer begins a stream
     assert parameter_sets("hevc", _START + b"\x40\x01v" + _START + b"\x26\x01image") == _START + b"\x40\x01v"
 
 
@@ -34,13 +36,16 @@ def test_a_key_frame_gets_the_parameter_sets_of_the_description() -> None:
 
 
 class Kept:
-    def __init__(self) -> None:
+    def __init__(self, *, wants_audio: bool = False) -> None:
+        self.wants_audio = wants_audio
+        self.audio: AudioFormat | None = None
         self.codecs: list[str] = []
         self.packets: list[ReceivedPacket] = []
         self.closed = 0
 
-    def stream_opened(self, codec: str) -> None:
+    def stream_opened(self, codec: str, audio: AudioFormat | None) -> None:
         self.codecs.append(codec)
+        self.audio = audio
 
     def packet_received(self, packet: ReceivedPacket) -> None:
         self.packets.append(packet)

@@ -28,7 +28,7 @@ def write(folder: Path, begin: float, first: int, last: int, size: tuple[int, in
     store = ClipStore(folder, options(), Counts())
     writer = FileWriter("gate", "segment", Counts(), lambda: first / FPS, lambda: _EPOCH + begin)
     packets = encoded(size=size)[first:last]
-    writer.begin("h264", packets, (), store)
+    writer.begin(("h264", None), packets, (), store)
     for packet in packets:
         writer.write(packet)
     writer.finish((), store)

@@ -43,7 +43,7 @@ class Site:
         clips = Clips.model_validate({"kinds": ["zone.*"], "pre": "2s", "post": "1s", **options})
         recording = Recording(clips=None if segments else clips, segments=segments, min_free=0)
         self.recorder = Recorder(folder / "clips", recording, self.journal, self.counts)
-        rules = CameraRules(recording.clips, recording.segments, recording.max_memory)
+        rules = CameraRules(recording.clips, recording.segments, recording.max_memory, recording.audio)
         self.tap = self.recorder.tap("front", rules, self.counts)
 
     def happens(self, kind: str = "zone.entered", ago: float = 0.0) -> float:

@@ -123,7 +123,7 @@ class RtspCapture:
         return self._opened(address, until, OwnLogin(authenticator, self._gst.gio, memory))
 
     def _opened(self, address: Address, until: float, login: OwnLogin | None = None) -> RtspSession:
-        """Returns a session whose camera plays, with audio if it is wanted and the camera allows it."""
+        """Returns a session whose camera plays, with audio if the observer asks for it and the camera allows it."""
         observer = self._playback.packets
         audio = observer is not None and observer.wants_audio
         try:

@@ -27,7 +27,7 @@ _TOLERANCE = {"aac": 0.14, "opus": 0.04, "alaw": 0.04, "mulaw": 0.04}
 
 
 def beeps(path: Path) -> list[float]:
-    """Returns when beeps begin in a file, in s: where it becomes loud after silence."""
+    """Returns when beeps begin in a file, in s: the times of loud samples after silence."""
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("fltp", "mono", 16_000)
         pieces = [

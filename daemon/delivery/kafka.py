@@ -35,8 +35,8 @@ _OFFLINE = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, 
 
 
 class Kafka:
-    """A `PipelinedSink` that produces with acks=all and idempotence: within a run, a broker that answers late or after
-    a new connection stores no event twice or out of order.
+    """A `PipelinedSink` that produces with acks=all and idempotence: a broker that answers late or after a new
+    connection stores no event twice or out of order, as long as the producer is the same.
 
     Records have the camera as key (the instance if there is none), the event as value, and the headers id (INSTANCE-ID,
     the same in each attempt), kind, schema and content-type. An event that was not acknowledged in time stays with the

@@ -12,9 +12,13 @@ from collections.abc import Mapping
 class TlsFront:
     """Listens on the loopback with a certificate of `self_signed` and forwards to `target`; a context manager."""
 
-    def __init__(self, pair: Mapping[str, str]) -> None:
+    def __init__(self, pair: Mapping[str, str], *, wants_certificate: bool = False) -> None:
+        """With `wants_certificate`, clients must show the same certificate."""
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(pair["certificate"], pair["key"])
+        if wants_certificate:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(pair["certificate"])
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = [self._listening]
         self.port: int = self._listening.getsockname()[1]

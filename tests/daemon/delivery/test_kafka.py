@@ -113,3 +113,18 @@ def test_tls_verifies_the_broker(tmp_path: Path) -> None:
         one.send_many([EVENT], acknowledged.extend)
         one.close()
     assert acknowledged == [812]
+
+
+def test_a_client_certificate_is_shown_to_the_broker(tmp_path: Path) -> None:
+    pair = self_signed(tmp_path)
+    with TlsFront(pair, wants_certificate=True) as front, KafkaBroker(front.port) as broker:
+        front.target = broker.port
+        stranger = sink(front.port, tls=True, ca=pair["certificate"])
+        with pytest.raises(UnavailableError):
+            stranger.send(EVENT)
+        stranger.close()
+        one = sink(front.port, tls=True, ca=pair["certificate"], **pair)
+        acknowledged: list[int] = []
+        one.send_many([EVENT], acknowledged.extend)
+        one.close()
+    assert acknowledged == [812]

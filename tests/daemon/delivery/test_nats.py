@@ -109,6 +109,29 @@ def test_a_wrong_password_is_an_outage_and_is_not_shown(tmp_path: Path) -> None:
     assert "canary" not in str(told.value)
 
 
+def test_a_token_is_a_login(tmp_path: Path) -> None:
+    with NatsServer(tmp_path, "jetstream {}\nauthorization { token: right }", {"token": "right"}) as server:
+        one = sink(server, token="right")
+        one.send(EVENT)
+        one.close()
+        assert [one.event["id"] for one in server.messages()] == [812]
+
+
+def test_a_client_certificate_is_shown_to_the_server(tmp_path: Path) -> None:
+    pair = self_signed(tmp_path)
+    files = f'cert_file: "{pair["certificate"]}", key_file: "{pair["key"]}", ca_file: "{pair["certificate"]}"'
+    with NatsServer(tmp_path, f"tls {{ {files}, verify: true }}") as server:
+        stranger = sink(server, tls=True, ca=pair["certificate"])
+        with pytest.raises(UnavailableError) as told:
+            stranger.send(EVENT)
+        stranger.close()
+        assert "JetStream" not in str(told.value), "it is not connected"
+        one = sink(server, tls=True, ca=pair["certificate"], **pair)
+        with pytest.raises(UnavailableError, match="has no JetStream"):  # it is connected
+            one.send(EVENT)
+        one.close()
+
+
 def test_tls_verifies_the_server(tmp_path: Path) -> None:
     pair = self_signed(tmp_path)
     tls = f'tls {{ cert_file: "{pair["certificate"]}", key_file: "{pair["key"]}" }}'

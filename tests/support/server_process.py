@@ -37,7 +37,10 @@ class ServerProcess:
         self._process.wait(10)
 
     def freeze(self) -> None:
+        """Returns when all of its threads have stopped."""
         self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)

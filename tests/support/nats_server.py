@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class NatsServer(ServerProcess):
         async with self._client() as client:
             stream = client.jetstream()
             with contextlib.suppress(NotFoundError):
-                for number in range(1, 10_000):
+                for number in count(1):
                     one = await stream.get_msg(STREAM, number)
                     found.append(NatsMessage(one.subject or "", dict(one.headers or {}), json.loads(one.data or b"")))
         return found

@@ -49,7 +49,7 @@ class Parts:
             def release(self) -> None:
                 pass
 
-            def note(self, *_: object) -> None:
+            def note(self, *_: object, **_facts: object) -> None:
                 pass
 
         return Part()

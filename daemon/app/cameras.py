@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -295,11 +295,15 @@ class CameraRun:
                 self._metrics.count(count)
         self._metrics.measured(task.gauges)
         self._live.publish(task.frame, task.results)
-        frame, snapshots = task.frame, self._snapshots
-        with nullcontext() if snapshots is None else snapshots.of_frame(frame, task.results):
+        with self._taking_snapshots(task):
             for plugin, event in task.events:
-                at, about = frame.wall_time, event.about
+                at, about = task.frame.wall_time, event.about
                 self._events.record(PendingEvent(event.kind, at, self.name, plugin, event.facts, about, event.phase))
+
+    def _taking_snapshots(self, task: FrameTask) -> AbstractContextManager[None]:
+        if self._snapshots is None:
+            return nullcontext()
+        return self._snapshots.of_frame(task.frame, task.results, task.processed, bool(task.events))
 
     def _admit(self, event: PendingEvent) -> None:
         if (admitted := self._rules.admit(event)) is not None:

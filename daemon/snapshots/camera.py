@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from sightd.daemon.render.overlay import POINTS
 from sightd.daemon.snapshots.drawing import Scene, SnapshotDrawing
 from sightd.daemon.snapshots.snapshot import REDACTION, Snapshot, SnapshotObserver
 from sightd.daemon.snapshots.writer import SnapshotWriter
-from sightd.plugins.api import Frame, Phase, Results, Tracks
+from sightd.plugins.api import Faces, FloatArray, Frame, Phase, Results, Tracks
 
 MOST_OPEN = 64
 """Events of a camera that have not ended and whose best snapshot is looked for; beyond this, not for the oldest."""
@@ -27,23 +27,49 @@ _BETTER = 1.2
 _PAUSE = 0.5
 """Minimum seconds between two replacements for an event."""
 _GONE = 600.0
-"""An event whose track was not seen for so many seconds is taken for one whose end will not be reported."""
+"""An event whose subject was not seen for so many seconds is taken for one whose end will not be reported."""
 
 
-def quality_of(tracks: Tracks) -> Mapping[int, float]:
-    """Returns how well each track that was detected on this frame is seen: its score times the area of its box in px²,
-    by its number."""
-    seen = tracks.detection >= 0
-    sides = np.maximum(tracks.boxes[seen, 2:] - tracks.boxes[seen, :2], 0)
-    quality = tracks.scores[seen] * sides[:, 0] * sides[:, 1]
-    return dict(zip(tracks.ids[seen].tolist(), quality.tolist(), strict=True))
+Subject = tuple[Literal["track", "face"], int]
+"""Whom an event is about: the number of an object's or of a face's track."""
+
+
+def quality_of(results: Results, processed: Collection[type]) -> Mapping[Subject, float]:
+    """Returns how well everybody who was detected on this frame is seen: the area of the box in px², times the score
+    of an object or the quality of a face. `processed` are the types of results that are no predictions."""
+    found: dict[Subject, float] = {}
+    if (tracks := results.get(Tracks)) is not None and Tracks in processed:
+        for row in np.flatnonzero(tracks.detection >= 0).tolist():
+            found["track", int(tracks.ids[row])] = float(tracks.scores[row]) * _area(tracks.boxes[row])
+    if (faces := results.get(Faces)) is not None and Faces in processed:
+        for row, number in enumerate(faces.tracks.tolist()):
+            found["face", number] = float(faces.qualities[row]) * _area(faces.boxes[row])
+    return found
+
+
+def subject_of(facts: Mapping[str, Any], results: Results) -> Subject | None:
+    """Returns whom an event on this frame is about: the face that has its `box`, if there is one, else its `track`;
+    None if it names neither."""
+    box, faces = facts.get("box"), results.get(Faces)
+    if faces is not None and len(faces.boxes) and isinstance(box, list) and len(box) == len(faces.boxes[0]):
+        distance = np.abs(faces.boxes - np.array(box, np.float32)).max(axis=1)
+        row = int(distance.argmin())
+        if distance[row] <= 1:  # boxes in facts are rounded
+            return "face", int(faces.tracks[row])
+    track = facts.get("track")
+    return ("track", track) if isinstance(track, int) else None
+
+
+def _area(box: FloatArray) -> float:
+    width, height = box[2:] - box[:2]
+    return float(max(width, 0.0) * max(height, 0.0))
 
 
 @dataclass(slots=True)
 class _Open:
-    """An event that has begun, and the best snapshot of its track so far. Times are `captured_at`."""
+    """An event that has begun, and the best snapshot of its subject so far. Times are `captured_at`."""
 
-    track: int
+    subject: Subject
     snapshot: Snapshot | None
     quality: float
     taken_at: float
@@ -52,10 +78,12 @@ class _Open:
 
 class _Moment:
     """An analysed frame, of which one snapshot at most is taken, for all that need it. `at` and `wall_time` are when it
-    was captured, `quality` is that of its tracks."""
+    was captured, `quality` is that of everybody on it."""
 
-    def __init__(self, frame: Frame, quality: Mapping[int, float], take: Callable[[], Snapshot | str]) -> None:
-        self.at, self.wall_time, self.quality = frame.captured_at, frame.wall_time, quality
+    def __init__(
+        self, frame: Frame, results: Results, quality: Mapping[Subject, float], take: Callable[[], Snapshot | str]
+    ) -> None:
+        self.at, self.wall_time, self.results, self.quality = frame.captured_at, frame.wall_time, results, quality
         self._take = take
         self._taken: Snapshot | str | None = None
 
@@ -73,8 +101,8 @@ class _Moment:
 class CameraSnapshots:
     """Adds snapshots to the events of one camera. Thread-safe.
 
-    An event gets the frame on which it happened. What ends an event of a track gets the best frame of the track since
-    the beginning, by `quality_of`. Frames are only referred to: they are drawn and encoded by the writer's thread.
+    An event gets the frame on which it happened. What ends an event gets the best frame of its subject since the
+    beginning, by `quality_of`. Frames are only referred to: they are drawn and encoded by the writer's thread.
     """
 
     def __init__(
@@ -97,13 +125,13 @@ class CameraSnapshots:
         self._closed = False
 
     @contextmanager
-    def of_frame(self, frame: Frame, results: Results) -> Iterator[None]:
-        """Context in which the events of a frame that was analysed are passed to `add_to`. Enter it for each such
-        frame, in order."""
+    def of_frame(self, frame: Frame, results: Results, processed: Collection[type], events: bool) -> Iterator[None]:
+        """Context in which the events of a frame that was analysed are passed to `add_to`; `events`: whether it has
+        any. Enter it for each such frame, in order. `processed` are the types of results that are no predictions."""
         tracks = results.get(Tracks)
         with self._lock:
-            quality = {} if tracks is None else quality_of(tracks)
-            moment = self._moment = _Moment(frame, quality, lambda: self._taken(frame, results))
+            quality = quality_of(results, processed) if events or self._open else {}
+            moment = self._moment = _Moment(frame, results, quality, lambda: self._taken(frame, results))
             self._improve(moment)
         try:
             yield
@@ -145,7 +173,7 @@ class CameraSnapshots:
 
     def _improve(self, moment: _Moment) -> None:
         for one in self._open.values():
-            if (found := moment.quality.get(one.track)) is None:
+            if (found := moment.quality.get(one.subject)) is None:
                 continue
             one.seen_at = moment.at
             if found <= _BETTER * one.quality or moment.at - one.taken_at < _PAUSE:
@@ -171,16 +199,15 @@ class CameraSnapshots:
         return replace(event, snapshot=True, clean_snapshot=True, listener=listener)
 
     def _follow(self, event: PendingEvent, snapshot: Snapshot | None, moment: _Moment) -> None:
-        track = event.facts.get("track")
-        if not isinstance(track, int):
+        if (subject := subject_of(event.facts, moment.results)) is None:
             return
         for key in [key for key, one in self._open.items() if moment.at - one.seen_at > _GONE]:
             self._forget(key)
         if len(self._open) >= MOST_OPEN:
             self._forget(next(iter(self._open)))
-        key = _key(event.kind, event.at, event.facts)
-        best = moment.quality.get(track, 0.0) if snapshot is not None else 0.0
-        self._open[key] = _Open(track, None if snapshot is None else snapshot.hold(), best, moment.at, moment.at)
+        held = None if snapshot is None else snapshot.hold()
+        best = 0.0 if snapshot is None else moment.quality.get(subject, 0.0)
+        self._open[_key(event.kind, event.at, event.facts)] = _Open(subject, held, best, moment.at, moment.at)
 
     def _forget(self, key: tuple[str, float, str]) -> None:
         if (snapshot := self._open.pop(key).snapshot) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,11 @@ class Site:
 
     def analysed(self, number: int, *found: object, events: Sequence[PendingEvent] = ()) -> list[PendingEvent]:
         """Has frame `number` analysed, and its events recorded."""
-        with self.camera.of_frame(frame(number), Results(*found)):
+        with self.of_frame(frame(number), *found, events=bool(events)):
             return self.recorded(*events)
+
+    def of_frame(self, one: Frame, *found: object, events: bool = True) -> AbstractContextManager[None]:
+        return self.camera.of_frame(one, Results(*found), {type(part) for part in found}, events)
 
     def recorded(self, *events: PendingEvent) -> list[PendingEvent]:
         """Has events recorded, and returns them with their snapshots."""

@@ -6,12 +6,14 @@ import gc
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sightd.daemon.config.model import Render
+from sightd.daemon.events.event import PendingEvent
 from sightd.daemon.snapshots import camera as camera_module
 from sightd.daemon.snapshots.store import CLEAN
-from sightd.plugins.api import Phase, Results
+from sightd.plugins.api import Faces, Frame, Image, Phase, Results, Tracks
 from tests.daemon.snapshots.site import Site, event, frame, masked, reference, square, tracks
 from tests.support.waiting import eventually
 
@@ -99,6 +101,59 @@ def test_an_end_whose_beginning_is_unknown_gets_its_own_frame(tmp_path: Path) ->
         assert site.frame_of(1) == 3
 
 
+def faces(side: float, quality: float) -> Faces:
+    """Returns face track 7, and another one that is seen better."""
+    boxes = np.array([square(side), (0, 0, 90, 90)], np.float32)
+    return Faces(
+        boxes + np.float32(0.3),
+        np.ones(2, np.float32),
+        np.zeros((2, 5, 2), np.float32),
+        np.array([quality, 1.0], np.float32),
+        np.array([7, 8]),
+        (None, None),
+        np.zeros(2, np.float32),
+        np.zeros(2, np.float32),
+        ("", ""),
+        np.zeros((2, 4), np.float32),
+    )
+
+
+def test_a_face_that_an_event_names_by_its_box_is_followed_by_size_and_quality(tmp_path: Path) -> None:
+    facts = {"track": 1, "box": [100, 100, 140, 140]}
+    began = PendingEvent("face.unknown", frame(0).wall_time, "gate", "face", facts, None, Phase.BEGAN)
+    ended = PendingEvent("face.unknown", frame(30).wall_time, "gate", "face", {}, reference(began), Phase.ENDED)
+    body = tracks(square(100))
+    with Site(tmp_path, kinds=["face.*"]).start() as site:
+        site.analysed(0, body, faces(40, 0.5), events=[began])
+        site.analysed(10, body, faces(40, 0.9))
+        with site.camera.of_frame(frame(20), Results(body, faces(99, 1.0)), {Tracks}, events=False):
+            pass  # the face is predicted
+        site.analysed(25, tracks(square(200)), faces(45, 0.3))
+        site.analysed(30, events=[ended])
+        site.settle(2)
+        assert (site.frame_of(1), site.frame_of(2)) == (0, 10)
+
+
+def test_a_frame_is_decoded_only_if_it_becomes_a_snapshot(tmp_path: Path) -> None:
+    decoded: list[int] = []
+
+    def lazy(number: int) -> Frame:
+        def decode() -> Image:
+            decoded.append(number)
+            return np.zeros((240, 320, 3), np.uint8)
+
+        at = number / 10
+        return Frame("gate", number, (320, 240), decode, captured_at=at, wall_time=frame(number).wall_time)
+
+    with Site(tmp_path).start() as site:
+        for number in range(20):
+            with site.of_frame(lazy(number), tracks(square(40)), events=number in (0, 5)):
+                site.recorded(*([event(0, "zone.entered", Phase.BEGAN)] if number == 0 else []))
+                site.recorded(*([event(5, "line.crossed")] if number == 5 else []))
+        site.settle(2)
+        assert decoded == [0]
+
+
 def test_an_event_that_is_ended_without_a_frame_gets_the_best_one_and_others_get_none(tmp_path: Path) -> None:
     began = event(0, "zone.entered", Phase.BEGAN)
     with Site(tmp_path).start() as site:
@@ -166,7 +221,7 @@ def test_a_frame_is_let_go_once_it_is_drawn_although_its_event_goes_on(tmp_path:
     began = event(0, "zone.entered", Phase.BEGAN)
     with Site(tmp_path).start() as site:
         one = frame(0)
-        with site.camera.of_frame(one, Results(tracks(square(40)))):
+        with site.of_frame(one, tracks(square(40))):
             site.recorded(began)
         image = weakref.ref(one.host())
         del one

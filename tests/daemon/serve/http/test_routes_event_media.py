@@ -19,7 +19,7 @@ from sightd.daemon.serve.http import routes_event_media
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.snapshots.store import SnapshotStore
-from sightd.plugins.api import Frame, Results
+from sightd.plugins.api import Frame
 from tests.daemon.recording.counts import Counts as RecordingCounts
 from tests.daemon.recording.packets import encoded
 from tests.daemon.serve.http.test_app import View
@@ -119,7 +119,7 @@ def test_a_request_waits_for_a_snapshot_that_is_being_written(
 def test_a_snapshot_that_is_gone_says_why(service: Service) -> None:
     site = service.site.start()
     old = PendingEvent("zone.dwell", time.time() - 40 * 86400, "gate", facts={"track": 1})
-    with site.camera.of_frame(Frame.of(frame(1).host(), wall_time=old.at), Results()):
+    with site.of_frame(Frame.of(frame(1).host(), wall_time=old.at)):
         site.recorded(old)
     site.analysed(2, events=[event(2, "zone.dwell")])
     site.settle(2)

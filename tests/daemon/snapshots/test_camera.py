@@ -134,6 +134,28 @@ def test_a_face_that_an_event_names_by_its_box_is_followed_by_size_and_quality(t
         assert (site.frame_of(1), site.frame_of(2)) == (0, 10)
 
 
+def test_an_event_of_another_time_does_not_get_the_frame_of_the_moment(tmp_path: Path) -> None:
+    with Site(tmp_path).start() as site:
+        assert not site.analysed(9, events=[event(8, "zone.dwell")])[0].snapshot
+
+
+def test_a_replaced_candidate_is_freed(tmp_path: Path) -> None:
+    began = event(0, "zone.entered", Phase.BEGAN)
+    with Site(tmp_path).start() as site:
+        site.analysed(0, tracks(square(40)), events=[began])
+        for number in (10, 20):
+            site.analysed(number, tracks(square(3 * number)))
+        site.analysed(30, tracks(square(9)), events=[event(30, "zone.left", Phase.ENDED, reference(began))])
+        site.settle(2)
+        eventually(lambda: site.writer.used == 0, 10, "nothing is left in memory")
+
+
+def test_a_frame_that_is_larger_than_the_memory_is_taken_if_there_is_no_other(tmp_path: Path) -> None:
+    with Site(tmp_path, most_memory=1000) as site:
+        found = [site.analysed(n, events=[event(n, "zone.dwell")])[0].snapshot for n in range(2)]
+        assert found == [True, False]
+
+
 def test_a_frame_is_decoded_only_if_it_becomes_a_snapshot(tmp_path: Path) -> None:
     decoded: list[int] = []
 

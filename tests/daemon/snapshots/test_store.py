@@ -63,6 +63,16 @@ def test_the_oldest_are_deleted_beyond_the_maximum_size(tmp_path: Path) -> None:
     assert (counts.deletions, counts.size) == (["size"], 2000)
 
 
+def test_those_of_an_earlier_run_are_deleted_in_the_order_of_their_events(tmp_path: Path) -> None:
+    before = opened(tmp_path)
+    for event in range(20):
+        add(before, event, age=(event * 7) % 20)
+    store = opened(tmp_path, max_size="5kB")
+    store.check()
+    left = {int(name.removesuffix(CLEAN).removesuffix(ANNOTATED)) for name in kept(store)}
+    assert left == {event for event in range(20) if (event * 7) % 20 < 5}
+
+
 def test_a_disk_that_is_nearly_full_drops_all_and_is_reported(tmp_path: Path) -> None:
     store = opened(tmp_path, counts := Counts(), free=10, min_free="1MB")
     add(store, 1)

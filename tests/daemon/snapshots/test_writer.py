@@ -50,6 +50,18 @@ def test_a_snapshot_of_an_event_that_the_journal_lost_is_freed(tmp_path: Path) -
         assert site.files() == []
 
 
+def test_an_event_whose_id_is_not_known_yet_may_be_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        (pending,) = site.analysed(1, events=dwell(1))
+        assert pending.listener is not None
+        assert site.writer.is_pending(5)
+        pending.listener.stored(5)
+        assert site.writer.is_pending(5)
+        assert not site.writer.is_pending(6)
+        site.writer.start()
+        eventually(lambda: not site.writer.is_pending(5), 10)
+
+
 def test_a_folder_that_cannot_be_used_is_reported_and_no_event_links_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,21 @@ def test_the_clip_of_an_event_is_served_once_it_is_finished(service: Service) ->
     assert "deleted because of its age or size" in service.error("/1/clip.mp4")[1]
 
 
+def test_an_event_that_the_recorder_has_not_seen_yet_has_no_clip_yet(service: Service) -> None:
+    service.site.start()
+    service.site.journal.record(PendingEvent("line.crossed", time.time(), "gate"))
+    service.site.settle(1)
+    assert service.get("/1/clip.mp4").status_code == 409
+
+
+def test_an_event_of_a_camera_whose_codec_cannot_be_recorded_links_to_no_clip(service: Service) -> None:
+    service.site.start()
+    service.tap.stream_opened("mjpeg")
+    service.site.journal.record(PendingEvent("line.crossed", time.time(), "gate"))
+    service.site.settle(1)
+    assert service.get("/1").json()["clip"] is None
+
+
 def test_an_event_of_a_camera_that_is_not_recorded_links_to_no_clip(service: Service) -> None:
     service.site.start()
     service.recorder.remove("gate")

@@ -31,7 +31,7 @@ _GONE = 600.0
 
 
 Subject = tuple[Literal["track", "face"], int]
-"""Whom an event is about: the number of an object's or of a face's track."""
+"""The subject of an event: the number of an object's or of a face's track."""
 
 
 def quality_of(results: Results, processed: Collection[type]) -> Mapping[Subject, float]:
@@ -48,7 +48,7 @@ def quality_of(results: Results, processed: Collection[type]) -> Mapping[Subject
 
 
 def subject_of(facts: Mapping[str, Any], results: Results) -> Subject | None:
-    """Returns whom an event on this frame is about: the face that has its `box`, if there is one, else its `track`;
+    """Returns the subject of an event on this frame: the face that has its `box`, if there is one, else its `track`;
     None if it names neither."""
     box, faces = facts.get("box"), results.get(Faces)
     if faces is not None and len(faces.boxes) and isinstance(box, list) and len(box) == len(faces.boxes[0]):

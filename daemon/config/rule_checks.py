@@ -12,7 +12,7 @@ from sightd.daemon.config.rules import UNKNOWN, EventRule
 from sightd.daemon.config.sinks import SinkOptions
 from sightd.daemon.config.snapshots import Snapshots
 from sightd.engines.text import did_you_mean
-from sightd.plugins.api import RESERVED_KINDS, AnyPlugin, EventSpec, PluginConfig
+from sightd.plugins.api import RESERVED_KINDS, SHARED_KINDS, AnyPlugin, EventSpec, PluginConfig
 from sightd.plugins.configuration.declarations import declared_events
 
 Kinds = Mapping[str, EventSpec]
@@ -212,7 +212,7 @@ def _may_have(spec: EventSpec, fact: str) -> bool:
 def _explained(pattern: str, reported: Kinds, elsewhere: Kinds) -> tuple[str, str]:
     """Returns message and hint for a pattern that no event of the rule's cameras matches."""
     hint = f"they report: {', '.join(sorted(reported)) or 'nothing'}"
-    if pattern.partition(".")[0] in RESERVED_KINDS:
+    if pattern.partition(".")[0] in RESERVED_KINDS and pattern not in SHARED_KINDS:
         return "is an event of sightd itself, which is always stored; rules are about those of plug-ins", "remove it"
     if _matching(pattern, elsewhere):
         return f"no plug-in in the chain of the rule's cameras reports {pattern}", hint

@@ -58,7 +58,7 @@ _WORDS: Mapping[str, Callable[[Facts], str]] = {
     "camera.up": lambda facts: f"camera {facts['camera']} is online",
     "camera.late": lambda facts: f"the video of camera {facts['camera']} is late",
     "camera.on_time": lambda facts: f"the video of camera {facts['camera']} is on time again",
-    "camera.tampered": lambda facts: f"camera {facts['camera']} was covered, moved or defocused",
+    "camera.tampered": lambda facts: f"camera {facts['camera']} was {facts.get('what') or 'tampered with'}",
     "plugin.down": lambda facts: f"plug-in {facts['plugin']} is disabled after errors",
     "plugin.up": lambda facts: f"plug-in {facts['plugin']} runs again",
     "config.reloaded": _reloaded,
@@ -87,5 +87,13 @@ _ENDS: Mapping[str, Callable[[Facts], str]] = {
     "object.loitering": lambda facts: f"{_who(facts)} is not in {facts.get('zone')} any more",
     "face.recognised": lambda facts: f"{_who(facts)} is not seen any more",
     "face.unknown": lambda _facts: "the unknown person is not seen any more",
+    "camera.down": lambda facts: f"camera {facts['camera']} is not configured any more",
+    "camera.late": lambda facts: f"camera {facts['camera']} is not configured any more",
+    "plugin.down": lambda facts: f"plug-in {facts['plugin']} is not used any more",
+    "zone.entered": lambda facts: f"{_who(facts)} is not followed in {facts.get('zone')} any more",
+    "zone.occupied": lambda facts: f"{facts.get('zone')} is not watched any more",
+    "object.new": lambda facts: f"{_who(facts)} is not followed any more",
+    "object.left_behind": lambda facts: f"{_who(facts)} is not watched in {facts.get('zone')} any more",
 }
-"""What ends with an event of the same kind."""
+"""What ends with an event of the same kind; of those with a kind of their own for the end, when they are no longer
+watched (`open_events`)."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.plugins.activity.disturbances import Grid
-from sightd.plugins.api import FloatArray, Frame
+from sightd.plugins.api import FloatArray, Frame, Luma
 from sightd.plugins.geometry.regions import Corners, inside
 
 Mask = NDArray[np.bool_]
@@ -41,8 +41,11 @@ class CellGrid:
 
     def of(self, frame: Frame) -> Grid:
         """Returns the mean luma of each cell, float32 [rows, columns], 0-255, of a frame of this size."""
+        return self.of_luma(frame.luma())
+
+    def of_luma(self, luma: Luma) -> Grid:
+        """Returns the same of a frame's luma, uint8 [height, width]."""
         rows, columns = self.shape
-        luma = frame.luma()
         cell = self.cell
         apart = max(step for step in range(1, max(cell // _ROWS, 1) + 1) if cell % step == 0)
         read = luma[apart // 2 : rows * cell : apart, : columns * cell]

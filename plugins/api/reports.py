@@ -126,7 +126,10 @@ MAX_EVENTS = 16
 MAX_FACTS = 4096
 """Maximum size of an event's facts, in bytes of JSON."""
 RESERVED_KINDS = ("camera", "plugin", "config", "daemon", "events")
-"""Prefixes of sightd's own kinds of events, which no plug-in may use."""
+"""Prefixes of sightd's own kinds of events, which no plug-in may use, except for `SHARED_KINDS`."""
+SHARED_KINDS = ("camera.tampered",)
+"""Kinds of plug-ins that people look for among sightd's own: that a camera was covered or moved belongs to camera.down
+and camera.late, but only the picture shows it, so a plug-in reports it."""
 
 _KIND = re.compile(rf"{_NAME.pattern}(\.{_NAME.pattern})+")
 _LONGEST_KIND = 63
@@ -151,7 +154,7 @@ class EventSpec:
                 f'EventSpec: kind {self.kind!r}: write lower-case words joined by dots, such as "dwell.long", '
                 f"{_LONGEST_KIND} characters at most"
             )
-        if self.kind.partition(".")[0] in RESERVED_KINDS:
+        if self.kind.partition(".")[0] in RESERVED_KINDS and self.kind not in SHARED_KINDS:
             raise ValueError(
                 f"EventSpec: kind {self.kind!r}: the prefixes {', '.join(RESERVED_KINDS)} are reserved for sightd"
             )

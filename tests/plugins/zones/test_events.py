@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sightd.plugins.api import Event, EventRef, Phase
-from sightd.plugins.zones.events import EventQueue
+from sightd.plugins.zones.events import FACTS, EventQueue
 from sightd.plugins.zones.state import Happening, Kind, Reason
 from tests.plugins.zones.scenes import INSIDE, OUTSIDE, Walk, Watched, plan, square, stays, watch
 from tests.plugins.zones.test_random_walks import CAMERA, walks
@@ -44,6 +44,7 @@ def test_all_that_begins_ends_once_and_its_end_names_it(seed: int) -> None:
     queue, events = events_of(by_frame(found))
     open_now: list[EventRef] = []
     for at, one in events:
+        assert one.facts.keys() <= set(FACTS[Kind(one.kind)]), "only declared ones"
         if one.phase is Phase.BEGAN:
             open_now.append(EventRef(one.kind, at, one.facts))
         elif one.phase is Phase.ENDED:

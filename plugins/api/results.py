@@ -344,8 +344,10 @@ class Events:
     items: tuple[Event, ...]
 
     def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
-        """Returns "events", with the kind and facts of each."""
-        return {"events": [{"kind": event.kind, "facts": event.facts} for event in self.items]}
+        """Returns "events", with the kind, phase and facts of each."""
+        return {
+            "events": [{"kind": event.kind, "phase": str(event.phase), "facts": event.facts} for event in self.items]
+        }
 
 
 class FrameOverride:

@@ -43,7 +43,7 @@ def test_a_record_says_which_frame_it_is_about_and_has_all_results() -> None:
     assert (whole["camera"], whole["time"], whole["frame"]) == ("yard", "2026-03-01T12:03:44.125Z", 7)
     assert (whole["pts"], whole["width"], whole["height"]) == (0.28, 4, 4)
     assert [one["class"] for one in whole["detections"]] == ["x", "x"]
-    assert whole["events"] == [{"kind": "door.opened", "facts": {"by": "Ada"}}]
+    assert whole["events"] == [{"kind": "door.opened", "phase": "once", "facts": {"by": "Ada"}}]
 
 
 def test_it_has_only_the_keys_that_a_reader_asks_for() -> None:

@@ -176,7 +176,10 @@ def test_keys_are_in_one_order_whatever_the_chain_is() -> None:
 
 def test_events_are_written_with_kind_and_facts() -> None:
     events = record(ITEM, Results(Events((Event("queue.long", {"length": 3}), Event("queue.short")))))["events"]
-    assert events == [{"kind": "queue.long", "facts": {"length": 3}}, {"kind": "queue.short", "facts": {}}]
+    assert events == [
+        {"kind": "queue.long", "phase": "once", "facts": {"length": 3}},
+        {"kind": "queue.short", "phase": "once", "facts": {}},
+    ]
 
 
 def test_a_result_without_a_json_form_adds_nothing() -> None:

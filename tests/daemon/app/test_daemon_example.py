@@ -111,7 +111,9 @@ def test_analyze_writes_its_json_form_and_its_events(environ: dict[str, str], cl
     lines = [json.loads(line) for line in run("analyze", clip, "--chain", "motion", environ=environ).splitlines()]
     shares = [line["motion"]["share"] for line in lines]
     assert [share > 0 for share in shares] == [False, False, True, True, True, True]
-    began = [[{"kind": "motion.began", "phase": "once", "facts": {"share": shares[2]}}] if n == 2 else [] for n in range(6)]
+    began = [
+        [{"kind": "motion.began", "phase": "once", "facts": {"share": shares[2]}}] if n == 2 else [] for n in range(6)
+    ]
     assert [line["events"] for line in lines] == began
     expected = ["source", "frame", "pts", "width", "height", "detections", "events", "motion"]
     assert list(lines[0]) == expected

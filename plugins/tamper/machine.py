@@ -2,9 +2,9 @@
 
 The usual look is learnt first, and follows the light as long as the camera is as it was. A camera is
 
-- **moved** if its edges are not where they were, but sharp ones are elsewhere, and stay there: who passes does not;
-- **covered** if its edges are not where they were, and there are hardly any, or only blurred ones;
-- **defocused** if its edges are where they were, and much less sharp at the same brightness.
+- **moved** if its edges have left their places, sharp ones are elsewhere, and these stay: who passes does not;
+- **covered** if its edges have left their places, and there are hardly any, or only blurred ones;
+- **defocused** if its edges are at their places, and much less sharp at the same brightness.
 
 Exposure, day and night, infrared and half a picture of people change none of this: a part of the edges stays.
 """

@@ -83,7 +83,8 @@ def test_who_turns_out_to_be_somebody_else_is_reported_again(first: TrackIdentit
 
 def test_an_unknown_person_whose_visit_is_short_is_reported_when_it_is_over() -> None:
     hall = Visited()
-    hall.visits = hall.visits.with_ended(7, replace(STRANGER, last_seen=102.5)).with_ended(8, NOBODY).with_ended(9, ADA)
+    hall.visits = hall.visits.with_ended(7, replace(STRANGER, last_seen=102.5)).with_ended(8, NOBODY)
+    hall.visits = hall.visits.with_ended(9, identity(1, recorded=True))
     assert hall.see({}) == [Event("face.unknown", {"seconds": 2.5})]
     assert not hall.see({})
 
@@ -93,6 +94,9 @@ def test_many_faces_are_reported_over_several_frames() -> None:
     assert [len(hall.see(crowd)) for _ in range(3)] == [16, 4, 0]
     found = [hall.see({}) for _ in range(3)]
     assert [len(events) for events in found] == [16, 4, 0]
+    hall.see(dict.fromkeys(range(30, 40), ADA))
+    both = hall.see(dict.fromkeys(range(40, 50), ADA))
+    assert [one.phase for one in both] == [Phase.ENDED] * 10 + [Phase.BEGAN] * 6, "16 per frame, ends first"
     assert [one.about.at for events in found for one in events if one.about] == [100.0] * 16 + [101.0] * 4
 
 

@@ -50,11 +50,11 @@ class Watched:
 def test_an_object_is_reported_when_it_is_shown_and_when_it_is_gone() -> None:
     one = Watched(max_lost="1s")
     one.see(0.0, [])
-    seen = [one.see(0.1 * n, [box(200 + n, 300)], [0.7 + 0.01 * n]) for n in range(1, 11)]
+    seen = [one.see(0.1 * n, [box(200 + n, 300)], [0.8 - 0.01 * abs(n - 5)]) for n in range(1, 11)]
     assert seen == [[], ["object.new"], *[[]] * 8], "the track is confirmed on the second frame"
     assert [one.see(1.0 + 0.1 * n, []) for n in range(1, 13)].index(["object.gone"]) == 10
     (at, new), (_, gone) = one.events
-    assert (new.facts, new.phase) == ({"class": "person", "track": 1, "score": 0.72}, Phase.BEGAN)
+    assert (new.facts, new.phase) == ({"class": "person", "track": 1, "score": 0.77}, Phase.BEGAN)
     assert gone.facts == {"class": "person", "track": 1, "score": 0.8, "seconds": 0.9}
     assert (gone.phase, gone.about) == (Phase.ENDED, EventRef("object.new", at, new.facts))
 
@@ -67,19 +67,22 @@ def test_an_object_that_is_found_again_by_how_it_looks_is_not_gone_and_not_new()
     street = Street(remember="8s")
     known = street.tracker._reported["camera"]
     street.show({0: (200, 300)}, 5)
+    [new] = street.tracker._reported["camera"].by_id.keys() - known.by_id.keys()
     street.wait(5)
+    assert new in street.tracker._reported["camera"].by_id
     street.show({0: (600, 300)}, 3)
-    new = street.tracker._reported["camera"].by_id.keys() - known.by_id.keys()
-    assert len(new) == 1
+    assert street.tracker._reported["camera"].by_id.keys() - known.by_id.keys() == {new}
     street.wait(9)
     assert street.tracker._reported["camera"].by_id.keys() == set(), "remembered no longer"
 
 
 def test_a_scene_cut_ends_all_objects() -> None:
-    one, people = Watched(), detections([box(200, 300), box(500, 300)])
+    one = Watched()
+    people, others = (detections([box(60 + 100 * n, y, 40, 90) for n in range(10)]) for y in (200, 500))
     one.look(shot(0.0, 1), people)
-    kinds = [event.kind for event in one.look(shot(0.1, 2), detections([box(900, 400)]))]
-    assert kinds == ["object.gone", "object.gone", "object.new"]
+    kinds = [event.kind for event in one.look(shot(0.1, 2), others)]
+    assert kinds == ["object.gone"] * 10 + ["object.new"] * 6, "16 events per frame, ends first"
+    assert [event.kind for event in one.look(shot(0.2, 2), others)] == ["object.new"] * 4
     one.check_pairs()
 
 

@@ -89,13 +89,20 @@ def test_a_crowd_is_over_once_it_was_smaller_for_a_while() -> None:
     assert over.number == 1
 
 
+def test_a_crowd_is_over_at_the_same_time_at_any_frame_rate() -> None:
+    crowd = [stays((420, 420), 0, 30), stays((580, 580), 0, 6, track=2)]
+    found = watch(crowd, square(crowd=2), until=30, fps=1 / 3, lost_after=1)
+    assert [one.at for one in found.over(Kind.CROWDED)] == [found.of(Kind.LEFT)[0].at + 5]
+
+
 def test_a_crowd_is_over_at_once_if_its_zone_is_removed_and_if_time_runs_backwards() -> None:
     crowd = [stays((420, 420), 0, 30), stays((580, 580), 0, 30, track=2)]
     before = watch(crowd, square(crowd=2), until=5)
     [removed] = watch(crowd, plan(), until=6, before=before, begin=5.5).over(Kind.CROWDED)
     assert (removed.at, removed.reason) == (5.5, Reason.CHANGED)
-    again = watch([], square(crowd=2), until=6, before=before)
-    assert len(again.over(Kind.CROWDED)) == 1
+    assert len(watch([], square(crowd=2), until=6, before=before).over(Kind.CROWDED)) == 1
+    thinned = watch(crowd[:1], square(crowd=2), until=9, before=before, begin=5.1)
+    assert len(watch([], square(crowd=2), until=1, before=thinned).over(Kind.CROWDED)) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,6 +122,7 @@ def test_a_thing_is_left_behind_until_it_is_removed_or_not_there_any_more(
     [over] = found.over(Kind.LEFT_BEHIND)
     assert (over.kind, over.reason) == expected
     assert over.ends == found.of(Kind.LEFT_BEHIND)[0].beginning
+    assert over.at == pytest.approx(walk[0][0] + (5 if options else 2), abs=3.1 if len(walk) > 1 else 0.11)
     assert len(found.of(Kind.REMOVED)) == len([one for one in (over,) if one.kind is Kind.REMOVED])
 
 

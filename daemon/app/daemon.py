@@ -146,7 +146,11 @@ class Daemon:
         )
         self._camera_manager.recorder, self._camera_manager.snapshots = self.recorder, self.snapshots
         home = DaemonHome(
-            self._camera_manager, lambda: self._loaded, lambda: self.state.readiness(), adjust, self._picture_of
+            self._camera_manager,
+            lambda: self._loaded,
+            lambda: self.state.readiness(),
+            adjust,
+            partial(self._picture_of, patience=0.0),
         )
         self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery, home, self._picture_of)
         self._http: HttpServer | None = None
@@ -338,11 +342,11 @@ class Daemon:
     def _awaits_clip(self, event: int) -> bool:
         return self.recorder is not None and self.recorder.awaits(event)
 
-    def _picture_of(self, event: Event) -> Path | None:
-        """Returns the file with an event's annotated snapshot. Waits if it is just being drawn."""
+    def _picture_of(self, event: Event, patience: float = _PICTURE_PATIENCE) -> Path | None:
+        """Returns the file with an event's annotated snapshot. Waits up to `patience` s if it is just being drawn."""
         if self.snapshots is None or not event.snapshot:
             return None
-        return self.snapshots.find(event, ANNOTATED, _PICTURE_PATIENCE)
+        return self.snapshots.find(event, ANNOTATED, patience)
 
     def _snapshots_of(self, config: Config) -> SnapshotWriter | None:
         options = config.events.snapshots

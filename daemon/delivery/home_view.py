@@ -63,8 +63,8 @@ class DaemonView:
 
 
 class Home(Protocol):
-    """The daemon. All methods may be called from any thread; `picture` waits for the disk, all
-    others return at once."""
+    """The daemon. All methods may be called from any thread; `picture` reads a file, all others
+    return at once."""
 
     def view(self) -> DaemonView: ...
 

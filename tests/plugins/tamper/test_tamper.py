@@ -224,6 +224,16 @@ def test_a_new_view_that_stays_becomes_the_usual_one() -> None:
     assert yard.states[-1] == "learning"
 
 
+def test_the_usual_view_follows_what_changes_slowly() -> None:
+    """Within 15 minutes, everything in the view has become something else: shadows, snow, a car park that fills."""
+    yard = Watched()
+    for at in np.arange(0, 900, 5.0).tolist():
+        share = at / 900
+        yard.look(cv2.addWeighted(street(), 1 - share, street()[::-1].copy(), share, 0).astype(np.uint8), at)
+    assert not yard.events
+    assert yard.states[-1] == "usual"
+
+
 def test_a_camera_that_always_moves_is_never_learnt() -> None:
     yard = Watched()
     for at in np.arange(0, 20, 1.0).tolist():

@@ -130,7 +130,11 @@ def _is_pictured(loaded: LoadedConfig, camera: str) -> bool:
 
 
 def _thresholds(loaded: LoadedConfig) -> Iterator[Threshold]:
+    """Yields the options that can be set: not of plug-ins on which redaction depends, because a higher threshold would
+    show what they hide."""
     for name, options in plugins_in_use(loaded).items():
+        if name in loaded.hiding:
+            continue
         value = getattr(options, _ADJUSTABLE, None)
         if isinstance(value, float):
             yield Threshold(name, _ADJUSTABLE, value, 0.0, 1.0)

@@ -214,18 +214,24 @@ class Reloads:
             self._changed.notify_all()
 
     def _read(self) -> tuple[LoadedConfig, dict[tuple[str, ...], Override]]:
-        """Reads the file with the adjusted options; without those of earlier reloads if they do not fit any more."""
+        """Reads the file with the adjusted options; without those of earlier reloads if they do not fit any more, and
+        without those of plug-ins on which redaction depends now."""
         with self._changed:
             proposed, self._proposed = self._proposed, {}
         overrides = {**self._overrides, **proposed}
         try:
-            return _loaded(self._path, overrides.values()), overrides
+            loaded = _loaded(self._path, overrides.values())
         except ConfigError:
             if proposed or not overrides:
                 raise
-            loaded = _loaded(self._path)
-        log.warning("options that were adjusted do not fit the new file; the file's values apply")
-        return loaded, {}
+            loaded, kept = _loaded(self._path), {}
+        else:
+            kept = {path: one for path, one in overrides.items() if path[1] not in loaded.hiding}
+            if kept == overrides:
+                return loaded, overrides
+            loaded = _loaded(self._path, kept.values())
+        log.warning("options that were adjusted do not fit the file; the file's values apply")
+        return loaded, kept
 
     def _taken_over(self, loaded: LoadedConfig, change: ConfigDiff) -> None:
         configure(loaded.config.log, sys.stderr, os.environ)

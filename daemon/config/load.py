@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, SecretStr
 
 from sightd.daemon.config.checks import NO_CAMERAS, Checks
+from sightd.daemon.config.diff import chain_of, enabled
 from sightd.daemon.config.interpolation import Resolved, resolve
 from sightd.daemon.config.model import Camera, Config, Models
 from sightd.daemon.config.overrides import Override, apply
@@ -86,7 +87,8 @@ class LoadedConfig:
     """A valid configuration. `plugin_configs` has an entry for each plug-in instance, including those that only a chain
     names; `config.plugins` keeps only their names, because raw options may be secrets. Paths are absolute. `warnings`
     are problems that do not keep it from running. `plugin_files` are the versions of the files that each plug-in reads
-    when it is opened, as they were before."""
+    when it is opened, as they were before. `hiding` are the plug-ins on whose results the redaction of an enabled
+    camera depends."""
 
     path: Path
     config: Config
@@ -94,6 +96,7 @@ class LoadedConfig:
     positions: Positions
     warnings: tuple[LocatedProblem, ...]
     plugin_files: Mapping[str, tuple[Version, ...]] = field(default_factory=dict)
+    hiding: frozenset[str] = frozenset()
 
 
 def load(
@@ -169,7 +172,9 @@ def load_text(
     if report.problems:
         raise report.error()
     names_only = config.model_copy(update={"plugins": {name: {} for name in config.plugins}})
-    return LoadedConfig(path, names_only, configs, document.positions, tuple(report.warnings), versions)
+    chains = [chain_of(config, camera) for camera in enabled(config).values()]
+    hiding = frozenset[str]().union(*map(reader.hiding, chains))
+    return LoadedConfig(path, names_only, configs, document.positions, tuple(report.warnings), versions, hiding)
 
 
 class _Report:

@@ -172,6 +172,16 @@ class EntryReader:
         """Returns the plug-ins of a chain that redact frames."""
         return [name for name in chain if self._redacts(name)]
 
+    def hiding(self, chain: Sequence[str]) -> frozenset[str]:
+        """Returns the plug-ins of a chain that redact frames, and those whose results these take into account: if they
+        find less, more is shown."""
+        return frozenset(
+            hiding
+            for place, name in enumerate(chain)
+            if self._redacts(name)
+            for hiding in (name, *(source for source, _ in self._sources(name, chain[:place])))
+        )
+
     def _redacts(self, name: str) -> bool:
         """Whether an instance redacts, which only an instance knows; creating one loads nothing."""
         if name not in self.entries.configs:

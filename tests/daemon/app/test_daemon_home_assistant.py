@@ -82,6 +82,8 @@ def test_the_state_follows_the_cameras_and_commands_are_carried_out(subscriber: 
         command("cameras/gate/analysis", "ON")
         subscriber.wait_for(lambda: not gate()["paused"] and gate()["zones"]["drive"]["inside"] == 1)
         assert not newest(subscriber, "sightd/yard/cameras/private")["paused"]
+        assert "redacting" not in newest(subscriber, "sightd/yard/state")["thresholds"], "it would show what is hidden"
+        command("plugins/redacting/min_score", "0.95")
         command("plugins/detector/min_score", "0.95")
         subscriber.wait_for(lambda: gate()["objects_current"] and gate()["objects"] == 0, 30)
         assert newest(subscriber, "sightd/yard/state")["thresholds"]["detector"] == {"min_score": 0.95}

@@ -271,3 +271,19 @@ def test_adjusted_options_that_do_not_fit_a_new_file_are_dropped(
     harness.path.write_text("cameras: {a: {source: 'testpattern://', chain: []}}\n")
     assert harness.reloads.ask().result(30) == CHANGES
     assert "the file's values apply" in caplog.text
+
+
+def test_the_threshold_of_a_plugin_that_redacts_is_not_adjusted(
+    harness: Ward, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A higher one would show what it hides; nor does one remain that was set before the file said so."""
+    text = "cameras: {a: {source: 'testpattern://', chain: [detector]}}\n"
+    harness.path.write_text(text)
+    seen = min_scores(harness)
+    harness.start()
+    adjusted(harness, 0.7).result(30)
+    harness.path.write_text(f"{text}plugins: {{detector: {{redact: [person], min_score: 0.3}}}}\n")
+    harness.reloads.ask().result(30)
+    adjusted(harness, 0.9).result(30)
+    assert seen == [0.7, 0.3, 0.3]
+    assert caplog.text.count("the file's values apply") == 2

@@ -128,3 +128,19 @@ def test_it_is_said_once_for_several_cameras() -> None:
     with pytest.raises(ConfigError) as caught:
         load_text(text, Path("site.yaml"), environ={}, plugins=PluginSource(CLASSES.__getitem__, check_chain))
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("chain", "plugins", "hiding"),
+    [
+        (["detector", "face", "hider"], {}, {"detector", "hider"}),
+        (["detector", "tracker", "trackhider"], {}, {"detector", "tracker", "trackhider"}),
+        (["detector", "tracker"], {"detector": {"redact": ["person"]}}, {"detector"}),
+        (["detector", "face"], {"face": {"blur": "all"}}, {"face"}),
+        (["detector", "hider"], {"hider": {"hide": False}}, set()),
+    ],
+)  # fmt: skip
+def test_redaction_depends_on_what_redacts_and_on_what_finds_it(
+    chain: list[str], plugins: dict[str, Any], hiding: set[str]
+) -> None:
+    assert loaded(chain, **plugins).hiding == hiding

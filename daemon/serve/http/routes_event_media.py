@@ -11,24 +11,26 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal_reader import JournalReader
+from sightd.daemon.events.query import HIGHEST
 from sightd.daemon.recording.index import Clip, ClipFilter, ClipReader
 from sightd.daemon.serve.http.bodies import JsonRoute
 from sightd.daemon.snapshots.store import ANNOTATED, CLEAN
 from sightd.daemon.snapshots.writer import SnapshotWriter
 
-_HIGHEST = 2**63 - 1
-"""Largest id in SQLite."""
 _PATIENCE = 3.0
 """Seconds that a request waits for a snapshot that is being drawn."""
 _RETRY_SNAPSHOT, _RETRY_CLIP = "1", "5"
 """Seconds after which a client should ask again."""
 _MOST_CLIPS = 10
 """Clips of one event: more than one if the camera changed its frame size meanwhile."""
+_FARTHEST = 600.0
+"""Seconds between an event and its clip, which may lack the moment itself. A clip of another time belongs to an event of
+an earlier journal."""
 
 AwaitsClip = Callable[[int], bool]
 """Returns whether the clip of an event is being recorded."""
 
-Id = Annotated[int, Path(ge=1, le=_HIGHEST)]
+Id = Annotated[int, Path(ge=1, lt=HIGHEST)]
 
 
 def add_event_media(
@@ -38,7 +40,7 @@ def add_event_media(
     clips: ClipReader | None,
     awaits_clip: AwaitsClip,
 ) -> None:
-    router = APIRouter(prefix="/api/events/{number:int}", tags=["events"], route_class=JsonRoute)
+    router = APIRouter(prefix="/api/events/{number}", tags=["events"], route_class=JsonRoute)
 
     @router.get("/snapshot.jpg", response_class=Response, summary="The event as viewers saw it, JPEG")
     def snapshot(number: Id) -> Response:
@@ -86,7 +88,8 @@ def _clip(event: Event, reader: ClipReader | None, awaits_clip: AwaitsClip) -> R
     if reader is None:
         return _missing("Recording is off: recording.clips is not set.")
     is_awaited = awaits_clip(event.id)  # before the look: it may be finished between both
-    clips = reader.clips(ClipFilter(event=event.id), _MOST_CLIPS)
+    near = ClipFilter(event.camera, event.at - _FARTHEST, event.at + _FARTHEST, event.id)
+    clips = reader.clips(near, _MOST_CLIPS)
     if clips:
         found = _showing(clips, event.at)
         path = reader.folder / found.path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from sightd.daemon.config.model import Clips, Http, Recording
 from sightd.daemon.config.recording import CameraRules
 from sightd.daemon.events.event import PendingEvent
+from sightd.daemon.recording.index import ClipIndex
 from sightd.daemon.recording.recorder import Recorder
 from sightd.daemon.serve.http import routes_event_media
 from sightd.daemon.serve.http.app import create_app
@@ -84,7 +86,9 @@ def test_an_event_is_read_by_its_id(service: Service) -> None:
     assert found["clip"] is None
     assert service.error("/2") == (404, "Event 2 does not exist or is no longer stored.")
     assert service.get("/0").status_code == 422
-    assert service.get(f"/{10**30}").status_code == 422
+    for beyond in (10**30, 2**63, 2**63 - 1, "9" * 5000):
+        for path in ("", "/snapshot.jpg", "/clean.jpg", "/clip.mp4"):
+            assert service.get(f"/{beyond}{path}").status_code == 422
 
 
 def test_both_pictures_of_an_event_are_served(service: Service) -> None:
@@ -169,6 +173,20 @@ def test_an_event_of_a_camera_whose_codec_cannot_be_recorded_links_to_no_clip(se
     service.site.journal.record(PendingEvent("line.crossed", time.time(), "gate"))
     service.site.settle(1)
     assert service.get("/1").json()["clip"] is None
+
+
+def test_a_clip_of_an_earlier_journal_which_had_the_same_id_is_not_shown(service: Service) -> None:
+    folder = service.recorder.reader.folder
+    with closing(ClipIndex(folder)) as index:
+        number, path = index.begin("gate", time.time() - 3600, "gate/old", "h264", [1])
+        index.finish(number, time.time() - 3580, 3, [])
+    (folder / "gate").mkdir()
+    (folder / path).write_bytes(b"old")
+    service.site.start()
+    service.site.journal.record(PendingEvent("line.crossed", time.time(), "gate"))
+    eventually(lambda: service.site.journal.last_id == 1, 10)
+    assert service.get("/1").json()["clip"] == "/api/events/1/clip.mp4"
+    assert service.get("/1/clip.mp4").status_code == 409
 
 
 def test_an_event_of_a_camera_that_is_not_recorded_links_to_no_clip(service: Service) -> None:

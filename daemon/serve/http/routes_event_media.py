@@ -24,8 +24,8 @@ _RETRY_SNAPSHOT, _RETRY_CLIP = "1", "5"
 _MOST_CLIPS = 10
 """Clips of one event: more than one if the camera changed its frame size meanwhile."""
 _FARTHEST = 600.0
-"""Seconds between an event and its clip, which may lack the moment itself. A clip of another time belongs to an event of
-an earlier journal."""
+"""Seconds between an event and its clip, which may lack the moment itself. A clip of another time belongs to an event
+of an earlier journal."""
 
 AwaitsClip = Callable[[int], bool]
 """Returns whether the clip of an event is being recorded."""

@@ -54,7 +54,7 @@ _SIZE, _BITS, _FILM_SECONDS = (1920, 1080), 6_000_000, 10
 _SETTLE = 3.0
 _RULES: dict[str, dict[str, Any]] = {
     "clips": {"clips": {"kinds": ["zone.*"], "pre": "10s", "post": "5s"}},
-    "continuous": {"segments": {"length": "10s"}},
+    "continuous": {"segments": {}},
 }
 
 

@@ -28,6 +28,7 @@ from pydantic import SecretStr
 
 from bench.pipeline.procfs import load_average, resident_mib
 from bench.pipeline.report import heading, progress, table
+from sightd.daemon.capture import rtsp_gstreamer
 from sightd.daemon.capture.rtsp import RtspCapture
 from sightd.daemon.capture.stream import Clock, Playback
 from sightd.daemon.config.model import Camera, Recording
@@ -311,6 +312,7 @@ def _round(site: Site, cameras: int, result: Clips) -> None:
 def cameras() -> Iterator[list[str]]:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
+        rtsp_gstreamer.load()  # before threads need it
         progress("making the film")
         simulator = stack.enter_context(CameraSimulator(Look(files=[film(Path(folder))]), mounts=CAMERAS))
         yield [simulator.address(number) for number in range(CAMERAS)]

@@ -8,10 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from sightd.daemon.cli.arguments import moment
 from sightd.daemon.config.load import load
 from sightd.daemon.config.model import Events
 from sightd.daemon.config.plugin_entries import installed_plugins
@@ -22,7 +22,6 @@ from sightd.daemon.events.journal_reader import JournalReader, journal_of
 from sightd.daemon.events.query import HIGHEST, Filter
 from sightd.daemon.events.statistics import Grouping, statistics
 from sightd.plugins.api import Phase, add_daemon_options
-from sightd.plugins.api.units import parse_duration
 
 _SILENCE = 60.0
 """Seconds of silence after which a stream counts as broken: the daemon sends a comment every 15 s."""
@@ -35,8 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_daemon_options(parser)
     add = parser.add_argument
     add("--journal", type=Path, metavar="FILE", help="read this journal file instead of asking a daemon")
-    add("--since", type=_time, metavar="TIME", help="only events of the last 30m, 2h, 7d, or since 2026-03-01T12:00")
-    add("--until", type=_time, metavar="TIME", help="only events before that")
+    add("--since", type=moment, metavar="TIME", help="only events of the last 30m, 2h, 7d, or since 2026-03-01T12:00")
+    add("--until", type=moment, metavar="TIME", help="only events before that")
     add("--camera", metavar="NAME", help="only events of this camera")
     add("--kind", action="append", metavar="KIND", help="only this kind, or a pattern such as 'zone.*'; repeatable")
     add("--zone", metavar="NAME", help="only events of this zone")
@@ -58,22 +57,6 @@ def filter_of(args: argparse.Namespace) -> Filter:
         line=args.line, object_class=args.object_class, track=args.track, person=args.person, phase=phase,
         began=args.began, rule=args.rule, text=args.text,
     )  # fmt: skip
-
-
-class EventSource(Protocol):
-    """A journal, wherever it is."""
-
-    def newest(self) -> int:
-        """Returns the id of the newest event; 0 if there is none."""
-
-    def after(self, last: int, limit: int, wanted: Filter, before: int = HIGHEST) -> list[Event]:
-        """Like `JournalReader.after`."""
-
-    def latest(self, limit: int, wanted: Filter) -> list[Event]:
-        """Like `JournalReader.latest`."""
-
-    def statistics(self, wanted: Filter, grouping: Grouping, timezone: str | None) -> dict[str, Any]:
-        """Returns `Statistics.for_json`. `timezone` is the name of `grouping.timezone`."""
 
 
 class LocalJournal:
@@ -180,18 +163,3 @@ def _journal(args: argparse.Namespace) -> Path:
     path = journal_of(options, environ)
     print(f"sightd: no daemon is running; reading {path}", file=sys.stderr)
     return path
-
-
-def _time(text: str) -> float:
-    """Parses how long ago it was, or a date and time, of the local time zone unless it names another. Returns seconds
-    since the epoch."""
-    try:
-        return time.time() - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: write how long ago, such as 30m, 2h or 7d, or a date and time, such as 2026-03-01T12:00"
-        ) from None

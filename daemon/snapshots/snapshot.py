@@ -75,11 +75,6 @@ class Snapshot:
         self._holds = 1
         self._events: list[tuple[int, float]] = []
 
-    @property
-    def is_drawn(self) -> bool:
-        """Whether `draw` has done its work; while it has not, the frame is in memory."""
-        return self._scene is None
-
     def hold(self) -> Snapshot:
         with self._lock:
             self._holds += 1

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
-import signal
-import socket
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.support.debian import unpacked
-from tests.support.waiting import BUSY, eventually
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import BUSY
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,60 +29,22 @@ class Message:
     retained: bool
 
 
-class Broker:
+class Broker(ServerProcess):
     """Listens on the loopback; a context manager. It can be killed, frozen and started again."""
 
     def __init__(
         self, folder: Path, settings: str = "allow_anonymous true", tls: Mapping[str, str] | None = None
     ) -> None:
-        self._root = unpacked("mosquitto", "libmosquitto1", "libcjson1", "libdlt2", "libwrap0")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        root = unpacked("mosquitto", "libmosquitto1", "libcjson1", "libdlt2", "libwrap0")
+        libraries = os.pathsep.join(str(path.parent) for path in root.rglob("libmosquitto.so.1"))
+        super().__init__("mosquitto", {"LD_LIBRARY_PATH": libraries})
+        self._binary = root / "usr" / "sbin" / "mosquitto"
         own = f"certfile {tls['certificate']}\nkeyfile {tls['key']}\n" if tls else ""
         self._file = folder / "mosquitto.conf"
         self._file.write_text(f"listener {self.port} 127.0.0.1\n{own}{settings}\nuser {getpass.getuser()}\n")
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        libraries = os.pathsep.join(str(path.parent) for path in self._root.rglob("libmosquitto.so.1"))
-        binary = self._root / "usr" / "sbin" / "mosquitto"
-        self._process = subprocess.Popen(
-            [binary, "-c", self._file], env={**os.environ, "LD_LIBRARY_PATH": libraries},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        eventually(self._answers, what="mosquitto listens")
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
-
-    def freeze(self) -> None:
-        """Returns when all of its threads have stopped."""
-        self._signal(signal.SIGSTOP)
-        assert self._process is not None
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
-
-    def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, "mosquitto ended"
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def __enter__(self) -> Broker:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.thaw()
-        self.kill()
+    def command(self) -> Sequence[str | Path]:
+        return [self._binary, "-c", self._file]
 
 
 class Subscriber:

@@ -12,6 +12,7 @@ from typing import Any
 import av
 from av.stream import Stream
 
+from sightd.daemon.capture.packets import parameter_sets
 from sightd.daemon.recording.clip_file import MOVFLAGS, MOVFLAGS_WITH_AUDIO
 from sightd.daemon.recording.clock import TICKS, TIME_BASE
 from sightd.daemon.recording.index import Clip
@@ -82,15 +83,26 @@ def joined(folder: Path, segments: Sequence[Clip], since: float, until: float) -
 
 def _facts_of(path: Path) -> _Facts:
     with av.open(str(path)) as source:
-        streams = tuple(_description(stream) for stream in source.streams if stream.type in ("video", "audio"))
-        first = next((bytes(packet) for packet in source.demux(source.streams.video[0]) if packet.size), b"")
+        video = source.streams.video[0]
+        packet = next((packet for packet in source.demux(video) if packet.size), None)
+        first = b"" if packet is None else bytes(packet)
+        sets = b"" if packet is None else _sets_of(video, packet)
+        streams = tuple(_description(stream, sets) for stream in source.streams if stream.type in ("video", "audio"))
     return _Facts(streams, sha256(first).digest())
 
 
-def _description(stream: Stream) -> tuple[str, int, int, bytes]:
+def _sets_of(video: av.VideoStream, packet: av.Packet[Any]) -> bytes:
+    """Returns the parameter sets, each once: cameras repeat them at the beginning of a connection."""
+    name = video.codec_context.name
+    units = av.BitStreamFilterContext(f"{name}_mp4toannexb", video).filter(packet)
+    return parameter_sets(name, b"".join(map(bytes, units)))
+
+
+def _description(stream: Stream, sets: bytes) -> tuple[str, int, int, bytes]:
     context: Any = stream.codec_context
-    sizes = (context.width, context.height) if stream.type == "video" else (context.sample_rate, 0)
-    return context.name, *sizes, bytes(context.extradata or b"")
+    if stream.type == "video":
+        return context.name, context.width, context.height, sets
+    return context.name, context.sample_rate, 0, bytes(context.extradata or b"")
 
 
 class _Joining:

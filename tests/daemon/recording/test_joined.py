@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from sightd.daemon.capture.packets import parameter_sets
 from sightd.daemon.recording.index import Clip, ClipReader
 from sightd.daemon.recording.joined import JoinError, joined
 from sightd.daemon.recording.store import ClipStore
@@ -23,11 +25,17 @@ pytestmark = pytest.mark.computing
 _EPOCH = 1_700_000_000.0
 
 
-def write(folder: Path, begin: float, first: int, last: int, size: tuple[int, int] = (320, 240)) -> None:
-    """Adds a segment with the numbered frames, the first of which is shown `begin` s after the epoch of this test."""
+def write(
+    folder: Path, begin: float, first: int, last: int, size: tuple[int, int] = (320, 240), *, repeats: bool = False
+) -> None:
+    """Adds a segment with the numbered frames, the first of which is shown `begin` s after the epoch of this test.
+    `repeats`: it begins with the same parameter sets twice."""
     store = ClipStore(folder, options(), Counts())
     writer = FileWriter("gate", "segment", Counts(), lambda: first / FPS, lambda: _EPOCH + begin)
     packets = encoded(size=size)[first:last]
+    if repeats:
+        data = packets[0].data
+        packets = [replace(packets[0], data=parameter_sets("h264", data) + data), *packets[1:]]
     writer.begin(("h264", None), packets, (), store)
     for packet in packets:
         writer.write(packet)
@@ -69,6 +77,12 @@ def test_a_gap_between_segments_remains(tmp_path: Path) -> None:
 def test_what_two_segments_show_is_used_once(tmp_path: Path) -> None:
     write(tmp_path, 0.0, 0, GOP + 5)
     write(tmp_path, 0.0, 0, 2 * GOP)
+    write(tmp_path, 2.0, GOP, 2 * GOP)
+    assert [number for _, number in shown(tmp_path)] == list(range(2 * GOP))
+
+
+def test_a_camera_that_repeats_its_parameter_sets_after_connecting_has_not_changed_its_format(tmp_path: Path) -> None:
+    write(tmp_path, 0.0, 0, GOP, repeats=True)
     write(tmp_path, 2.0, GOP, 2 * GOP)
     assert [number for _, number in shown(tmp_path)] == list(range(2 * GOP))
 

@@ -35,7 +35,7 @@ def write(
     packets = encoded(size=size)[first:last]
     if repeats:
         data = packets[0].data
-        packets = [replace(packets[0], data=parameter_sets("h264", data) + data), *packets[1:]]
+        packets = (replace(packets[0], data=parameter_sets("h264", data) + data), *packets[1:])
     writer.begin(("h264", None), packets, (), store)
     for packet in packets:
         writer.write(packet)

@@ -287,7 +287,7 @@ def measure_clips(addresses: Sequence[str], rounds: int) -> Clips:
         Site(Path(folder), "clips", len(addresses)) as site,
         Receivers(addresses, site.taps),
     ):
-        time.sleep(15.0)
+        time.sleep(25.0)  # memory holds `pre` in any case
         for number in range(rounds):
             progress(f"clips: round {number + 1} of {rounds}")
             _round(site, len(addresses), result)

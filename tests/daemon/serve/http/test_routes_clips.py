@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -14,6 +16,7 @@ from sightd.daemon.config.model import Access as Options
 from sightd.daemon.config.model import Http
 from sightd.daemon.recording.index import ClipReader
 from sightd.daemon.serve.auth import Access
+from sightd.daemon.serve.http import routes_clips
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
 from tests.daemon.recording.packets import FPS, GOP
@@ -72,6 +75,27 @@ def test_any_time_of_a_camera_is_one_video(site: Site) -> None:
     assert site.ask("GET", f"/api/recordings/door.mp4?since={_BEGIN}&until={_BEGIN + 3}").status_code == 404
     assert site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 90_000}").status_code == 422
     assert site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN}").status_code == 422
+
+
+def test_few_are_joined_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, going = threading.Semaphore(0), threading.Event()
+
+    def join(*_: object) -> Iterator[bytes]:
+        begun.release()
+        going.wait(30)
+        yield b"video"
+
+    monkeypatch.setattr(routes_clips, "joined", join)
+    path = f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 3}"
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(site.ask, "GET", path) for _ in range(4)]
+        for _ in asked:
+            assert begun.acquire(timeout=30)
+        busy = site.ask("GET", path)
+        going.set()
+        assert [one.result().content for one in asked] == [b"video"] * 4
+    assert (busy.status_code, busy.headers["retry-after"]) == (503, "5")
+    assert site.ask("GET", path).status_code == 200
 
 
 def test_a_change_of_format_is_answered_with_what_to_do(site: Site) -> None:

@@ -22,7 +22,7 @@ from sightd.daemon.config.model import Recording
 from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.control.client import Client, ControlError, NoDaemonError
-from sightd.daemon.control.discovery import DaemonSelection, find, service_of
+from sightd.daemon.control.discovery import DaemonSelection, find, local_setup
 from sightd.daemon.recording.index import Clip, ClipFilter, ClipIndex, ClipIndexError, ClipReader
 from sightd.daemon.recording.joined import LONGEST, JoinError, joined
 from sightd.daemon.recording.store import recordings_folder
@@ -202,9 +202,7 @@ def _recordings(args: argparse.Namespace) -> Recordings:
     client = find(DaemonSelection.of(args), os.environ)
     if client is not None:
         return _OfDaemon(client, is_here=args.url is None)
-    service = service_of(args.config)
-    environ = service.environment(os.environ) if service else os.environ
-    config = args.config or (service.config if service else None)
+    config, environ = local_setup(args.config)
     options = Recording()
     if config is not None:
         options = load(config, environ=environ, plugins=installed_plugins(), cameras=False).config.recording

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sightd.daemon.cli.arguments import SubParsers
 from sightd.daemon.cli.output import exit_code_of, output, print_table
 from sightd.daemon.control.client import Client, ControlError, NoDaemonError
-from sightd.daemon.control.discovery import DaemonSelection, find, service_of
+from sightd.daemon.control.discovery import DaemonSelection, find, local_setup
 from sightd.daemon.delivery.store import (
     StoreError,
     dead_letters,
@@ -149,8 +149,7 @@ def _letters(args: argparse.Namespace) -> Letters:
     client = find(DaemonSelection.of(args), os.environ)
     if client is not None:
         return _OfDaemon(client)
-    service = service_of(args.config)
-    environ = service.environment(os.environ) if service else os.environ
+    _, environ = local_setup(args.config)
     print(f"sightd: no daemon is running; using {store_path(environ, 'x').parent}", file=sys.stderr)
     return _OfFiles(environ)
 

@@ -16,7 +16,7 @@ from sightd.daemon.config.load import load
 from sightd.daemon.config.model import Events
 from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.control.client import Client, ControlError
-from sightd.daemon.control.discovery import DaemonSelection, find, service_of
+from sightd.daemon.control.discovery import DaemonSelection, find, local_setup
 from sightd.daemon.events.event import Event, event_of
 from sightd.daemon.events.journal_reader import JournalReader, journal_of
 from sightd.daemon.events.query import HIGHEST, Filter
@@ -154,9 +154,7 @@ def _journal(args: argparse.Namespace) -> Path:
     """The journal file given as an argument, or the one that the daemon would use. Prints which if it was not given."""
     if args.journal is not None:
         return Path(args.journal)
-    service = service_of(args.config)
-    environ = service.environment(os.environ) if service else os.environ
-    config = args.config or (service.config if service else None)
+    config, environ = local_setup(args.config)
     options = Events()
     if config is not None:
         options = load(config, environ=environ, plugins=installed_plugins(), cameras=False).config.events

@@ -19,7 +19,7 @@ from sightd.daemon.config.load import LoadedConfig, load
 from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.config.rules import EventRule
-from sightd.daemon.control.discovery import service_of
+from sightd.daemon.control.discovery import local_setup
 from sightd.daemon.events.event import describe
 from sightd.daemon.events.rules import EventRules, kinds_by_rule
 from sightd.engines.errors import EngineError
@@ -97,11 +97,9 @@ def _time(text: str) -> float:
 
 def _loaded(config: Path | None) -> LoadedConfig:
     """Loads a configuration, of the installed service by default, and prints its warnings."""
-    service = service_of(config)
-    path = config or (service.config if service else None)
+    path, environ = local_setup(config)
     if path is None:
         raise UsageError("no service is installed; name a configuration: -c FILE")
-    environ = service.environment(os.environ) if service else os.environ
     loaded = load(path, environ=environ, plugins=installed_plugins())
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -77,6 +77,15 @@ def service_of(config: Path | None) -> InstalledService | None:
     return service if service is not None and (config is None or service.runs(config)) else None
 
 
+def local_setup(config: Path | None) -> tuple[Path | None, Mapping[str, str]]:
+    """Returns the configuration file and the environment of a command that works without a daemon: those of the
+    installed service if the command is about it, else `config` and the environment of this process."""
+    service = service_of(config)
+    if service is None:
+        return config, os.environ
+    return config or service.config, service.environment(os.environ)
+
+
 def _settings(folder: Path) -> Iterator[tuple[str, str]]:
     for file in (folder / _UNIT, *sorted((folder / f"{_UNIT}.d").glob("*.conf"))):
         try:

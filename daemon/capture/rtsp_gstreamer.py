@@ -113,10 +113,20 @@ class GStreamer:
         return self.gst.ElementFactory.find(factory) is not None
 
 
-@functools.cache
+_loading = threading.Lock()
+"""Several feeds begin at once, and neither the guard nor PyGObject's classes, made at first use, stand that."""
+_MADE_AT_FIRST_USE = ("Buffer", "Bus", "Caps", "Element", "MapInfo", "Message", "Pipeline", "Sample", "Structure")
+
+
 def load() -> GStreamer:
-    """Returns the modules, initialised once per process. Raises GStreamerError if something is missing, or if a camera
-    could crash the process (see `_guard_challenges`)."""
+    """Returns the modules, initialised once per process; from any thread. Raises GStreamerError if something is
+    missing, or if a camera could crash the process (see `_guard_challenges`)."""
+    with _loading:
+        return _loaded()
+
+
+@functools.cache
+def _loaded() -> GStreamer:
     require_tls_1_2()
     try:
         import gi
@@ -131,6 +141,8 @@ def load() -> GStreamer:
         ) from error
     install_log_handler()
     Gst.init(None)
+    for name in _MADE_AT_FIRST_USE:
+        getattr(Gst, name)
     gstreamer = GStreamer(Gst, Gio, GLib, GstRtsp)
     if missing := [name for name in ("rtspsrc", "rtpbin", "udpsrc", "appsink") if not gstreamer.has(name)]:
         raise GStreamerError(f"GStreamer has no element {', '.join(missing)}; {_remedy()}")

@@ -183,6 +183,30 @@ def test_the_guard_against_such_challenges_fits_the_installed_gstreamer() -> Non
     assert rtsp_challenges.install(plugin_of_rtspsrc())
 
 
+def test_cameras_that_begin_at_the_same_moment_are_all_read_by_gstreamer() -> None:
+    """Runs in its own process, because GStreamer is already loaded in this one."""
+    done = subprocess.run([sys.executable, "-c", _AT_ONCE], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "8 loaded\n"), done.stderr
+
+
+_AT_ONCE = """
+import threading
+from sightd.daemon.capture.rtsp_gstreamer import load
+barrier, loaded = threading.Barrier(8), []
+
+def begin():
+    barrier.wait()
+    loaded.append(load())
+
+threads = [threading.Thread(target=begin) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(loaded), "loaded")
+"""
+
+
 def test_the_guard_leaves_no_code_or_pointers_writable_that_were_not() -> None:
     """Runs in its own process, because the guard is already installed in this one."""
     done = subprocess.run([sys.executable, "-c", _GUARDS], capture_output=True, text=True, check=False, timeout=60)
@@ -241,12 +265,12 @@ def test_without_the_guard_cameras_are_read_by_ffmpeg_and_it_is_said(
         raise rtsp_challenges.GuardError("another structure")
 
     monkeypatch.setattr(rtsp_challenges, "install", refuse)
-    rtsp_gstreamer.load.cache_clear()
+    rtsp_gstreamer._loaded.cache_clear()
     try:
         with OddCamera() as camera, RunningFeed(camera.address(), timeout="3s") as running:
             running.wait_for(2)
     finally:
-        rtsp_gstreamer.load.cache_clear()
+        rtsp_gstreamer._loaded.cache_clear()
     assert "using FFmpeg for" in caplog.text
     assert "cannot be protected against malformed login challenges: another structure" in caplog.text
 

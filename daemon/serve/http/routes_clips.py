@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from sightd.daemon.events.query import HIGHEST
 from sightd.daemon.recording.index import ClipFilter, ClipIndex, ClipIndexError, ClipReader, Kind
 from sightd.daemon.recording.joined import LONGEST, JoinError, joined
 from sightd.daemon.serve.auth import Access, Role
@@ -21,12 +22,10 @@ from sightd.daemon.serve.http.auth import at_least
 from sightd.daemon.serve.http.bodies import JsonRoute, report_unavailable
 from sightd.daemon.serve.limits import ViewerLimit
 
-_HIGHEST = 2**63 - 1
-"""Largest id in SQLite."""
 _MOST_JOINED = 4
 """Recordings that are joined at a time."""
 
-Id = Annotated[int | None, Query(ge=0, le=_HIGHEST)]
+Id = Annotated[int | None, Query(ge=0, le=HIGHEST)]
 Camera = Annotated[str | None, Query(max_length=63)]
 Time = Annotated[float | None, Query(ge=0, le=1e12, description="Seconds since the epoch")]
 Moment = Annotated[float, Query(ge=0, le=1e12, description="Seconds since the epoch")]
@@ -52,7 +51,7 @@ def add_clips(app: FastAPI, reader: ClipReader, access: Access) -> None:
 
     @router.get("/{number}.mp4", response_class=Response, summary="Video of a clip or segment; answers range requests")
     def video(number: int) -> Response:
-        clip = reader.clip(number) if 0 < number <= _HIGHEST else None
+        clip = reader.clip(number) if 0 < number <= HIGHEST else None
         path = None if clip is None else reader.folder / clip.path
         if clip is None or path is None or not path.is_file():
             return _none(number)
@@ -61,7 +60,7 @@ def add_clips(app: FastAPI, reader: ClipReader, access: Access) -> None:
 
     @router.get("/{number}", summary="A clip or segment")
     def clip(number: int) -> Response:
-        found = reader.clip(number) if 0 < number <= _HIGHEST else None
+        found = reader.clip(number) if 0 < number <= HIGHEST else None
         return _none(number) if found is None else JSONResponse(found.for_json())
 
     for one in (router, _protection(reader, access), _deletion(reader, access), _recordings(reader)):
@@ -88,7 +87,7 @@ def _deletion(reader: ClipReader, access: Access) -> APIRouter:
     @router.delete("/{number}", summary="Delete a recording that is not protected")
     def delete(number: int) -> Response:
         with closing(ClipIndex(reader.folder)) as index:
-            clip = index.delete(number) if 0 < number <= _HIGHEST else None
+            clip = index.delete(number) if 0 < number <= HIGHEST else None
         if clip is None:
             return _none(number)
         if clip.protected:
@@ -100,7 +99,7 @@ def _deletion(reader: ClipReader, access: Access) -> APIRouter:
 
 def _changed(reader: ClipReader, number: int, *, on: bool) -> Response:
     with closing(ClipIndex(reader.folder)) as index:
-        clip = index.protect(number, on) if 0 < number <= _HIGHEST else None
+        clip = index.protect(number, on) if 0 < number <= HIGHEST else None
     return _none(number) if clip is None else JSONResponse(clip.for_json())
 
 

@@ -10,12 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sightd.daemon.delivery.manager import EventDelivery
 from sightd.daemon.delivery.store import StoreError
+from sightd.daemon.events.query import HIGHEST
 from sightd.daemon.serve.auth import Access, Role
 from sightd.daemon.serve.http.auth import at_least
 from sightd.daemon.serve.http.bodies import JsonRoute, report_unavailable
-
-_HIGHEST = 2**63 - 1
-"""Largest id in SQLite."""
 
 
 class _Letters(BaseModel):
@@ -23,7 +21,7 @@ class _Letters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[Annotated[int, Field(ge=0, le=_HIGHEST)]] | None = Field(max_length=1000, description="Null: all.")
+    ids: list[Annotated[int, Field(ge=0, le=HIGHEST)]] | None = Field(max_length=1000, description="Null: all.")
 
 
 class _UnknownSinkError(Exception):

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import av
+import pytest
 
 from sightd.daemon.cli.main import main
 from tests.support import http
 from tests.support.clips import write_clip
 from tests.support.daemon import DaemonProcess
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.waiting
 
 FPS = 25
 

@@ -35,7 +35,7 @@ skipped. Each line of the output is one frame:
    "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
               "similarity": 0.71, "margin": 0.6, "reason": …, "embedding": […]}],
    "classification": [{"label": "tabby", "class_id": 281, "score": 0.83}, …],
-   "events": [{"kind": "motion.began", "facts": {…}}]}
+   "events": [{"kind": "motion.began", "phase": "once", "facts": {…}}]}
 Boxes are in pixels of the displayed frame: upright, with square pixels; width and height are those of the frame. A
 detection has the keys in its second and third line only if the chain finds such things:
   carried   true if the model did not look at the object's place on this frame (options look and gate)

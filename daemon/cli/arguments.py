@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from sightd.engines.files import expanded
 from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api.units import parse_duration
 
 if TYPE_CHECKING:
     SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -40,6 +39,8 @@ def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], wanted
 def moment(text: str) -> float:
     """Parses how long ago it was, or a date and time, of the local time zone unless it names another. Returns seconds
     since the epoch."""
+    from sightd.plugins.api.units import parse_duration  # takes a moment; help does not need it
+
     try:
         return time.time() - parse_duration(text)
     except ValueError:

@@ -82,6 +82,7 @@ def test_promtool_finds_no_fault() -> None:
     promtool("check", "rules", "sightd.rules.yml", "sightd.alerts.yml")
 
 
+@pytest.mark.slow
 def test_each_alert_fires_on_made_up_series() -> None:
     tested = yaml.safe_load((RULES / "sightd.tests.yml").read_text())["tests"]
     shown = {case["alertname"] for one in tested for case in one["alert_rule_test"] if case["exp_alerts"]}

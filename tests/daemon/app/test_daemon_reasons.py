@@ -59,6 +59,7 @@ def agrees(daemon: DaemonProcess, camera: str, reason: Reason) -> bool:
     return lost > 0 and reason.explanation in (state(daemon, camera)["reason"] or "")
 
 
+@pytest.mark.slow
 def test_one_reason_everywhere(tmp_path: Path) -> None:
     pipe = tmp_path / "later.mp4"
     with OddCamera(algorithms=["MD5"]) as locked, OddCamera(deliver=Damage()) as damaged:

@@ -47,6 +47,7 @@ def add_zone(daemon: DaemonProcess, name: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.slow
 def test_rules_decide_what_is_stored_and_a_reload_changes_them(tmp_path: Path) -> None:
     given = configuration(tmp_path, "person")
     with DaemonProcess(tmp_path, given) as daemon:

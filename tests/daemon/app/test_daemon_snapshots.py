@@ -36,6 +36,7 @@ def phone() -> Iterator[WebhookReceiver]:
         yield one
 
 
+@pytest.mark.slow
 def test_an_event_links_to_its_pictures_and_a_notification_has_one(phone: WebhookReceiver, tmp_path: Path) -> None:
     environ = environment_with(install_example(tmp_path / "example"))
     options = {

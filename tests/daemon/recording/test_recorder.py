@@ -106,7 +106,7 @@ def site(folder: Path, **options: Any) -> Iterator[Site]:
         one.journal.close()
 
 
-@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("codec", ["h264", pytest.param("h265", marks=pytest.mark.slow)])
 def test_a_clip_of_a_camera_begins_before_the_event_and_lacks_no_packet(tmp_path: Path, codec: str) -> None:
     need_rtsp_server()
     with (

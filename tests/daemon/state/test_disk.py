@@ -64,6 +64,7 @@ def test_a_full_disk_is_reported_and_what_waited_is_written_when_there_is_room(t
         assert daemon.metric("sightd_events_lost_total") == 0
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_the_start_is_read(tmp_path: Path, disk: SmallDisk) -> None:
     with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
         assert enrol(daemon, "Ada").status_code == 201
@@ -89,6 +90,7 @@ def test_a_disk_that_is_read_only_at_the_start_is_read(tmp_path: Path, disk: Sma
     _read_only_then_mended(tmp_path, disk, {"Ada"})
 
 
+@pytest.mark.slow
 def test_one_that_is_read_only_after_a_kill_is_read_with_all_that_was_written(tmp_path: Path, disk: SmallDisk) -> None:
     with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
         assert enrol(daemon, "Ada").status_code == 201

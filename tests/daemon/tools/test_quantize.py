@@ -139,7 +139,8 @@ def loses_little(got: Agreement) -> None:
     assert got.overlap > 0.9
 
 
-@each_detector(quick="yolox-nano")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DETECTORS)
 def test_int8_loses_little_and_invents_nothing(name: str, tmp_path: Path) -> None:
     path = int8_of(name, tmp_path)
     loses_little(compared(name, OnnxRuntimeSession(path, threads=2)))

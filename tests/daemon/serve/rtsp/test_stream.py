@@ -107,6 +107,7 @@ def test_a_stalled_viewer_is_cut_off_and_harms_nobody(serve: Serve, viewer_proce
 
 
 @pytest.mark.waiting
+@pytest.mark.slow
 def test_a_viewer_who_is_silent_but_reads_stays(serve: Serve) -> None:
     """Some players send neither RTCP nor keep-alives over TCP."""
     service = serve(stall_timeout="1s")

@@ -31,7 +31,7 @@ from sightd.daemon.pipeline.manager import PluginManager
 from sightd.daemon.pipeline.output import CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
 from sightd.daemon.recording.recorder import Recorder
-from sightd.daemon.recording.tap import PacketTap
+from sightd.daemon.recording.tap import AnnotatedPackets, PacketTap
 from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.serve.jpeg_stream import JpegStream
 from sightd.daemon.serve.live_results import LiveResults
@@ -97,8 +97,8 @@ class CameraRun:
         unredacted: bool,
         snapshots: SnapshotWriter | None,
     ) -> None:
-        """`recorded` says what `recorder` records, even if the chain redacts if `unredacted`. `snapshots` takes
-        pictures of events."""
+        """`recorded` says what `recorder` records; what is received, if the chain redacts, only if `unredacted`.
+        `snapshots` takes pictures of events."""
         self.name = name
         self._began = time.monotonic()
         title = options.title or name
@@ -117,9 +117,11 @@ class CameraRun:
         self._events = OpenEvents(self._admit)
         forgotten = partial(self._events.end, "frame_size")
         pipeline = self._pipeline = manager.pipeline(name, chain, self._analysed, forgotten)
-        self._recorder = recorder if recorded is not None and (unredacted or not pipeline.redacts) else None
-        if recorded is not None and pipeline.redacts and not unredacted:
+        recordable = recorded is not None and (recorded.annotated or unredacted or not pipeline.redacts)
+        self._recorder = recorder if recordable else None
+        if recorded is not None and not recordable:
             log.error("camera %s is not recorded: its chain redacts, and recording.allow_unredacted is not set", name)
+        tap, annotated = self._tap(recorded), recorded is not None and recorded.annotated
         self._feed = Feed(
             name,
             options,
@@ -127,7 +129,7 @@ class CameraRun:
             self,
             nvdec=nvdec,
             wanted_height=output.max_height,
-            packets=self._tap(recorded),
+            packets=None if annotated else tap,
         )
         self._snapshots = None if snapshots is None else self._picturing(snapshots, title, render, output, pipeline)
         self._output = CameraOutput(
@@ -136,7 +138,15 @@ class CameraRun:
             self._slot,
             pipeline,
             Renderer(title, render, output.max_height, drawing),
-            Publisher(output, codec, rtsp, jpeg, self._metrics, metrics.stages),
+            Publisher(
+                output,
+                codec,
+                rtsp,
+                jpeg,
+                self._metrics,
+                metrics.stages,
+                recording=None if tap is None or not annotated else AnnotatedPackets(tap),
+            ),
             self._metrics,
             metrics.stages,
             self._availability,

@@ -166,6 +166,7 @@ def load_text(
         report.warn(warning for warning in checks.warnings() if not report.tells_of(warning.path))
         recording = RecordingChecks(config, document.positions, reader.redacting, readable.lost)
         report.add(problem for problem in recording.problems() if not report.tells_of(problem.path))
+        report.warn(warning for warning in recording.warnings() if not report.tells_of(warning.path))
         rules = RuleChecks(config, document.positions, entries.classes, configs | partial, readable.lost)
         report.add(problem for problem in rules.problems() if not report.tells_of(problem.path))
         report.warn(warning for warning in rules.warnings() if not report.tells_of(warning.path))

@@ -128,9 +128,19 @@ class Segments(Section):
     )
 
 
+RecordedSource = Literal["received", "annotated"]
+
+
 class Recording(Section):
-    """Recordings of what the cameras send, without re-encoding (H.264 and H.265 only): without boxes and without
-    redaction."""
+    """Recordings of what the cameras send, without re-encoding (H.264 and H.265 only), without boxes and without
+    redaction; or of what viewers see."""
+
+    source: RecordedSource = Field(
+        "received",
+        description="What is recorded: what cameras send, as received (received), or what viewers see, with boxes and "
+        "redacted, without sound (annotated). The latter works with all cameras and test patterns, and costs the CPU "
+        "time of the encoder all the time.",
+    )
 
     clips: Clips | None = Field(None, description="Record clips of events; by default none.")
     segments: Segments | None = Field(None, description="Record continuously, or during activity; by default not.")
@@ -161,8 +171,8 @@ class Recording(Section):
     )
     allow_unredacted: bool = Field(
         False,
-        description="Also record cameras whose chain redacts frames, although recordings are not redacted. Otherwise "
-        "that is an error.",
+        description="Also record cameras whose chain redacts frames, although recordings of what is received are not "
+        "redacted. Otherwise that is an error.",
     )
 
 
@@ -185,6 +195,7 @@ class CameraRecording(Section):
     """What differs from the top-level `recording` for this camera."""
 
     enabled: bool = Field(True, description="Whether to record this camera.")
+    source: RecordedSource | None = Field(None, description="As in recording.")
     kinds: list[EventPattern] | None = Field(None, description="As in recording.clips.")
     rules: list[Name] | None = Field(None, description="As in recording.clips.")
     pre: Duration | None = Field(None, description="As in recording.clips.", examples=["10s"])

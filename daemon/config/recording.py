@@ -22,6 +22,8 @@ class CameraRules:
     segments: Segments | None
     max_memory: int
     audio: bool = False
+    annotated: bool = False
+    """Whether what viewers see is recorded, without sound, and not what is received."""
 
     @property
     def pre(self) -> float:
@@ -39,8 +41,9 @@ def rules_of(config: Config, camera: Camera) -> CameraRules | None:
     segments = None if general.segments is None or not differing.enabled else _changed(general.segments, differing)
     if clips is None and segments is None:
         return None
-    audio = general.audio if own.audio is None else own.audio
-    return CameraRules(clips, segments, own.max_memory or general.max_memory, audio)
+    annotated = (own.source or general.source) == "annotated"
+    audio = (general.audio if own.audio is None else own.audio) and not annotated
+    return CameraRules(clips, segments, own.max_memory or general.max_memory, audio, annotated)
 
 
 def _changed(general: S, own: Section) -> S:
@@ -50,7 +53,7 @@ def _changed(general: S, own: Section) -> S:
 
 
 def allows_unredacted(config: Config, camera: Camera) -> bool:
-    """Returns whether a camera whose chain redacts may be recorded as it is."""
+    """Returns whether a camera whose chain redacts may be recorded as received."""
     own = None if camera.recording is None else camera.recording.allow_unredacted
     return config.recording.allow_unredacted if own is None else own
 
@@ -70,14 +73,30 @@ class RecordingChecks:
 
     def problems(self) -> Iterator[LocatedProblem]:
         """Yields what keeps the daemon from starting."""
-        if any(path[:1] == ("recording",) for path in self._lost):
-            return
-        for name, camera in enabled(self._config).items():
-            if any(path[:2] == ("cameras", name) for path in self._lost):
-                continue
+        for name, camera in self._known().items():
             yield from self._without_effect(("cameras", name, "recording"), camera.recording)
             if (rules := rules_of(self._config, camera)) is not None:
                 yield from self._camera(name, camera, rules)
+
+    def warnings(self) -> Iterator[LocatedProblem]:
+        """Yields sound that was asked for, but is not recorded."""
+        recorded = {name: rules for name, one in self._known().items() if (rules := rules_of(self._config, one))}
+        message = "has no effect: recordings of what viewers see (source: annotated) have no sound"
+        hint = "remove it, or write source: received"
+        general, silent = self._config.recording, [name for name, rules in recorded.items() if rules.annotated]
+        if general.audio and "audio" in general.model_fields_set and recorded and len(silent) == len(recorded):
+            yield self._positions.located(("recording", "audio"), message, hint)
+        for name in silent:
+            own = self._config.cameras[name].recording
+            if own is not None and own.audio:
+                yield self._positions.located(("cameras", name, "recording", "audio"), message, hint)
+
+    def _known(self) -> dict[str, Camera]:
+        """Returns the cameras of which all options are known."""
+        if any(path[:1] == ("recording",) for path in self._lost):
+            return {}
+        lost = {path[1] for path in self._lost if path[:1] == ("cameras",) and len(path) > 1}
+        return {name: camera for name, camera in enabled(self._config).items() if name not in lost}
 
     def _without_effect(self, path: PathKey, own: CameraRecording | None) -> Iterator[LocatedProblem]:
         general = self._config.recording
@@ -93,18 +112,8 @@ class RecordingChecks:
 
     def _camera(self, name: str, camera: Camera, rules: CameraRules) -> Iterator[LocatedProblem]:
         path: PathKey = ("cameras", name)
-        off = "write recording: {enabled: false} for this camera"
-        if camera.source.get_secret_value().lower().startswith("testpattern:"):
-            message = "cannot be recorded: a test pattern is not received, but generated"
-            yield self._positions.located((*path, "source"), message, off)
-        redacting = self._redacting(chain_of(self._config, camera))
-        if redacting and not allows_unredacted(self._config, camera):
-            message = (
-                f"cannot be recorded: {', '.join(redacting)} of its chain redacts, but recordings show what the camera "
-                "sends, unredacted"
-            )
-            hint = f"{off}, or, if unredacted recordings are allowed, recording: {{allow_unredacted: true}}"
-            yield self._positions.located(path, message, hint)
+        if not rules.annotated:
+            yield from self._received(path, camera)
         own = camera.recording or CameraRecording()
         if rules.clips is not None and not _names_events(rules.clips):
             hint = 'write which events get a clip, such as kinds: ["zone.*"]'
@@ -119,6 +128,24 @@ class RecordingChecks:
             at = ("recording", "segments") if own.segments is None else (*path, "recording", "segments")
             hint = 'write which events are activity, such as kinds: ["zone.*"]'
             yield self._positions.located(at, "mode activity requires kinds or rules", hint)
+
+    def _received(self, path: PathKey, camera: Camera) -> Iterator[LocatedProblem]:
+        """Yields why what the camera sends cannot or must not be recorded."""
+        instead = (
+            "write recording: {source: annotated} for this camera to record what viewers see, or recording: "
+            "{enabled: false}"
+        )
+        if camera.source.get_secret_value().lower().startswith("testpattern:"):
+            message = "cannot be recorded as received: a test pattern is generated"
+            yield self._positions.located((*path, "source"), message, instead)
+        redacting = self._redacting(chain_of(self._config, camera))
+        if redacting and not allows_unredacted(self._config, camera):
+            message = (
+                f"cannot be recorded as received: {', '.join(redacting)} of its chain redacts, but recordings show "
+                "what the camera sends, unredacted"
+            )
+            hint = f"{instead}, or, if unredacted recordings are allowed, recording: {{allow_unredacted: true}}"
+            yield self._positions.located(path, message, hint)
 
 
 def _names_events(options: Clips | Segments) -> bool:

@@ -309,7 +309,7 @@ class RecordingFamilies:
         return cls(
             buffer=to.gauge(
                 "sightd_recording_buffer_bytes",
-                "Received packets kept in memory for the beginning of recordings.",
+                "Packets kept in memory for the beginning of recordings.",
                 "camera",
             ),
             lost=to.counter(

@@ -1,9 +1,9 @@
-"""Encodes each rendered image once for all viewers, and only while somebody watches."""
+"""Encodes each rendered image once for all viewers and recordings, and only while anybody needs it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import Histogram
@@ -21,13 +21,25 @@ _IN_A_ROW = 50
 plug-in fetches some of them, a new encoder for each change would cost more, and viewers a key frame each."""
 
 
-class PacketSink(Protocol):
-    """Takes a camera's H.264 packets, as `daemon.serve` does for RTSP. Never blocks."""
+class PacketConsumer(Protocol):
+    """Takes a camera's H.264 packets. Never blocks."""
 
     @property
     def wanted(self) -> bool:
         """Whether packets are needed."""
         ...
+
+    def take_keyframe_request(self) -> bool:
+        """Returns True once per key frame that is needed: encode the next frame as one."""
+        ...
+
+    def push(self, packet: Packet) -> bool:
+        """Takes a packet; returns False if nobody gets it."""
+        ...
+
+
+class PacketSink(PacketConsumer, Protocol):
+    """Sends the packets to viewers, each of whom needs a key frame first; `daemon.serve` does so by RTSP."""
 
     @property
     def clients(self) -> int:
@@ -37,14 +49,6 @@ class PacketSink(Protocol):
     @property
     def skipped(self) -> int:
         """Packets that viewers did not get because the server was behind."""
-        ...
-
-    def take_keyframe_request(self) -> bool:
-        """Returns True once after each new viewer: encode the next frame as a key frame."""
-        ...
-
-    def push(self, packet: Packet) -> bool:
-        """Sends a packet to all viewers; returns False if none gets it."""
         ...
 
 
@@ -67,7 +71,8 @@ class JpegSink(Protocol):
 
 
 class Publisher:
-    """Encodes a camera's images for RTSP and MJPEG viewers. Thread: the camera's output, except for `wanted`."""
+    """Encodes a camera's images for RTSP and MJPEG viewers, and for its recordings. Thread: the camera's output, except
+    for `wanted`."""
 
     def __init__(
         self,
@@ -78,10 +83,14 @@ class Publisher:
         metrics: CameraMetrics,
         stages: Mapping[str, Histogram],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        recording: PacketConsumer | None = None,
     ) -> None:
+        """`recording` gets the packets that RTSP viewers get; while it wants them, the encoder always runs."""
         self._options = options
         self._codec = codec
         self._rtsp = rtsp
+        self._h264: Sequence[PacketConsumer] = [one for one in (rtsp, recording) if one is not None]
         self._jpeg = jpeg
         self._metrics = metrics
         self._stages = stages
@@ -97,14 +106,14 @@ class Publisher:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody would see an image."""
-        return (self._rtsp is not None and self._rtsp.wanted) or (self._jpeg is not None and self._jpeg.wanted)
+        """Whether anybody would see an image, now or in a recording."""
+        return any(one.wanted for one in self._h264) or (self._jpeg is not None and self._jpeg.wanted)
 
     def publish(self, image: Image | DeviceImage, captured_at: float, fps: float) -> None:
-        """Sends an image with even sides to all viewers. The caller may reuse a BGR image afterwards. The image may be
-        on a GPU."""
-        if self._rtsp is not None and self._rtsp.wanted:
-            self._publish_h264(image, captured_at, fps, self._rtsp)
+        """Sends an image with even sides to all viewers and recordings. The caller may reuse a BGR image afterwards.
+        The image may be on a GPU."""
+        if consumers := [one for one in self._h264 if one.wanted]:
+            self._publish_h264(image, captured_at, fps, consumers)
         else:
             self.rest()
         if self._jpeg is not None and self._jpeg.wanted:
@@ -117,11 +126,14 @@ class Publisher:
             self._encoder = None
             self._metrics.encoder_active.set(0)
 
-    def _publish_h264(self, image: Image | DeviceImage, captured_at: float, fps: float, stream: PacketSink) -> None:
-        begun, keyframe = self._clock(), stream.take_keyframe_request()
+    def _publish_h264(
+        self, image: Image | DeviceImage, captured_at: float, fps: float, consumers: Sequence[PacketConsumer]
+    ) -> None:
+        begun = self._clock()
+        requests = [one.take_keyframe_request() for one in consumers]
         encoder = self._encoder_for(image, fps)
         try:
-            packets = encoder.encode(image, captured_at, keyframe)
+            packets = encoder.encode(image, captured_at, any(requests))
         except EncoderError as error:
             if not self._codec.failed(error):
                 raise
@@ -131,13 +143,19 @@ class Publisher:
         if self._codec.name != self._told_codec:
             self._told_codec = self._codec.name
             self._metrics.encoder(self._told_codec)
-        skipped = stream.skipped
         for packet in packets:
-            if stream.push(packet):
-                self._metrics.latency.observe(self._clock() - packet.captured_at)
-        self._metrics.skipped.inc(stream.skipped - skipped)
+            self._push(packet, consumers)
         self._metrics.frames["encoded"].inc()
         self._stages["encode"].observe(self._clock() - begun)
+
+    def _push(self, packet: Packet, consumers: Sequence[PacketConsumer]) -> None:
+        """Passes a packet on. Delay and skipped packets are those of viewers."""
+        skipped = 0 if self._rtsp is None else self._rtsp.skipped
+        for one in consumers:
+            if one.push(packet) and one is self._rtsp:
+                self._metrics.latency.observe(self._clock() - packet.captured_at)
+        if self._rtsp is not None:
+            self._metrics.skipped.inc(self._rtsp.skipped - skipped)
 
     def _encoder_for(self, image: Image | DeviceImage, fps: float) -> H264Encoder:
         """Returns the current encoder, or a new one if the current one cannot take the image or another is faster."""

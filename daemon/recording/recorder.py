@@ -273,5 +273,5 @@ class Recorder:
         self._store.close()
 
 
-_REFUSED = "only H.264 and H.265 are recorded, as received; set `recording: {enabled: false}` for this camera, or " \
-           "choose another stream of it"  # fmt: skip
+_REFUSED = "only H.264 and H.265 are recorded, as received; set `recording: {source: annotated}` for this camera to " \
+           "record what viewers see, or `{enabled: false}`, or choose another stream of it"  # fmt: skip

@@ -1,4 +1,5 @@
-"""Observes one camera's packets: keeps the newest in memory, and hands them to what is being written."""
+"""Observes one camera's packets, as received or as viewers get them: keeps the newest in memory, and hands them to
+what is being written."""
 
 from __future__ import annotations
 
@@ -10,7 +11,11 @@ from typing import Protocol
 
 from sightd.daemon.capture.audio import AudioFormat
 from sightd.daemon.capture.packets import RECORDABLE, ReceivedPacket
+from sightd.daemon.encode.encoder import Packet
 from sightd.daemon.recording.ring import PacketRing
+
+_LONGEST_GROUP = 5.0
+"""Seconds between two key frames of what viewers get, at most, while it is recorded."""
 
 
 class TapObserver(Protocol):
@@ -30,9 +35,9 @@ class Taken:
 
 
 class PacketTap:
-    """A `PacketObserver`. The feed's thread writes and never waits; one other thread reads, with any number of
-    readers. Bounded: `most_bytes` for the ring, and the same again for packets that wait for the disk, which are mostly
-    those of the ring."""
+    """A `PacketObserver`. One thread writes, the feed's or the output's, and never waits; one other thread reads, with
+    any number of readers. Bounded: `most_bytes` for the ring, and the same again for packets that wait for the disk,
+    which are mostly those of the ring."""
 
     def __init__(
         self,
@@ -152,3 +157,29 @@ class TapReader:
         self._waiting.append(packet)
         self._bytes += len(packet.data)
         return 0
+
+
+class AnnotatedPackets:
+    """Passes what viewers get on to a camera's tap, as one connection without sound that lasts as long as the camera
+    runs: also the slate, and images of another size. A `PacketConsumer`; used by the output's thread."""
+
+    wanted = True
+    """Always: a recording may begin before its event."""
+
+    def __init__(self, tap: PacketTap) -> None:
+        self._tap = tap
+        self._key_at = self._newest = 0.0
+        tap.stream_opened("h264")
+
+    def take_keyframe_request(self) -> bool:
+        """Returns True if a key frame is due, whatever viewers need: recordings begin with one, and memory holds whole
+        groups."""
+        return self._newest - self._key_at >= _LONGEST_GROUP
+
+    def push(self, packet: Packet) -> bool:
+        """Adds a packet. Its time is that of the capture; the first frame after the slate may be older than that."""
+        self._newest = at = max(self._newest, packet.captured_at)
+        if packet.keyframe:
+            self._key_at = at
+        self._tap.packet_received(ReceivedPacket(packet.data, at, at, packet.keyframe, at))
+        return True

@@ -49,7 +49,7 @@ def test_nothing_is_recorded_unless_asked_for() -> None:
 def test_a_camera_whose_chain_redacts_is_refused_with_what_to_do() -> None:
     redacting: dict[str, Any] = {"chain": ["detector", "hider"]}
     message = problems(**redacting)
-    assert "cameras.gate: cannot be recorded: hider of its chain redacts" in message
+    assert "cameras.gate: cannot be recorded as received: hider of its chain redacts" in message
     assert "allow_unredacted: true" in message
     assert loaded({"recording": {"enabled": False}}, **redacting)
     assert loaded({"recording": {"allow_unredacted": True}}, **redacting)
@@ -65,8 +65,40 @@ def test_a_camera_may_be_stricter_than_the_file() -> None:
     assert "redacts" in problems({"recording": {"allow_unredacted": False}}, **redacting)
 
 
-def test_a_test_pattern_cannot_be_recorded() -> None:
-    assert "cannot be recorded: a test pattern" in problems({"source": "testpattern://"})
+def test_a_test_pattern_cannot_be_recorded_as_received() -> None:
+    message = problems({"source": "testpattern://"})
+    assert "cannot be recorded as received: a test pattern" in message
+    assert "recording: {source: annotated}" in message
+
+
+@pytest.mark.parametrize("camera", [{"chain": ["detector", "hider"]}, {"source": "testpattern://"}])
+def test_what_viewers_see_can_be_recorded_of_every_camera(camera: dict[str, Any]) -> None:
+    own = loaded({**camera, "recording": {"source": "annotated"}})
+    assert loaded(camera, recording={"clips": _CLIPS, "source": "annotated"})
+    rules = rules_of(own.config, own.config.cameras["gate"])
+    assert rules is not None
+    assert rules.annotated
+    stricter = {**camera, "recording": {"source": "received"}}
+    assert "as received" in problems(stricter, recording={"clips": _CLIPS, "source": "annotated"})
+
+
+def test_what_viewers_see_has_no_sound_and_asking_for_it_is_warned_about() -> None:
+    everywhere = {"clips": _CLIPS, "source": "annotated"}
+    one = loaded(recording=everywhere)
+    rules = rules_of(one.config, one.config.cameras["gate"])
+    assert rules is not None
+    assert not rules.audio
+    assert not one.warnings
+    for found in (
+        loaded(recording={**everywhere, "audio": True}),
+        loaded({"recording": {"audio": True}}, recording=everywhere),
+    ):
+        (warning,) = found.warnings
+        assert "recording.audio: has no effect" in str(warning)
+    door = {"source": "rtsp://camera/2", "recording": {"source": "annotated"}}
+    gate = {"source": "rtsp://camera/1"}
+    recorded = {"clips": _CLIPS, "audio": True}
+    assert not loaded(cameras={"gate": gate, "door": door}, recording=recorded).warnings, "the other one has sound"
 
 
 def test_options_that_do_not_fit_together_are_refused() -> None:

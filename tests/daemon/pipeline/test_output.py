@@ -52,7 +52,9 @@ class Player:
 class Bench:
     """An output with a player and a JPEG viewer, on a manual clock."""
 
-    def __init__(self, player: Player | None = None, longest_interval: float = 5.0) -> None:
+    def __init__(
+        self, player: Player | None = None, longest_interval: float = 5.0, recording: Player | None = None
+    ) -> None:
         self.now = 100.0
         self.told: list[object] = []
         self.reason = Reason.SILENT
@@ -65,7 +67,15 @@ class Bench:
             self.slot,
             CameraPipeline("a", []),
             Renderer("A", Render()),
-            Publisher(Output(), CodecChoice("a", "x264"), player, self.jpeg, self.camera, self.metrics.stages),
+            Publisher(
+                Output(),
+                CodecChoice("a", "x264"),
+                player,
+                self.jpeg,
+                self.camera,
+                self.metrics.stages,
+                recording=recording,
+            ),
             self.camera,
             self.metrics.stages,
             self,
@@ -148,6 +158,25 @@ def test_where_faces_are_hidden_a_frame_without_an_answer_is_hidden_whole() -> N
     (image,) = shown
     assert len(np.unique(image[20:44, 20:44].reshape(-1, 3), axis=0)) <= 16
     assert len(np.unique(noise[20:44, 20:44].reshape(-1, 3), axis=0)) > 500
+
+
+def test_what_cannot_be_encoded_for_a_recording_is_reported_without_a_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Player()
+    bench = Bench(recording=recording)
+
+    def fails(*_: object) -> list[Packet]:
+        raise EncoderError("libx264 rejected a frame")
+
+    bench.output.start()
+    with monkeypatch.context() as broken:
+        broken.setattr(H264Encoder, "encode", fails)
+        bench.slot.put(picture(1.0))
+        eventually(lambda: bench.failed() == 1)
+    assert "libx264 rejected a frame" in str(bench.output.fault)
+    bench.slot.put(picture(2.0))
+    eventually(lambda: len(recording.packets) == 1)
+    assert recording.packets[0].keyframe
+    assert bench.output.stop(5.0)
 
 
 def test_an_encoder_that_fails_is_replaced(running: Bench, player: Player, monkeypatch: pytest.MonkeyPatch) -> None:

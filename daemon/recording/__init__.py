@@ -1,1 +1,1 @@
-"""Records what cameras send, without re-encoding: clips of events, from before they happened."""
+"""Records what cameras send, without re-encoding, or what viewers see: clips of events, from before they happened."""

@@ -39,7 +39,7 @@ class PacketConsumer(Protocol):
 
 
 class PacketSink(PacketConsumer, Protocol):
-    """Sends the packets to viewers, each of whom needs a key frame first; `daemon.serve` does so by RTSP."""
+    """Sends the packets to viewers by RTSP, as `daemon.serve` does. A new viewer needs a key frame first."""
 
     @property
     def clients(self) -> int:

@@ -71,7 +71,7 @@ def test_the_film_counts_the_same_by_eye_in_analyze_and_live(film: Path, tmp_pat
         crossings = [one["facts"]["direction"] for one in events(daemon, "line.crossed")]
         assert crossings == ["in", "in"]
         assert len(events(daemon, "zone.entered")) == 3
-        assert daemon.values("sightd_line_crossings_total", "direction", camera="street") == {"in": 2}
+        assert daemon.values("sightd_line_crossings_total", "direction", camera="street") == {"in": 2, "out": 0}
         assert daemon.values("sightd_zone_entries_total", "class", camera="street") == {"person": 3}
         assert daemon.values("sightd_zone_exits_total", "class", camera="street") == {"person": 3}
         assert daemon.terminate()[0] == 0

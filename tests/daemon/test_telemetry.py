@@ -123,7 +123,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "samples list": (["samples", "list"], 0),
     "faces list": (["faces", "list"], 0),
     "events": (["events", "--journal", "events.db"], 0),
-    "rules": (["rules", "list", "-c", "sightd.yaml"], 0),
+    "rules": (["rules", "list", "-c", "sightd.yaml"], 2),
     "clips": (["clips", "list", "-c", "sightd.yaml"], 0),
     "delivery": (["delivery", "list"], 0),
     "schema": (["schema"], 0),

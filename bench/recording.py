@@ -47,12 +47,14 @@ from tests.daemon.recording.counts import Counts
 from tests.daemon.recording.packets import FPS, GOP, encoded
 from tests.support.camera import CameraSimulator, Look
 from tests.support.clips import Scene
+from tests.support.waiting import eventually
 
 CAMERAS = 4
 RATIO, DELAY = 1.10, 1.0
 """Aims: CPU time with recording per CPU time without; seconds from the end of a clip until it is listed."""
 _SIZE, _BITS, _FILM_SECONDS = (1920, 1080), 6_000_000, 10
-_SETTLE = 3.0
+_SETTLE, _CONNECTED_WITHIN = 3.0, 60.0
+"""Seconds."""
 _RULES: dict[str, dict[str, Any]] = {
     "clips": {"clips": {"kinds": ["zone.*"], "pre": "10s", "post": "5s"}},
     "continuous": {"segments": {}},
@@ -99,6 +101,11 @@ class Receivers:
     def packets(self) -> int:
         """Packets received so far."""
         return sum(self._counts)
+
+    def wait_until_settled(self) -> None:
+        """Returns when each camera has sent packets for `_SETTLE` s: connecting costs more than recording. Raises
+        AssertionError if one does not."""
+        eventually(lambda: min(self._counts) >= _SETTLE * FPS, _CONNECTED_WITHIN, "each camera sends")
 
     def _receive(self, number: int, address: str, tap: PacketTap | None) -> None:
         source = source_of(Camera(source=SecretStr(address)))
@@ -184,7 +191,7 @@ def measure_cost(addresses: Sequence[str], seconds: float, turns: int) -> list[C
 
 def _per_packet(receivers: Receivers, seconds: float, site: Site | None) -> float:
     """Returns the CPU ms of this process per packet. With `site`, an event of each camera happens every 5 s."""
-    time.sleep(_SETTLE)
+    receivers.wait_until_settled()
     used, packets, until = time.process_time(), receivers.packets, time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         for camera in range(CAMERAS if site is not None else 0):

@@ -204,26 +204,28 @@ def test_rtsps_cuts_off_who_never_begins_to_speak_tls(
     eventually(lambda: service.refused["slow"] == 1)
 
 
+def connect_and_leave(service: Service, client: ssl.SSLContext | None) -> None:
+    """Asks for the options over TLS, or in plain RTSP without a context, which the server refuses."""
+    with socket.create_connection(("127.0.0.1", service.server.port), timeout=20) as plain:
+        if client is not None:
+            with client.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+                connection.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+                assert connection.recv(1000).startswith(b"RTSP/1.0 200")
+        else:
+            with contextlib.suppress(ConnectionResetError):
+                plain.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+                assert plain.recv(1000) == b""
+
+
 @pytest.mark.parametrize("speaks_tls", [True, False])
 def test_connections_over_tls_leave_nothing_behind(serve: Serve, certificate: dict[str, str], speaks_tls: bool) -> None:
     """Unless GLib's default main context runs, GIO keeps each connection, with its descriptor and 4 MB."""
-    service, client = serve(tls=certificate), ssl.create_default_context(cafile=certificate["certificate"])
-
-    def connect_and_leave() -> None:
-        with socket.create_connection(("127.0.0.1", service.server.port), timeout=20) as plain:
-            if speaks_tls:
-                with client.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
-                    connection.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
-                    assert connection.recv(1000).startswith(b"RTSP/1.0 200")
-            else:
-                with contextlib.suppress(ConnectionResetError):
-                    plain.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
-                    assert plain.recv(1000) == b""
-
-    connect_and_leave()
+    service = serve(tls=certificate)
+    client = ssl.create_default_context(cafile=certificate["certificate"]) if speaks_tls else None
+    connect_and_leave(service, client)  # the first connection of a process opens a descriptor that stays
     before = sample(os.getpid())
     for _ in range(40):
-        connect_and_leave()
+        connect_and_leave(service, client)
     eventually(lambda: sample(os.getpid()).descriptors <= before.descriptors, what="descriptors stay open")
     assert sample(os.getpid()).memory < before.memory + 20
 
@@ -233,6 +235,7 @@ def test_connections_over_tls_that_find_no_room_leave_nothing_behind(
     serve: Serve, certificate: dict[str, str], begin: bytes
 ) -> None:
     service = serve(tls=certificate, max_connections_per_address=2)
+    connect_and_leave(service, ssl.create_default_context(cafile=certificate["certificate"]))
     before = sample(os.getpid())
     with contextlib.ExitStack() as connections:
         for _ in range(40):

@@ -85,7 +85,7 @@ def _come_and_go(daemon: DaemonProcess, base: dict[str, Any], name: str, guest: 
 
 def _become(daemon: DaemonProcess, settings: dict[str, Any]) -> None:
     daemon.path.write_text(yaml.safe_dump(settings))
-    answer = httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30)
+    answer = httpx.post(daemon.url("/api/v1/reload"), headers={"X-Sightd": "1"}, timeout=30)
     answer.raise_for_status()
 
 

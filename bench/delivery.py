@@ -292,13 +292,13 @@ class _Restarting:
 
     def _look(self) -> None:
         last = max(self.read, default=0)
-        while events := self._daemon.get(f"/api/events?after={last}&limit=1000&kind={KIND}").json():
+        while events := self._daemon.get(f"/api/v1/events?after={last}&limit=1000&kind={KIND}").json():
             self.read |= {one["id"] for one in events}
             last = max(self.read)
 
     def _sinks(self) -> Sequence[Mapping[str, Any]]:
         try:
-            found: Sequence[Mapping[str, Any]] = self._daemon.get("/api/status").json()["sinks"]
+            found: Sequence[Mapping[str, Any]] = self._daemon.get("/api/v1/status").json()["sinks"]
         except httpx.HTTPError:
             return [{"pending": 10**6, "fault": "the daemon does not answer"}]
         return found

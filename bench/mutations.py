@@ -143,7 +143,7 @@ class Trial:
     def give(self, text: str) -> None:
         """Reloads the daemon with one file and checks the result."""
         self._daemon.path.write_text(text)
-        answer = self._client.post(self._daemon.url("/api/reload"))
+        answer = self._client.post(self._daemon.url("/api/v1/reload"))
         wanted = None
         with suppress(ConfigError):
             wanted = self._loaded()

@@ -136,7 +136,7 @@ class Soak:
         self._harness.daemon.path.write_text(yaml.safe_dump({**self._base, "cameras": cameras}))
 
     def _asked(self) -> httpx.Response:
-        return httpx.post(self._harness.daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30)
+        return httpx.post(self._harness.daemon.url("/api/v1/reload"), headers={"X-Sightd": "1"}, timeout=30)
 
 
 def soak(folder: Path, seconds: float, seed: int, report: Callable[[str], None]) -> Outcome:

@@ -1,4 +1,4 @@
-"""Reports the daemon's state: whether it is healthy, why it is not ready, and the content of /api/status."""
+"""Reports the daemon's state: whether it is healthy, why it is not ready, and the content of /api/v1/status."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ class DaemonState:
         return Readiness(not reasons, cameras, plugins, reasons, self.configuration)
 
     def status(self) -> Status:
-        """Returns the content of `/api/status`. May block on the disk that holds the state."""
+        """Returns the content of `/api/v1/status`. May block on the disk that holds the state."""
         readiness, http_url = self.readiness(), self.http_url()
         uptime = time.monotonic() - self._began
         cameras = camera_reports(self._cameras, reachable(self.loaded.config.rtsp.host), http_url)

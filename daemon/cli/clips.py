@@ -218,30 +218,30 @@ class _OfDaemon:
     def found(self, wanted: ClipFilter, limit: int) -> Sequence[Form]:
         names = ("camera", "since", "until", "event", "kind")
         query = {name: getattr(wanted, name) for name in names if getattr(wanted, name) is not None}
-        forms: list[Form] = self._client.json("GET", "/api/clips", query={**query, "limit": limit})
+        forms: list[Form] = self._client.json("GET", "/api/v1/clips", query={**query, "limit": limit})
         return forms
 
     def one(self, number: int) -> Form:
-        form: Form = self._client.json("GET", f"/api/clips/{number}")
+        form: Form = self._client.json("GET", f"/api/v1/clips/{number}")
         return form
 
     def folder(self) -> Path | None:
-        clips = self._client.json("GET", "/api/status")["storage"]["clips"] if self._is_here else None
+        clips = self._client.json("GET", "/api/v1/status")["storage"]["clips"] if self._is_here else None
         return None if clips is None else Path(clips["path"])
 
     def save(self, number: int, write: Write) -> None:
-        self._client.download(f"/api/clips/{number}.mp4", write)
+        self._client.download(f"/api/v1/clips/{number}.mp4", write)
 
     def export(self, camera: str, since: float, until: float, write: Write) -> None:
         self._client.download(
-            f"/api/recordings/{quote(camera, safe='')}.mp4", write, query={"since": since, "until": until}
+            f"/api/v1/recordings/{quote(camera, safe='')}.mp4", write, query={"since": since, "until": until}
         )
 
     def change(self, action: str, number: int) -> None:
         if action == "delete":
-            self._client.json("DELETE", f"/api/clips/{number}")
+            self._client.json("DELETE", f"/api/v1/clips/{number}")
         else:
-            self._client.json("POST", f"/api/clips/{number}/{action}")
+            self._client.json("POST", f"/api/v1/clips/{number}/{action}")
 
 
 class _OfFolder:

@@ -48,7 +48,7 @@ class Letters(Protocol):
     """Dead letters of a daemon or of files. Methods raise UsageError for an unknown sink."""
 
     def status(self) -> list[Form]:
-        """Returns sinks as in /api/status; without a daemon, only what the files have."""
+        """Returns sinks as in /api/v1/status; without a daemon, only what the files have."""
 
     def of(self, sink: str) -> list[Form]: ...
 
@@ -159,7 +159,7 @@ class _OfDaemon:
         self._client = client
 
     def status(self) -> list[Form]:
-        sinks: list[Form] = self._client.json("GET", "/api/status").get("sinks", [])
+        sinks: list[Form] = self._client.json("GET", "/api/v1/status").get("sinks", [])
         return sinks
 
     def of(self, sink: str) -> list[Form]:
@@ -172,7 +172,7 @@ class _OfDaemon:
 
     def _asked(self, method: str, sink: str, what: str, body: object = None) -> Any:
         try:
-            return self._client.json(method, f"/api/delivery/{sink}/{what}", body=body)
+            return self._client.json(method, f"/api/v1/delivery/{sink}/{what}", body=body)
         except ApiError as error:
             if error.status != 404:
                 raise

@@ -100,14 +100,14 @@ class RemoteJournal:
     def statistics(self, wanted: Filter, grouping: Grouping, timezone: str | None) -> dict[str, Any]:
         asked = {"per": grouping.per, "by": list(grouping.by) or None, "timezone": timezone}
         query = {name: value for name, value in asked.items() if value is not None} | _query(wanted)
-        found: dict[str, Any] = self._client.json("GET", "/api/events/statistics", query=query)
+        found: dict[str, Any] = self._client.json("GET", "/api/v1/events/statistics", query=query)
         return found
 
     def following(self, last: int, wanted: Filter) -> Iterator[Event]:
         """Yields events with an id above `last` as they happen, until the daemon ends the stream. `wanted` has no times
         and no text."""
         query = {"after": last, **_query(wanted)}
-        with self._client.lines("/api/events/stream", query=query, silence=_SILENCE) as lines:
+        with self._client.lines("/api/v1/events/stream", query=query, silence=_SILENCE) as lines:
             is_event = True
             for line in lines:
                 name, _, value = line.partition(": ")
@@ -119,7 +119,7 @@ class RemoteJournal:
                     yield self._event_of(value)
 
     def _events(self, query: dict[str, object]) -> list[Event]:
-        return [self._event(form) for form in self._client.json("GET", "/api/events", query=query)]
+        return [self._event(form) for form in self._client.json("GET", "/api/v1/events", query=query)]
 
     def _event_of(self, line: str) -> Event:
         try:

@@ -99,7 +99,7 @@ def _offers(plugin: type[AnyPlugin]) -> Iterator[str]:
     if declared.kinds:
         yield f"events: {', '.join(sorted(declared.kinds))}"
     if plugin.routes:
-        paths = sorted({f"/api/{first_part(route.path)}" for route in plugin.routes})
+        paths = sorted({f"/api/v1/{first_part(route.path)}" for route in plugin.routes})
         yield f"routes: {len(plugin.routes)} at {', '.join(paths)}"
     if commands := _commands(plugin):
         yield f"commands: {', '.join(f'sightd {name}' for name in commands)}"
@@ -127,7 +127,7 @@ def _form(name: str, entry: EntryPoint) -> dict[str, object]:
         "metrics": [_metric(spec) for spec in declared.metrics],
         "events": sorted(declared.kinds),
         "routes": [
-            {"method": route.method, "path": f"/api{route.path}", "role": route.role, "summary": route.summary}
+            {"method": route.method, "path": f"/api/v1{route.path}", "role": route.role, "summary": route.summary}
             for route in plugin.routes
         ],
         "commands": _commands(plugin),

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _reload(args: argparse.Namespace) -> int:
     try:
-        changes = client_for(DaemonSelection.of(args), os.environ).json("POST", "/api/reload", timeout=args.timeout)
+        changes = client_for(DaemonSelection.of(args), os.environ).json("POST", "/api/v1/reload", timeout=args.timeout)
     except ApiError as error:
         if error.status != 409:
             raise
@@ -81,7 +81,7 @@ def _reload(args: argparse.Namespace) -> int:
 
 
 def summary(changes: Mapping[str, Sequence[str]]) -> str:
-    """Describes the response of /api/reload, one line per kind of change."""
+    """Describes the response of /api/v1/reload, one line per kind of change."""
     lines = [f"{words}: {', '.join(names)}" for key, words in _WORDS.items() if (names := changes.get(key))]
     if restart := changes.get("restart"):
         lines.append(f"take effect only after a restart: {', '.join(restart)}")

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    status = client_for(DaemonSelection.of(args), os.environ).json("GET", "/api/status")
+    status = client_for(DaemonSelection.of(args), os.environ).json("GET", "/api/v1/status")
     if args.json:
         print(json_text(status))
     else:
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def show(status: Form, console: Console) -> None:
-    """Prints the response of /api/status in readable form."""
+    """Prints the response of /api/v1/status in readable form."""
     state = "ready" if status["ready"] else "not ready"
     up = duration(status["uptime"])
     console.print(Text(printable(f"sightd {status['version']}: {state}, up {up}, {status['config']}")))

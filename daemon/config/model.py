@@ -438,7 +438,7 @@ class Engines(Section):
 
 
 class Events(Section):
-    """The event journal, stored in the state directory; read it with `sightd events` or /api/events."""
+    """The event journal, stored in the state directory; read it with `sightd events` or /api/v1/events."""
 
     path: Path | None = Field(
         None,

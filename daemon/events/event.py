@@ -129,7 +129,7 @@ class Event:
         }
 
     def _path(self, name: str) -> str:
-        return f"/api/events/{self.id}/{name}"
+        return f"/api/v1/events/{self.id}/{name}"
 
 
 def event_of(form: Mapping[str, Any]) -> Event:

@@ -60,7 +60,7 @@ class Statistics:
     counts: tuple[tuple[float, tuple[str | None, ...], int], ...]
 
     def for_json(self) -> dict[str, Any]:
-        """Returns the answer of `/api/events/statistics`; times have the offset of the time zone."""
+        """Returns the answer of `/api/v1/events/statistics`; times have the offset of the time zone."""
         zone, per = self.grouping.timezone, self.grouping.per
         return {
             "since": _iso(self.since, zone),

@@ -78,7 +78,7 @@ class Clip:
             "codec": self.codec,
             "audio": self.audio,
             "protected": self.protected,
-            "video": f"/api/clips/{self.id}.mp4",
+            "video": f"/api/v1/clips/{self.id}.mp4",
             "file": self.path,
         }
 

@@ -112,7 +112,7 @@ class DaemonView(Protocol):
         """The content of `/readyz`."""
 
     def status(self) -> Status:
-        """The content of `/api/status`. May block on a disk."""
+        """The content of `/api/v1/status`. May block on a disk."""
 
     def healthy(self) -> tuple[bool, str]:
         """Whether the process makes progress, and a sentence that explains how that is known."""

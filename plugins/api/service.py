@@ -17,7 +17,7 @@ from sightd.engines.sessions.engine import Engine
 
 ROUTE_ENTRY_POINT_GROUP = "sightd.routes"
 """Group of entry points that says whose routes are below a path without importing the plug-in: the name is the first
-part of the path below `/api`, such as "faces", the value that of the plug-in's own entry point."""
+part of the path below `/api/v1`, such as "faces", the value that of the plug-in's own entry point."""
 Role = Literal["view", "operate", "admin"]
 
 
@@ -88,7 +88,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An operation of a service in the daemon's API: `method` on `path` below `/api`, such as "/faces/{name}", for
+    """An operation of a service in the daemon's API: `method` on `path` below `/api/v1`, such as "/faces/{name}", for
     clients with at least this `role`. The first part of the path is registered for the plug-in in
     `ROUTE_ENTRY_POINT_GROUP`.
 

@@ -51,7 +51,7 @@ def _entries(group: str, kind: str) -> dict[str, EntryPoint]:
 
 
 def route_owners() -> dict[str, list[str]]:
-    """Returns which installed plug-ins have routes, by the first part of their paths below `/api`, without importing
+    """Returns which installed plug-ins have routes, by the first part of their paths below `/api/v1`, without importing
     any. Raises PluginError as `available` does."""
     installed, owners = available().items(), dict[str, list[str]]()
     for route in sorted(entry_points(group=ROUTE_ENTRY_POINT_GROUP), key=lambda route: route.name):

@@ -67,7 +67,7 @@ def enrol(args: argparse.Namespace, faces: FaceClient, context: CommandContext) 
 
 
 def list_persons(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
-    persons = faces.get("/api/faces")
+    persons = faces.get("/api/v1/faces")
     if args.json:
         return _json(persons, context)
     if not persons:
@@ -126,7 +126,7 @@ def compare(args: argparse.Namespace, faces: FaceClient, context: CommandContext
     one, other = (base64.b64encode(_content(path, MOST_BYTES)).decode() for path in (args.one, args.other))
     sources = {"source_a": _source(args.one)[-_LONGEST_SOURCE:], "source_b": _source(args.other)[-_LONGEST_SOURCE:]}
     pair = {"a": one, "b": other, **sources}
-    found = faces.change("POST", "/api/compare-faces", pair)
+    found = faces.change("POST", "/api/v1/compare-faces", pair)
     if args.json:
         return _json(found, context)
     words = "the same person" if found["same"] else "not proven to be the same person"
@@ -138,7 +138,7 @@ def compare(args: argparse.Namespace, faces: FaceClient, context: CommandContext
 
 
 def export_all(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
-    data = faces.data("/api/export-faces")
+    data = faces.data("/api/v1/export-faces")
     try:
         descriptor = os.open(args.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
@@ -154,13 +154,13 @@ def export_all(args: argparse.Namespace, faces: FaceClient, context: CommandCont
 
 
 def import_all(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
-    found = faces.change("POST", "/api/import-faces", _content(args.file, _MOST_IMPORT))
+    found = faces.change("POST", "/api/v1/import-faces", _content(args.file, _MOST_IMPORT))
     context.print(f"{_counted(found['persons'], 'new person')}, {_counted(found['faces'], 'new face')}")
     return 0
 
 
 def calibrate(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
-    found = faces.change("POST", "/api/calibrate-faces", apply=args.apply)
+    found = faces.change("POST", "/api/v1/calibrate-faces", apply=args.apply)
     if args.json:
         return _json(found, context)
     pairs = f"{found['impostor_pairs']} pairs of different and {found['genuine_pairs']} of the same person"
@@ -180,7 +180,7 @@ def calibrate(args: argparse.Namespace, faces: FaceClient, context: CommandConte
 
 
 def reembed(_args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
-    found = faces.change("POST", "/api/reembed-faces")
+    found = faces.change("POST", "/api/v1/reembed-faces")
     without = found["without_crop"]
     more = f"; {_counted(without, 'face')} without a crop: enrol again" if without else ""
     context.print(f"{_counted(found['taken'], 'face')} re-embedded by {found['model']}{more}")
@@ -188,7 +188,7 @@ def reembed(_args: argparse.Namespace, faces: FaceClient, context: CommandContex
 
 
 def list_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
-    persons = sorted(faces.get("/api/unknown-faces"), key=lambda one: -one["last_seen"])
+    persons = sorted(faces.get("/api/v1/unknown-faces"), key=lambda one: -one["last_seen"])
     if args.json:
         return _json(persons, context)
     if not persons:
@@ -203,7 +203,7 @@ def list_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandCo
 
 
 def nearest_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
-    found = faces.get(f"/api/unknown-faces/{args.number}/nearest")
+    found = faces.get(f"/api/v1/unknown-faces/{args.number}/nearest")
     if args.json:
         return _json(found, context)
     if not found:
@@ -220,21 +220,21 @@ def nearest_unknown(args: argparse.Namespace, faces: FaceClient, context: Comman
 
 def name_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     named = {"name": args.name}
-    person = faces.change("POST", f"/api/unknown-faces/{args.number}/name", named, anyway=args.anyway)
+    person = faces.change("POST", f"/api/v1/unknown-faces/{args.number}/name", named, anyway=args.anyway)
     context.print(f"{person['name']}: {_faces(person)}")
     return 0
 
 
 def forget_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     which = {"all": True} if args.all else {"id": args.numbers}
-    context.print(f"forgot {faces.change('DELETE', '/api/unknown-faces', **which)['forgotten']}")
+    context.print(f"forgot {faces.change('DELETE', '/api/v1/unknown-faces', **which)['forgotten']}")
     return 0
 
 
 def unknown_picture(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     if args.file.suffix.lower() != ".png":
         raise GalleryError(f"{_source(args.file)}: must be a .png file")
-    data = faces.data(f"/api/unknown-faces/{args.number}.png")
+    data = faces.data(f"/api/v1/unknown-faces/{args.number}.png")
     try:
         write_whole(args.file, data)
     except OSError as error:
@@ -288,7 +288,7 @@ def _source(path: Path) -> str:
 def _person(name: str) -> str:
     if "/" in name or not name.strip() or name in (".", ".."):
         raise GalleryError(f"{name!r} is not a valid name: it must not be empty or contain /")
-    return f"/api/faces/{_segment(name)}"
+    return f"/api/v1/faces/{_segment(name)}"
 
 
 def _known_as(name: str, faces: FaceClient) -> str:

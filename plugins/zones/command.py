@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, context: CommandContext) -> int:
 
     query = {} if args.plugin is None else {"plugin": args.plugin}
     with context.api("zones", Mode.READ, plugin=args.plugin) as api:
-        cameras = api.json("GET", "/api/zones", query=query)
+        cameras = api.json("GET", "/api/v1/zones", query=query)
     if args.action == "export":
         _export(cameras, context)
     elif args.json:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, context: CommandContext) -> int:
     elif rows := list(_rows(cameras)):
         context.print_table(("CAMERA", "NAME", "KIND", "FROM", "CLASSES", "ACTIVE"), rows)
     else:
-        context.print("no zones: add them to the configuration, or PUT them to /api/zones/CAMERA/NAME")
+        context.print("no zones: add them to the configuration, or PUT them to /api/v1/zones/CAMERA/NAME")
     return 0
 
 

@@ -80,7 +80,7 @@ def responses_of(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
     """Yields everything that the daemon returns over HTTP, to its owner and to strangers: the request, headers and
     body."""
     paths = ["/", "/nothing/here", *(path for path in api(daemon) if "{" not in path)]
-    paths += ["/right.jpg", "/gone.jpg", f"/right.jpg?token={quote(CANARY, safe='')}", "/api/faces/nobody"]
+    paths += ["/right.jpg", "/gone.jpg", f"/right.jpg?token={quote(CANARY, safe='')}", "/api/v1/faces/nobody"]
     wrong = {"Authorization": f"Bearer {TOKEN}x"}
     for path in paths:
         for who, headers in (("owner", OWNER), ("wrong", wrong), ("nobody", {})):
@@ -89,7 +89,7 @@ def responses_of(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
 
 
 def response_to(url: str, method: str, headers: dict[str, str]) -> str:
-    """Returns headers and body; of the endless event stream only its first piece, as /api/events has the same."""
+    """Returns headers and body; of the endless event stream only its first piece, as /api/v1/events has the same."""
     with httpx.stream(method, url, headers={"X-Sightd": "1", **headers}, timeout=20) as answer:
         pieces = answer.iter_text()
         endless = answer.headers.get("content-type", "").startswith("text/event-stream")
@@ -131,7 +131,7 @@ def test_a_secret_comes_out_nowhere(tmp_path: Path, camera: CameraSimulator, for
             watch(address, may_fail=password == "wrong")
         told["processes"] = process_list(daemon.pid)
         daemon.path.write_text(daemon.path.read_text().replace("timeout: 1s", f"timeout: '{CANARY}'"))
-        told["reload"] = httpx.post(daemon.url("/api/reload"), headers=OWNER, timeout=20).text
+        told["reload"] = httpx.post(daemon.url("/api/v1/reload"), headers=OWNER, timeout=20).text
         told["state"] = files_below(tmp_path / "state")
         daemon.signal(signal.SIGABRT)
         assert daemon.exit_code() != 0

@@ -85,7 +85,7 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
 def reload(daemon: DaemonProcess, cameras: dict[str, Any]) -> None:
     settings = yaml.safe_load(daemon.path.read_text())
     daemon.path.write_text(yaml.safe_dump({**settings, "cameras": {**settings["cameras"], **cameras}}))
-    assert httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30).status_code == 200
+    assert httpx.post(daemon.url("/api/v1/reload"), headers={"X-Sightd": "1"}, timeout=30).status_code == 200
 
 
 def test_a_processor_that_is_too_slow(harness: Ward) -> None:

@@ -274,7 +274,7 @@ def test_root_enrols_a_face_into_the_service(service: Service, machine: Machine)
     service.install()
     service.wait_ready()
     machine.run(SIGHTD, "faces", "add", "Ada", "/cache/samples/single_face.jpg")
-    assert "Ada" in service.get("/api/faces")[1], "the service itself knows her"
+    assert "Ada" in service.get("/api/v1/faces")[1], "the service itself knows her"
     assert "Ada" in machine.out(SIGHTD, "faces", "list")
 
 

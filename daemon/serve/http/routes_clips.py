@@ -34,7 +34,7 @@ Moment = Annotated[float, Query(ge=0, le=1e12, description="Seconds since the ep
 def add_clips(app: FastAPI, reader: ClipReader, access: Access) -> None:
     """Adds the routes to `app`."""
     app.add_exception_handler(ClipIndexError, report_unavailable)
-    router = APIRouter(prefix="/api/clips", tags=["clips"], route_class=JsonRoute)
+    router = APIRouter(prefix="/api/v1/clips", tags=["clips"], route_class=JsonRoute)
 
     @router.get("", summary="Clips or segments, the newest first")
     def clips(
@@ -68,7 +68,7 @@ def add_clips(app: FastAPI, reader: ClipReader, access: Access) -> None:
 
 
 def _protection(reader: ClipReader, access: Access) -> APIRouter:
-    router = APIRouter(prefix="/api/clips", tags=["clips"], route_class=at_least(Role.OPERATE, access))
+    router = APIRouter(prefix="/api/v1/clips", tags=["clips"], route_class=at_least(Role.OPERATE, access))
 
     @router.post("/{number}/protect", summary="Protect a recording from deletion for age, size or a full disk")
     def protect(number: int) -> Response:
@@ -82,7 +82,7 @@ def _protection(reader: ClipReader, access: Access) -> APIRouter:
 
 
 def _deletion(reader: ClipReader, access: Access) -> APIRouter:
-    router = APIRouter(prefix="/api/clips", tags=["clips"], route_class=at_least(Role.ADMIN, access))
+    router = APIRouter(prefix="/api/v1/clips", tags=["clips"], route_class=at_least(Role.ADMIN, access))
 
     @router.delete("/{number}", summary="Delete a recording that is not protected")
     def delete(number: int) -> Response:
@@ -104,7 +104,7 @@ def _changed(reader: ClipReader, number: int, *, on: bool) -> Response:
 
 
 def _recordings(reader: ClipReader) -> APIRouter:
-    router = APIRouter(prefix="/api/recordings", tags=["clips"], route_class=JsonRoute)
+    router = APIRouter(prefix="/api/v1/recordings", tags=["clips"], route_class=JsonRoute)
     slots = ViewerLimit(_MOST_JOINED)
 
     @router.get("/{camera}.mp4", response_class=Response, summary="A camera's segments of a time as one video")

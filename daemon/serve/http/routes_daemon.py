@@ -50,7 +50,7 @@ def add_metrics(app: FastAPI, exposition: Exposition) -> None:
 
 def add_status(app: FastAPI, status: Callable[[], Status]) -> None:
     """Adds the route, for every role. `status` may block on a disk."""
-    router = APIRouter(prefix="/api", tags=["status"])
+    router = APIRouter(prefix="/api/v1", tags=["status"])
 
     @router.get("/status", summary="Cameras, plug-ins, models, viewers, storage and versions")
     def report() -> Status:
@@ -67,7 +67,7 @@ AskReload = Callable[[], "Future[ConfigDiff]"]
 
 def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
     """Adds the routes to `app`."""
-    router = APIRouter(prefix="/api", tags=["control"], route_class=at_least(Role.ADMIN, access))
+    router = APIRouter(prefix="/api/v1", tags=["control"], route_class=at_least(Role.ADMIN, access))
 
     @router.post("/reload", summary="Reload the configuration; returns 409 and the faults if it is rejected")
     async def reload() -> Response:

@@ -32,8 +32,8 @@ def add_delivery(app: FastAPI, delivery: EventDelivery, access: Access) -> None:
     """Adds the routes to `app`."""
     app.add_exception_handler(StoreError, report_unavailable)
     app.add_exception_handler(_UnknownSinkError, _unknown)
-    reading = APIRouter(prefix="/api/delivery", tags=["delivery"], route_class=JsonRoute)
-    changing = APIRouter(prefix="/api/delivery", tags=["delivery"], route_class=at_least(Role.ADMIN, access))
+    reading = APIRouter(prefix="/api/v1/delivery", tags=["delivery"], route_class=JsonRoute)
+    changing = APIRouter(prefix="/api/v1/delivery", tags=["delivery"], route_class=at_least(Role.ADMIN, access))
 
     @reading.get("/{sink}/dead", summary="Dead letters of a sink, oldest first")
     def dead(sink: str) -> list[dict[str, Any]]:

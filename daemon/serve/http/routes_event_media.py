@@ -40,7 +40,7 @@ def add_event_media(
     clips: ClipReader | None,
     awaits_clip: AwaitsClip,
 ) -> None:
-    router = APIRouter(prefix="/api/events/{number}", tags=["events"], route_class=JsonRoute)
+    router = APIRouter(prefix="/api/v1/events/{number}", tags=["events"], route_class=JsonRoute)
 
     @router.get("/snapshot.jpg", response_class=Response, summary="The event as viewers saw it, JPEG")
     def snapshot(number: Id) -> Response:

@@ -54,7 +54,7 @@ def add_events(app: FastAPI, journal: Journal, viewer_limit: ViewerLimit) -> Non
     app.add_exception_handler(JournalError, report_unavailable)
     app.add_exception_handler(SlowQueryError, _refuse)
     app.add_exception_handler(InvalidQueryError, _refuse)
-    router = APIRouter(prefix="/api/events", tags=["events"], route_class=JsonRoute)
+    router = APIRouter(prefix="/api/v1/events", tags=["events"], route_class=JsonRoute)
     _add_queries(router, journal.reader)
     slots = ViewerLimit(_MOST_STREAMS)
 

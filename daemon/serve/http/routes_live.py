@@ -43,7 +43,7 @@ Rate = Annotated[float, Query(ge=0.1, le=FASTEST, description="Messages per seco
 
 def add_live_results(app: FastAPI, view: DaemonView, live: LiveResults, viewer_limit: ViewerLimit) -> None:
     """Adds the routes; streams end when `viewer_limit` closes."""
-    router = APIRouter(prefix="/api", tags=["results"], route_class=JsonRoute)
+    router = APIRouter(prefix="/api/v1", tags=["results"], route_class=JsonRoute)
     slots = ViewerLimit(MOST_READERS)
 
     def known(names: Sequence[str]) -> frozenset[str]:
@@ -53,11 +53,11 @@ def add_live_results(app: FastAPI, view: DaemonView, live: LiveResults, viewer_l
                 raise UnknownCameraError(name)
         return frozenset(names)
 
-    @router.get("/v1/stream", response_class=Response, summary="Stream of results of analysed frames, as they come")
+    @router.get("/stream", response_class=Response, summary="Stream of results of analysed frames, as they come")
     async def stream(camera: Cameras = [], key: Keys = [], rate: Rate = 5.0) -> Response:  # noqa: B006 — never changed
         return _Stream(live, known(camera), frozenset(key), rate, slots, viewer_limit)
 
-    @router.websocket("/v1/stream")
+    @router.websocket("/stream")
     async def socket(websocket: WebSocket, camera: Cameras = [], key: Keys = [], rate: Rate = 5.0) -> None:  # noqa: B006
         names = known(camera)
         with slots.slot() as seated:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 ServiceSource = Callable[[str, str | None], PluginService]
 """Returns the service of a plug-in (kind) by the name of its instance, or the only one (None), for each request. Raises
 RefusedError."""
-PREFIX = "/api"
+PREFIX = "/api/v1"
 
 
 class _Chosen(BaseModel):

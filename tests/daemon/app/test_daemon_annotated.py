@@ -41,7 +41,7 @@ def site(folder: Path) -> dict[str, Any]:
 def images_of(daemon: DaemonProcess, camera: str) -> list[Image]:
     """Returns the frames of all clips of a camera."""
     found: list[Image] = []
-    for clip in reversed(daemon.get(f"/api/clips?camera={camera}").json()):
+    for clip in reversed(daemon.get(f"/api/v1/clips?camera={camera}").json()):
         assert (clip["codec"], clip["audio"]) == ("h264", None)
         with av.open(io.BytesIO(daemon.get(clip["video"]).content), "r") as container:
             found += [np.asarray(one.to_ndarray(format="bgr24"), np.uint8) for one in container.decode(video=0)]

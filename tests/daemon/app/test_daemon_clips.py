@@ -33,7 +33,7 @@ def configuration(folder: Path, seconds: int, **clips: Any) -> dict[str, Any]:
 
 
 def clips_of(daemon: DaemonProcess, query: str = "") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = daemon.get(f"/api/clips{query}").json()
+    found: list[dict[str, Any]] = daemon.get(f"/api/v1/clips{query}").json()
     return found
 
 
@@ -46,7 +46,7 @@ def test_a_clip_is_listed_by_its_event_and_plays_over_http(tmp_path: Path) -> No
     with DaemonProcess(tmp_path, configuration(tmp_path, 20, post="2s")) as daemon:
         eventually(lambda: bool(clips_of(daemon)), 30, "a clip")
         (clip,) = clips_of(daemon)
-        event = daemon.get("/api/events?kind=camera.up").json()[0]
+        event = daemon.get("/api/v1/events?kind=camera.up").json()[0]
         assert clip["events"] == [event["id"]]
         assert clip["camera"] == "gate"
         assert clip["begin"] < event["time"] < clip["end"]
@@ -59,8 +59,8 @@ def test_a_clip_is_listed_by_its_event_and_plays_over_http(tmp_path: Path) -> No
         part = http.get(daemon.url(clip["video"]), headers={"Range": "bytes=100-199"}, timeout=10)
         assert part.status_code == 206
         assert part.content == whole.content[100:200]
-        assert daemon.get("/api/clips/999.mp4").status_code == 404
-        assert daemon.get(f"/api/clips/{10**30}.mp4").status_code == 404
+        assert daemon.get("/api/v1/clips/999.mp4").status_code == 404
+        assert daemon.get(f"/api/v1/clips/{10**30}.mp4").status_code == 404
         saved = tmp_path / "saved.mp4"
         place = ["--url", daemon.url("")]
         assert main(["clips", "save", str(clip["id"]), str(saved), *place]) == 0
@@ -73,7 +73,7 @@ def test_a_clip_is_listed_by_its_event_and_plays_over_http(tmp_path: Path) -> No
         assert daemon.metric("sightd_clip_bytes_total", camera="gate") == clip["size"]
         assert daemon.metric("sightd_recording_packets_lost_total", camera="gate") == 0
         assert daemon.values("sightd_clips_deleted_total", "reason") == {"age": 0, "size": 0, "disk": 0}
-        assert daemon.get("/api/status").json()["storage"]["clips"]["path"] == str(tmp_path / "state/clips")
+        assert daemon.get("/api/v1/status").json()["storage"]["clips"]["path"] == str(tmp_path / "state/clips")
 
 
 def test_a_clip_that_was_being_written_when_the_daemon_was_killed_is_there_after_the_next_start(tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ def test_events_survive_a_kill_before_their_delivery_and_a_reload_adds_a_sink(
     hook["retry"] = {"initial_delay": "50ms", "max_delay": "50ms"}
     daemon = DaemonProcess(tmp_path, configuration(hook=hook))
     daemon.start()
-    eventually(lambda: daemon.get("/api/status").json()["sinks"][0]["pending"] >= 0)
+    eventually(lambda: daemon.get("/api/v1/status").json()["sinks"][0]["pending"] >= 0)
     daemon.signal(signal.SIGHUP)
     receiver.wait_for(lambda: len(receiver.requests) > 0)
-    eventually(lambda: daemon.get("/api/events?kind=config.reloaded").json() != [])
-    [sink] = daemon.get("/api/status").json()["sinks"]
+    eventually(lambda: daemon.get("/api/v1/events?kind=config.reloaded").json() != [])
+    [sink] = daemon.get("/api/v1/status").json()["sinks"]
     assert (sink["name"], sink["type"], sink["state"]) == ("hook", "webhook", "retrying")
     assert "answered with status 503" in sink["fault"]
     assert "hook" not in str(daemon.readiness()), "a sink does not affect /readyz"
@@ -64,10 +64,10 @@ def test_events_survive_a_kill_before_their_delivery_and_a_reload_adds_a_sink(
         eventually(lambda: lines.exists() and "config.reloaded" in lines.read_text())
         assert '"sinks":["lines"]' in lines.read_text()
         assert daemon.metric("sightd_delivery_events_total", sink="lines", outcome="delivered") >= 1
-        assert daemon.get("/api/delivery/hook/dead").json() == []
-        retried = httpx.post(daemon.url("/api/delivery/hook/retry"), json={"ids": [1]}, headers={"X-Sightd": "1"})
+        assert daemon.get("/api/v1/delivery/hook/dead").json() == []
+        retried = httpx.post(daemon.url("/api/v1/delivery/hook/retry"), json={"ids": [1]}, headers={"X-Sightd": "1"})
         assert retried.json() == {"ids": []}
-        assert daemon.get("/api/delivery/nowhere/dead").status_code == 404
+        assert daemon.get("/api/v1/delivery/nowhere/dead").status_code == 404
         daemon.terminate()
     assert kinds(receiver)[-1] == "daemon.stopped"
     assert receiver.ids == sorted(receiver.ids)

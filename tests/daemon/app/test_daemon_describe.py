@@ -78,7 +78,7 @@ def described(
 
 
 def answers(daemon: DaemonProcess, kind: str = "describe.answered") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = daemon.get(f"/api/events?after=0&kind={kind}").json()
+    found: list[dict[str, Any]] = daemon.get(f"/api/v1/events?after=0&kind={kind}").json()
     return found
 
 

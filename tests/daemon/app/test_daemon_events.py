@@ -30,7 +30,7 @@ def configuration(camera: CameraSimulator) -> dict[str, Any]:
 
 
 def kinds(daemon: DaemonProcess) -> list[str]:
-    return [one["kind"] for one in daemon.get("/api/events?camera=door").json()]
+    return [one["kind"] for one in daemon.get("/api/v1/events?camera=door").json()]
 
 
 def agrees(daemon: DaemonProcess) -> bool:
@@ -53,7 +53,7 @@ def test_slate_metric_and_event_agree_when_a_camera_goes_and_comes(tmp_path: Pat
         camera.thaw()
         eventually(lambda: kinds(daemon)[-1] == "camera.up", 10)
         eventually(lambda: agrees(daemon), 2)
-        started, first, down, up = daemon.get("/api/events?after=0").json()
+        started, first, down, up = daemon.get("/api/v1/events?after=0").json()
         assert started["kind"] == "daemon.started"
         assert first["facts"] == {"away": None}
         assert down["facts"]["reason"] in ("silent", "timeout")
@@ -83,7 +83,7 @@ def test_a_late_camera_is_late_wherever_one_looks_until_it_is_on_time_again(tmp_
             proxy.heal()
             eventually(lambda: state(daemon)["state"] == "live", 20)
             eventually(lambda: kinds(daemon)[-1] == "camera.on_time", 5)
-            events = daemon.get("/api/events?camera=door").json()
+            events = daemon.get("/api/v1/events?camera=door").json()
     assert (on_time["state"], on_time["reason"]) == ("live", None)
     assert on_time["age"] < 0.5
     assert late["age"] > 0.5

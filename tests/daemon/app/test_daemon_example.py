@@ -50,7 +50,7 @@ def daemon(
 
 
 def events(daemon: DaemonProcess) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = daemon.get("/api/events?after=0&kind=motion.began").json()
+    found: list[dict[str, Any]] = daemon.get("/api/v1/events?after=0&kind=motion.began").json()
     return found
 
 
@@ -72,7 +72,7 @@ def test_its_event_is_in_the_journal_the_stream_and_the_metric(daemon: DaemonPro
     assert 0 < event["facts"]["share"] < 1
     assert 0 <= time.time() - event_of(event).at < 300
     assert daemon.metric("sightd_events_total", kind="motion.began") == 1
-    with httpx.stream("GET", daemon.url("/api/events/stream?after=0&kind=motion.began"), trust_env=False) as stream:
+    with httpx.stream("GET", daemon.url("/api/v1/events/stream?after=0&kind=motion.began"), trust_env=False) as stream:
         data = next(line for line in stream.iter_lines() if line.startswith("data: "))
     assert json.loads(data.removeprefix("data: ")) == event
 

@@ -65,7 +65,7 @@ def test_who_is_enrolled_while_it_runs_is_known_within_a_second(daemon: DaemonPr
     eventually(lambda: seen(daemon), 20)
     assert matches(daemon, "known") == 0
     added = httpx.post(
-        daemon.url(f"/api/faces/{NAME}/photos"),
+        daemon.url(f"/api/v1/faces/{NAME}/photos"),
         content=media.path("single_face.jpg").read_bytes(),
         headers=CHANGES,
         timeout=30,
@@ -83,7 +83,7 @@ def test_who_is_enrolled_while_it_runs_is_known_within_a_second(daemon: DaemonPr
 
 def test_no_name_is_in_the_metrics(daemon: DaemonProcess) -> None:
     gallery = httpx.post(
-        daemon.url(f"/api/faces/{NAME}/photos"),
+        daemon.url(f"/api/v1/faces/{NAME}/photos"),
         content=media.path("single_face.jpg").read_bytes(),
         headers=CHANGES,
         timeout=30,
@@ -118,7 +118,7 @@ def test_in_a_process_of_its_own_it_knows_people_enrolled_by_the_daemon(tmp_path
         assert told["model"] == "sface"
         assert told["backend"] == "onnxruntime-cpu"
         added = httpx.post(
-            process.url(f"/api/faces/{NAME}/photos"),
+            process.url(f"/api/v1/faces/{NAME}/photos"),
             content=media.path("single_face.jpg").read_bytes(),
             headers=CHANGES,
             timeout=60,

@@ -142,7 +142,7 @@ def test_a_crash_of_the_daemon_itself_is_healed_by_a_restart_with_its_state_inta
     }
     with DaemonProcess(tmp_path, configuration, installed(tmp_path / "site")) as daemon:
         added = httpx.post(
-            daemon.url("/api/faces/Ada/photos"),
+            daemon.url("/api/v1/faces/Ada/photos"),
             content=media.path("single_face.jpg").read_bytes(),
             headers={"X-Sightd": "1"},
             timeout=60,
@@ -155,7 +155,7 @@ def test_a_crash_of_the_daemon_itself_is_healed_by_a_restart_with_its_state_inta
         daemon.close()
         daemon.start()
         eventually(lambda: known(daemon) > 0, 60, "who was enrolled before is known")
-        assert [person["name"] for person in daemon.get("/api/faces").json()] == ["Ada"]
+        assert [person["name"] for person in daemon.get("/api/v1/faces").json()] == ["Ada"]
 
 
 def known(daemon: DaemonProcess) -> float:

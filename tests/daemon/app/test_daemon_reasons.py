@@ -49,7 +49,7 @@ def state(daemon: DaemonProcess, camera: str) -> Any:
 
 
 def down(daemon: DaemonProcess, camera: str) -> list[Any]:
-    events = daemon.get(f"/api/events?camera={camera}").json()
+    events = daemon.get(f"/api/v1/events?camera={camera}").json()
     return [one["facts"]["reason"] for one in events if one["kind"] == "camera.down"]
 
 
@@ -94,7 +94,7 @@ def test_a_lost_camera_shows_since_when_and_no_rate_of_before(tmp_path: Path) ->
             camera.kill()
             eventually(lambda: state(daemon, "door")["state"] in ("waiting", "connecting"), 20)
             lost = state(daemon, "door")
-            last_frame = daemon.get("/api/status").json()["cameras"][0]["last_frame"]
+            last_frame = daemon.get("/api/v1/status").json()["cameras"][0]["last_frame"]
             attempts = daemon.values("sightd_source_reconnects_total", "reason", camera="door")
             eventually(
                 lambda: (

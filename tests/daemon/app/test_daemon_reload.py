@@ -67,7 +67,7 @@ def rewrite(daemon: DaemonProcess, change: Callable[[dict[str, Any]], None]) -> 
 
 
 def reload(daemon: DaemonProcess) -> httpx.Response:
-    return httpx.post(daemon.url("/api/reload"), headers=CHANGES, timeout=30)
+    return httpx.post(daemon.url("/api/v1/reload"), headers=CHANGES, timeout=30)
 
 
 def captured(daemon: DaemonProcess, camera: str) -> float:
@@ -147,8 +147,8 @@ def test_sections_that_take_a_restart_are_reported_and_the_rest_is_followed(daem
 
 
 def test_others_may_not_ask(daemon: DaemonProcess) -> None:
-    assert httpx.post(daemon.url("/api/reload")).status_code == 403
-    foreign = httpx.post(daemon.url("/api/reload"), headers={**CHANGES, "Host": "evil.example"})
+    assert httpx.post(daemon.url("/api/v1/reload")).status_code == 403
+    foreign = httpx.post(daemon.url("/api/v1/reload"), headers={**CHANGES, "Host": "evil.example"})
     assert foreign.status_code == 403
 
 

@@ -37,13 +37,13 @@ def configuration(folder: Path, label: str) -> dict[str, Any]:
 
 
 def entered(daemon: DaemonProcess) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = daemon.get("/api/events?after=0&kind=zone.entered").json()
+    found: list[dict[str, Any]] = daemon.get("/api/v1/events?after=0&kind=zone.entered").json()
     return found
 
 
 def add_zone(daemon: DaemonProcess, name: str) -> None:
     everywhere = {"corners": [[0, 0], [1, 0], [1, 1], [0, 1]], "min_dwell": 0}
-    answer = httpx.put(daemon.url(f"/api/zones/gate/{name}"), json=everywhere, headers={"X-Sightd": "1"})
+    answer = httpx.put(daemon.url(f"/api/v1/zones/gate/{name}"), json=everywhere, headers={"X-Sightd": "1"})
     assert answer.status_code == 200, answer.text
 
 
@@ -58,8 +58,8 @@ def test_rules_decide_what_is_stored_and_a_reload_changes_them(tmp_path: Path) -
         given["events"]["rules"]["things"]["classes"] = ["thing"]
         daemon.path.write_text(yaml.safe_dump(given))
         daemon.signal(signal.SIGHUP)
-        eventually(lambda: daemon.get("/api/events?kind=config.reloaded").json() != [])
-        [reloaded] = daemon.get("/api/events?kind=config.reloaded").json()
+        eventually(lambda: daemon.get("/api/v1/events?kind=config.reloaded").json() != [])
+        [reloaded] = daemon.get("/api/v1/events?kind=config.reloaded").json()
         assert reloaded["facts"] == {"outcome": "applied", "event_rules": ["things"]}
         add_zone(daemon, "second")
         eventually(lambda: len(entered(daemon)) == 1, 60, "the event is stored")

@@ -52,9 +52,9 @@ def test_an_event_links_to_its_pictures_and_a_notification_has_one(phone: Webhoo
         "rtsp": {"enabled": False},
     }
     with DaemonProcess(tmp_path, options, environ) as daemon:
-        eventually(lambda: bool(daemon.get("/api/events?kind=motion.began").json()), 30, "a motion")
-        (event,) = daemon.get("/api/events?kind=motion.began").json()
-        assert daemon.get(f"/api/events/{event['id']}").json() == event
+        eventually(lambda: bool(daemon.get("/api/v1/events?kind=motion.began").json()), 30, "a motion")
+        (event,) = daemon.get("/api/v1/events?kind=motion.began").json()
+        assert daemon.get(f"/api/v1/events/{event['id']}").json() == event
         annotated, clean = daemon.get(event["snapshot"]), daemon.get(event["clean_snapshot"])
         assert {annotated.headers["content-type"], clean.headers["content-type"]} == {"image/jpeg"}
         images = [cv2.imdecode(np.frombuffer(one.content, np.uint8), cv2.IMREAD_COLOR) for one in (annotated, clean)]
@@ -65,7 +65,7 @@ def test_an_event_links_to_its_pictures_and_a_notification_has_one(phone: Webhoo
         assert daemon.metric("sightd_snapshot_bytes_total", camera="yard") == size
         assert daemon.metric("sightd_snapshots_stored_bytes") == size
         assert set(daemon.values("sightd_snapshots_dropped_total", "reason", camera="yard").values()) == {0}
-        storage = daemon.get("/api/status").json()["storage"]["snapshots"]
+        storage = daemon.get("/api/v1/status").json()["storage"]["snapshots"]
         assert storage == {"path": str(tmp_path / "state/snapshots"), "size": size, "fault": None}
         phone.wait_for(lambda: len(phone.requests) > 0, 60)
         (attached,) = phone.requests[0].event["attachments"]

@@ -78,7 +78,7 @@ def test_the_film_counts_the_same_by_eye_in_analyze_and_live(film: Path, tmp_pat
 
 
 def events(daemon: DaemonProcess, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = daemon.get(f"/api/events?after=0&kind={kind}").json()
+    found: list[dict[str, Any]] = daemon.get(f"/api/v1/events?after=0&kind={kind}").json()
     return found
 
 
@@ -89,7 +89,7 @@ def test_zones_that_come_through_the_api_apply_while_the_daemon_runs(film: Path,
     given["plugins"]["zones"] = {"lost_after": "1s", "isolate": isolate}
     with DaemonProcess(tmp_path, given) as daemon:
         everywhere = {"corners": [[0, 0], [1, 0], [1, 1], [0, 1]], "min_dwell": 0}
-        answer = httpx.put(daemon.url("/api/zones/street/everywhere"), json=everywhere, headers={"X-Sightd": "1"})
+        answer = httpx.put(daemon.url("/api/v1/zones/street/everywhere"), json=everywhere, headers={"X-Sightd": "1"})
         assert answer.status_code == 200, answer.text
         eventually(lambda: bool(events(daemon, "zone.entered")), 120, "an object is in the new zone")
         assert {one["facts"]["zone"] for one in events(daemon, "zone.entered")} == {"everywhere"}
@@ -98,7 +98,7 @@ def test_zones_that_come_through_the_api_apply_while_the_daemon_runs(film: Path,
         listed = sightd("zones", "list", "-c", daemon.path)
         assert "everywhere" in listed.stdout
         assert "no daemon" not in listed.stderr
-        gone = httpx.delete(daemon.url("/api/zones/street/everywhere"), headers={"X-Sightd": "1"})
+        gone = httpx.delete(daemon.url("/api/v1/zones/street/everywhere"), headers={"X-Sightd": "1"})
         assert gone.is_success
         eventually(lambda: not occupied(), 60, "and does not have a removed one")
         assert daemon.terminate()[0] == 0

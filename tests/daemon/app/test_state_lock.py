@@ -96,5 +96,5 @@ def test_a_second_daemon_ends_before_it_writes_anything(tmp_path: Path) -> None:
 
 
 def events(daemon: DaemonProcess) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = daemon.get("/api/events").json()
+    found: list[dict[str, Any]] = daemon.get("/api/v1/events").json()
     return found

@@ -70,7 +70,7 @@ def daemon(site: Site) -> Iterator[DaemonProcess]:
         yield process
 
 
-def ask(daemon: DaemonProcess, method: str, role: str, path: str = "/api/tally", **options: Any) -> httpx.Response:
+def ask(daemon: DaemonProcess, method: str, role: str, path: str = "/api/v1/tally", **options: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {TOKENS[role]}"}
     return httpx.request(method, daemon.url(path), headers=headers, timeout=20, **options)
 
@@ -82,7 +82,7 @@ def test_the_daemon_serves_it_to_those_who_may_and_the_command_asks_the_daemon(
     assert site.sightd("tally", "3", "-c", daemon.path) == "5 so far\n", "and says nothing of files"
     assert ask(daemon, "GET", "view").json() == {"count": 5}
     assert ask(daemon, "POST", "view", json={"by": 1}).status_code == 403
-    assert httpx.get(daemon.url("/api/tally")).status_code == 401
+    assert httpx.get(daemon.url("/api/v1/tally")).status_code == 401
     assert (site.folder / "tally.txt").read_text() == "5"
 
 
@@ -97,13 +97,13 @@ def test_what_it_refuses_has_its_own_status_and_ends_the_command_with_1(site: Si
 
 
 def test_the_daemon_reports_where_it_keeps_its_state_and_watches_it(site: Site, daemon: DaemonProcess) -> None:
-    stores = ask(daemon, "GET", "view", "/api/status").json()["storage"]
+    stores = ask(daemon, "GET", "view", "/api/v1/status").json()["storage"]
     file = str(site.folder / "tally.txt")
     assert stores["plugins"] == {"tally": {"path": file, "size": None, "fault": None, "kind": "tally"}}
     assert stores["galleries"] == {}
     assert f"tally     {file} (tally)" in site.sightd("status", "-c", daemon.path)
     assert 'sightd_state_writable{store="tallies"} 1.0' in ask(daemon, "GET", "view", "/metrics").text
-    assert "/api/tally" in ask(daemon, "GET", "view", "/openapi.json").json()["paths"]
+    assert "/api/v1/tally" in ask(daemon, "GET", "view", "/openapi.json").json()["paths"]
 
 
 def test_without_a_daemon_the_command_works_on_the_files_of_the_configuration(site: Site) -> None:
@@ -154,19 +154,23 @@ def test_the_list_of_commands_has_it(site: Site) -> None:
 def test_a_plugin_of_sightd_that_does_not_run_says_so(site: Site) -> None:
     with DaemonProcess(site.folder, site.configuration([]), site.environ) as daemon:
         answer = {"error": "the daemon runs no face plug-in: add face to a chain, then `sightd reload`"}
-        eventually(lambda: ask(daemon, "GET", "operate", "/api/faces").status_code == 409, 30)
-        for method, path in (("GET", "/api/faces"), ("DELETE", "/api/unknown-faces/7"), ("POST", "/api/compare-faces")):
+        eventually(lambda: ask(daemon, "GET", "operate", "/api/v1/faces").status_code == 409, 30)
+        for method, path in (
+            ("GET", "/api/v1/faces"),
+            ("DELETE", "/api/v1/unknown-faces/7"),
+            ("POST", "/api/v1/compare-faces"),
+        ):
             refused = ask(daemon, method, "view", path)
             assert (refused.status_code, refused.json()) == (409, answer)
-        assert httpx.get(daemon.url("/api/faces")).status_code == 401
-        assert ask(daemon, "GET", "operate", "/api/face").status_code == 404
+        assert httpx.get(daemon.url("/api/v1/faces")).status_code == 401
+        assert ask(daemon, "GET", "operate", "/api/v1/face").status_code == 404
         assert answer["error"] in site.sightd("faces", "list", "-c", daemon.path, code=1)
 
 
 def test_the_daemon_imports_only_configured_plugins(site: Site) -> None:
     environ = {**site.environ, "PYTHONPROFILEIMPORTTIME": "1"}  # logs what is imported by an import statement
     with DaemonProcess(site.folder, site.configuration(["tally"], tally={}, tracker={}), environ) as daemon:
-        eventually(lambda: ask(daemon, "GET", "operate", "/api/faces").status_code == 409, 30)
+        eventually(lambda: ask(daemon, "GET", "operate", "/api/v1/faces").status_code == 409, 30)
         imported = set(re.findall(r"\| +([\w.]+)$", daemon.log, re.MULTILINE))
     assert {"sightd.daemon.app.daemon", "sightd.plugins.tracker.motion"} <= imported
     others = tuple(f"sightd.plugins.{name}." for name in ("classifier", "detector", "face", "style"))

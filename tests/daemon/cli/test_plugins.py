@@ -67,7 +67,7 @@ def test_the_list_shows_metrics_events_routes_and_commands(capsys: pytest.Captur
     listed = capsys.readouterr().out
     face = listed.partition("\nface  (")[2].partition("\nidentity  (")[0]
     assert "    metrics: sightd_face_matches_total{camera,outcome}\n" in face
-    assert re.search(r"    routes: \d+ at /api/calibrate-faces, .*/api/faces, .*/api/unknown-faces\n", face)
+    assert re.search(r"    routes: \d+ at /api/v1/calibrate-faces, .*/api/v1/faces, .*/api/v1/unknown-faces\n", face)
     assert face.endswith("    commands: sightd faces")
     tracker = listed.partition("\ntracker  (")[2].partition("\nzones  (")[0]
     assert "    events: object.gone, object.new" in tracker
@@ -84,7 +84,7 @@ def test_the_list_as_json_has_each_route(capsys: pytest.CaptureFixture[str]) -> 
     assert found["tracker"]["requires"] == ["Detections"]
     assert found["tracker"]["routes"] == found["tracker"]["commands"] == []
     assert found["face"]["commands"] == ["faces"]
-    assert {"method": "GET", "path": "/api/faces", "role": "operate", "summary": "All persons"} in (
+    assert {"method": "GET", "path": "/api/v1/faces", "role": "operate", "summary": "All persons"} in (
         found["face"]["routes"]
     )
 

@@ -64,7 +64,7 @@ def test_doctor_knows_the_ports_of_the_daemon_that_it_examines(daemon: DaemonPro
 
 
 def test_for_programs_with_who_watches(daemon: DaemonProcess) -> None:
-    eventually(lambda: daemon.get("/api/status").json()["plugins"][0]["seconds"] is not None, 20, "first call")
+    eventually(lambda: daemon.get("/api/v1/status").json()["plugins"][0]["seconds"] is not None, 20, "first call")
     with httpx.stream("GET", daemon.url("/front.mjpg"), timeout=20) as response:
         parts = response.iter_bytes()  # keep a reference: an unreferenced iterator closes the connection
         next(parts)

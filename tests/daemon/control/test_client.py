@@ -91,7 +91,7 @@ def test_the_token_is_in_no_text() -> None:
 
 def test_a_redirect_is_not_followed(answering: Answering) -> None:
     with pytest.raises(ApiError, match="HTTP status 302"):
-        answering(answer("302 Found", b"", "Location: http://elsewhere/")).json("GET", "/api/faces")
+        answering(answer("302 Found", b"", "Location: http://elsewhere/")).json("GET", "/api/v1/faces")
 
 
 def test_an_answer_that_is_too_large_is_given_up(answering: Answering) -> None:

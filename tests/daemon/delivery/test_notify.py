@@ -75,8 +75,8 @@ def test_ntfy_and_a_mail_server_get_words_picture_and_links(
     assert message["subject"] == "Person entered drive (camera gate)"
     text = "".join(str(part.get_content()) for part in message.walk() if part.get_content_type() == "text/plain")
     assert len(text.splitlines()) == 3, "lines stay lines"
-    assert "Picture: https://sightd.example.com/api/events/812/snapshot.jpg" in text
-    assert "Clip: https://sightd.example.com/api/events/812/clip.mp4" in text
+    assert "Picture: https://sightd.example.com/api/v1/events/812/snapshot.jpg" in text
+    assert "Clip: https://sightd.example.com/api/v1/events/812/clip.mp4" in text
     assert any(part.get_payload(decode=True) == PICTURE for part in message.walk())
 
 
@@ -87,7 +87,7 @@ def test_templates_replace_the_words_and_pictures_may_be_left_out(
     one.send(ENTERED)
     [request] = service.requests
     assert request.event["title"] == "gate: Person entered drive (camera gate)"
-    assert request.event["message"] == "https://sightd.example.com/api/events/812/clip.mp4 drive"
+    assert request.event["message"] == "https://sightd.example.com/api/v1/events/812/clip.mp4 drive"
     assert request.event["attachments"] == []
     assert "github" not in str(request), "Apprise adds no address of its own"
 

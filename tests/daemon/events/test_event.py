@@ -68,7 +68,7 @@ def test_common_facts_are_fields_and_media_are_paths() -> None:
     form = EVENTS[1].for_json()
     names = ("zone", "line", "class", "track", "person", "score")
     assert [form[name] for name in names] == ["yard", "fence", "dog", 7, "Ann", 0.5]
-    assert (form["phase"], form["began"], form["clip"]) == ("ended", 790, "/api/events/812/clip.mp4")
+    assert (form["phase"], form["began"], form["clip"]) == ("ended", 790, "/api/v1/events/812/clip.mp4")
     assert form["facts"] == EVENTS[1].facts
 
 

@@ -55,7 +55,7 @@ def http_messages(harness: AbuseHarness) -> list[bytes]:
     told = [
         *(f"GET {path} HTTP/1.1\r\n{host}\r\n" for path in ("/", "/back.jpg", "/no.jpg", "/metrics", "/readyz")),
         f"HEAD /healthz HTTP/1.0\r\n{host}Connection: keep-alive\r\n\r\n",
-        f"POST /api/nothing HTTP/1.1\r\n{host}Content-Length: 4\r\n\r\nfour",
+        f"POST /api/v1/nothing HTTP/1.1\r\n{host}Content-Length: 4\r\n\r\nfour",
         f"POST /readyz HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n",
         f"GET / HTTP/1.1\r\n{host}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAA\r\n\r\n",
         f"GET /back.mjpg HTTP/1.1\r\n{host}Range: bytes=0-1\r\nAccept: */*\r\n\r\n",
@@ -142,7 +142,7 @@ def test_a_client_that_stops_halfway_or_hardly_moves(harness: AbuseHarness, view
     """All at once, because each takes time: incomplete requests, descriptions that are never played, stopped viewers,
     and viewers that read a byte a second."""
     describe = f"DESCRIBE {harness.daemon.rtsp('back')} RTSP/1.0\r\nCSeq: 1\r\n"
-    post = f"POST /api/nothing HTTP/1.1\r\nHost: 127.0.0.1:{harness.http_port}\r\nContent-Length: 9\r\n"
+    post = f"POST /api/v1/nothing HTTP/1.1\r\nHost: 127.0.0.1:{harness.http_port}\r\nContent-Length: 9\r\n"
     with harness.unharmed(), ExitStack() as held:
         held.enter_context(viewers_that_get(signal.SIGSTOP, harness, viewer_process))
         rtsp = [

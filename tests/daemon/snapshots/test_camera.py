@@ -29,8 +29,8 @@ def test_an_event_gets_the_frame_on_which_it_happened(tmp_path: Path) -> None:
         assert (pending.snapshot, pending.clean_snapshot) == (True, True)
         stored = site.journal.reader.event(1)
         assert stored is not None
-        assert stored.for_json()["snapshot"] == "/api/events/1/snapshot.jpg"
-        assert stored.for_json()["clean_snapshot"] == "/api/events/1/clean.jpg"
+        assert stored.for_json()["snapshot"] == "/api/v1/events/1/snapshot.jpg"
+        assert stored.for_json()["clean_snapshot"] == "/api/v1/events/1/clean.jpg"
         assert site.files() == ["1-clean.jpg", "1.jpg"]
         assert site.frame_of(1) == 2
         assert len(site.counts.sizes) == 1

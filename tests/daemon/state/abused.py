@@ -30,21 +30,21 @@ def configuration() -> dict[str, Any]:
 
 def enrol(daemon: DaemonProcess, name: str, within: float = 30.0) -> httpx.Response:
     photograph = media.path("single_face.jpg").read_bytes()
-    url = daemon.url(f"/api/faces/{name}/photos?anyway=true")
+    url = daemon.url(f"/api/v1/faces/{name}/photos?anyway=true")
     return httpx.post(url, content=photograph, headers=CHANGES, timeout=within)
 
 
 def persons(daemon: DaemonProcess) -> set[str]:
-    return {one["name"] for one in daemon.get("/api/faces").json()}
+    return {one["name"] for one in daemon.get("/api/v1/faces").json()}
 
 
 def reload(daemon: DaemonProcess) -> None:
     """Reloads the daemon, which records an event."""
-    assert httpx.post(daemon.url("/api/reload"), headers=CHANGES, timeout=30).status_code == 200
+    assert httpx.post(daemon.url("/api/v1/reload"), headers=CHANGES, timeout=30).status_code == 200
 
 
 def events(daemon: DaemonProcess) -> Sequence[dict[str, Any]]:
-    found: Sequence[dict[str, Any]] = daemon.get("/api/events?after=0&limit=1000").json()
+    found: Sequence[dict[str, Any]] = daemon.get("/api/v1/events?after=0&limit=1000").json()
     return found
 
 

@@ -72,7 +72,7 @@ def test_pictures_go_on_and_events_keep_their_order(tmp_path: Path, jump: Callab
             reload(daemon)
             viewer.wait_for(len(viewer.seen) + _PICTURES)
             assert daemon.readiness()["ready"]
-            status = daemon.get("/api/status").json()
+            status = daemon.get("/api/v1/status").json()
             assert status["uptime"] < HOUR
             assert abs(status["started_at"] - (now - status["uptime"])) < HOUR / 2
         assert uncounted(daemon, viewer, "a") <= lost

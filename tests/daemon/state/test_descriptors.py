@@ -96,5 +96,5 @@ def test_a_reload_is_refused_and_the_daemon_goes_on(tmp_path: Path) -> None:
                 os.kill(daemon.pid, signal.SIGHUP)
                 eventually(lambda: alive(connected) and "was not applied and nothing was changed" in daemon.log, 20)
             assert alive(connected)
-        answer = httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=60)
+        answer = httpx.post(daemon.url("/api/v1/reload"), headers={"X-Sightd": "1"}, timeout=60)
         assert answer.status_code == 200, answer.text

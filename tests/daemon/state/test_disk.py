@@ -115,7 +115,7 @@ def test_a_damaged_gallery_stops_no_video_and_stays_as_it_is(content: bytes, tmp
         assert "move it away to start a new gallery and import an export" in reason
         eventually(lambda: writable(daemon) == {"events": 1, "faces": 0}, 40)
         goes_on(daemon)
-        for answer in (enrol(daemon, "Ada"), daemon.get("/api/faces"), daemon.get("/api/unknown-faces")):
+        for answer in (enrol(daemon, "Ada"), daemon.get("/api/v1/faces"), daemon.get("/api/v1/unknown-faces")):
             assert answer.status_code == 507
             assert "move it away" in answer.json()["error"]
         assert gallery.read_bytes() == content

@@ -91,7 +91,9 @@ def _all_is_there(daemon: DaemonProcess, enrolled: set[str], read: dict[int, dic
     now = {one["id"]: one for one in events(daemon)}
     assert {number: now.get(number) for number in read} == read
     for name in enrolled:
-        assert len(daemon.get(f"/api/faces/{name}").json()["photos"]) == 1, "a person is there with their face, or not"
+        assert len(daemon.get(f"/api/v1/faces/{name}").json()["photos"]) == 1, (
+            "a person is there with their face, or not"
+        )
 
 
 def _integrity(path: Path) -> str:

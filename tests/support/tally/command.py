@@ -20,9 +20,9 @@ def _run(args: argparse.Namespace, context: CommandContext) -> int:
     mode = Mode.READ if args.by is None else Mode.WRITE
     with context.api("tally", mode, plugin=args.plugin) as api:
         if args.by is None:
-            found = api.json("GET", "/api/tally", query=query)
+            found = api.json("GET", "/api/v1/tally", query=query)
         else:
-            found = api.json("POST", "/api/tally", query=query, body={"by": args.by})
+            found = api.json("POST", "/api/v1/tally", query=query, body={"by": args.by})
     context.print(f"{found['count']} so far")
     return 0
 

@@ -78,20 +78,20 @@ def rejections(client: httpx.Client, reason: str) -> float:
     return float(line.split()[-1])
 
 
-VIEWED = ["/", "/front.jpg", "/readyz", "/metrics", "/openapi.json", "/api/status"]
-OPERATED = [("GET", "/api/faces"), ("GET", "/api/unknown-faces"), ("POST", "/api/unknown-faces/1/name")]
+VIEWED = ["/", "/front.jpg", "/readyz", "/metrics", "/openapi.json", "/api/v1/status"]
+OPERATED = [("GET", "/api/v1/faces"), ("GET", "/api/v1/unknown-faces"), ("POST", "/api/v1/unknown-faces/1/name")]
 ADMINISTERED = [
-    ("GET", "/api/export-faces"),
-    ("DELETE", "/api/faces/Ada"),
-    ("DELETE", "/api/unknown-faces/1"),
-    ("POST", "/api/calibrate-faces"),
-    ("POST", "/api/import-faces"),
-    ("POST", "/api/reload"),
+    ("GET", "/api/v1/export-faces"),
+    ("DELETE", "/api/v1/faces/Ada"),
+    ("DELETE", "/api/v1/unknown-faces/1"),
+    ("POST", "/api/v1/calibrate-faces"),
+    ("POST", "/api/v1/import-faces"),
+    ("POST", "/api/v1/reload"),
 ]
 
 
 @pytest.mark.parametrize(
-    "path", [*VIEWED, "/front.mjpg", "/api/faces", "/api/reload", "/nothing/here", "//healthz", "/heal%09thz"]
+    "path", [*VIEWED, "/front.mjpg", "/api/v1/faces", "/api/v1/reload", "/nothing/here", "//healthz", "/heal%09thz"]
 )
 def test_without_a_token_nothing_is_revealed(shared: httpx.Client, path: str) -> None:
     answer = shared.get(path)
@@ -133,7 +133,7 @@ def test_each_role_reaches_so_far(guarded: httpx.Client) -> None:
 
 
 def test_a_role_that_does_not_reach_is_reported(shared: httpx.Client) -> None:
-    answer = shared.post("/api/reload", headers=bearer(TOKENS["view"]))
+    answer = shared.post("/api/v1/reload", headers=bearer(TOKENS["view"]))
     assert answer.json()["detail"] == 'This requires the role "admin"; view has the role "view".'
 
 
@@ -171,11 +171,11 @@ def test_without_tokens_any_name_of_the_loopback_will_do(unguarded: httpx.Client
 
 def test_a_browser_that_is_led_by_a_foreign_page_changes_nothing(guarded: httpx.Client) -> None:
     """The browser sends its Basic credentials by itself; the header it cannot send, and CORS never allows it."""
-    led = guarded.post("/api/reload", auth=("admin", TOKENS["admin"]), headers={"Origin": "https://evil.example"})
+    led = guarded.post("/api/v1/reload", auth=("admin", TOKENS["admin"]), headers={"Origin": "https://evil.example"})
     assert (led.status_code, "X-Sightd" in led.json()["detail"]) == (403, True)
-    asked = guarded.options("/api/reload", headers={"Origin": "https://evil.example"})
+    asked = guarded.options("/api/v1/reload", headers={"Origin": "https://evil.example"})
     assert not [name for name in asked.headers if name.startswith("access-control")]
-    own = guarded.post("/api/reload", auth=("admin", TOKENS["admin"]), headers={"X-Sightd": "1"})
+    own = guarded.post("/api/v1/reload", auth=("admin", TOKENS["admin"]), headers={"X-Sightd": "1"})
     assert own.status_code == 200
 
 
@@ -183,8 +183,8 @@ def test_who_changed_what_is_in_the_log_by_the_tokens_name(
     guarded: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
-        guarded.patch("/api/faces/Ada Lovelace", headers=bearer(TOKENS["operate"]), json={"name": "Ada"})
-    assert "operate (operate): PATCH /api/faces/{name}, answered 404" in caplog.messages
+        guarded.patch("/api/v1/faces/Ada Lovelace", headers=bearer(TOKENS["operate"]), json={"name": "Ada"})
+    assert "operate (operate): PATCH /api/v1/faces/{name}, answered 404" in caplog.messages
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("sightd")]
     assert not [line for line in ours if "Lovelace" in line]
 
@@ -192,7 +192,7 @@ def test_who_changed_what_is_in_the_log_by_the_tokens_name(
 def test_no_token_is_in_the_log(guarded: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG"):
         for token in (*TOKENS.values(), "a-guess-4711"):
-            guarded.post("/api/reload", headers=bearer(token))
+            guarded.post("/api/v1/reload", headers=bearer(token))
             guarded.get("/metrics", auth=("admin", token))
     assert caplog.text
     assert not [token for token in (*TOKENS.values(), "a-guess-4711") if token in caplog.text]
@@ -200,11 +200,11 @@ def test_no_token_is_in_the_log(guarded: httpx.Client, caplog: pytest.LogCapture
 
 def test_the_body_of_a_rejected_client_is_not_waited_for(shared: httpx.Client) -> None:
     with socket.create_connection(("127.0.0.1", shared.base_url.port or 0), timeout=10) as connection:
-        connection.sendall(b"POST /api/compare-faces HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{")
+        connection.sendall(b"POST /api/v1/compare-faces HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{")
         assert connection.recv(4096).startswith(b"HTTP/1.1 401")
 
 
-@pytest.mark.parametrize("path", ["/api/compare-faces", "/api/reload", "/api/unknown-faces/1/name"])
+@pytest.mark.parametrize("path", ["/api/v1/compare-faces", "/api/v1/reload", "/api/v1/unknown-faces/1/name"])
 def test_the_body_of_a_client_with_too_low_a_role_is_not_waited_for(shared: httpx.Client, path: str) -> None:
     with socket.create_connection(("127.0.0.1", shared.base_url.port or 0), timeout=10) as connection:
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKENS['view']}\r\n"
@@ -219,9 +219,9 @@ def test_the_body_of_a_client_with_too_low_a_role_is_not_waited_for(shared: http
         "/..%2f..%2fetc%2fpasswd.jpg",
         "/%2e%2e/%2e%2e/etc/passwd.mjpg",
         "//etc/passwd",
-        "/api/faces/..%2f..%2fetc%2fpasswd",
+        "/api/v1/faces/..%2f..%2fetc%2fpasswd",
         "/front.jpg%00.png",
-        "/api/unknown-faces/..%2f1.png",
+        "/api/v1/unknown-faces/..%2f1.png",
     ],
 )
 def test_no_path_leads_to_a_file(shared: httpx.Client, path: str) -> None:
@@ -236,12 +236,12 @@ def test_no_path_leads_to_a_file(shared: httpx.Client, path: str) -> None:
 
 
 def test_without_tokens_programs_of_this_machine_may_do_all(unguarded: httpx.Client) -> None:
-    assert unguarded.get("/api/export-faces").status_code == 200
-    assert unguarded.post("/api/reload", headers={"X-Sightd": "1"}).status_code == 200
+    assert unguarded.get("/api/v1/export-faces").status_code == 200
+    assert unguarded.post("/api/v1/reload", headers={"X-Sightd": "1"}).status_code == 200
     assert unguarded.get("/healthz").json()["detail"]
 
 
-@pytest.mark.parametrize("path", ["/", "/front.jpg", "/front.mjpg", "/metrics", "/api/faces"])
+@pytest.mark.parametrize("path", ["/", "/front.jpg", "/front.mjpg", "/metrics", "/api/v1/faces"])
 @pytest.mark.parametrize(
     "headers",
     [{"Host": "evil.example"}, {"Forwarded": "for=192.0.2.1"}, {"X-Forwarded-For": "192.0.2.1"}, {"Via": "1.1 proxy"}],
@@ -254,7 +254,7 @@ def test_without_tokens_a_foreign_name_or_a_proxy_shows_nothing(
     assert (answer.status_code, set(answer.json())) == (403, {"detail"})
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/", "/metrics", "/api/faces", "/nothing"])
+@pytest.mark.parametrize("path", ["/healthz", "/", "/metrics", "/api/v1/faces", "/nothing"])
 @pytest.mark.parametrize("host", ["[::1", "127.0.0.1:http", "evil.example:1:2", "a b", "a/b", "user@127.0.0.1", "[1]2"])
 def test_a_host_header_that_cannot_be_parsed_is_refused(
     unguarded: httpx.Client, shared: httpx.Client, path: str, host: str
@@ -271,4 +271,4 @@ def test_every_way_to_write_this_machine_is_understood(unguarded: httpx.Client, 
 
 
 def test_without_tokens_too_a_foreign_page_changes_nothing(unguarded: httpx.Client) -> None:
-    assert unguarded.post("/api/reload").status_code == 403
+    assert unguarded.post("/api/v1/reload").status_code == 403

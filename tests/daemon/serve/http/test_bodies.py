@@ -72,7 +72,7 @@ def test_the_server_answers_others_while_a_body_is_parsed(
 
     monkeypatch.setattr(bodies, "parsed", parse_slowly)
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(client.patch, "/api/faces/Ada", json={"name": "Eve"})
+        answer = pool.submit(client.patch, "/api/v1/faces/Ada", json={"name": "Eve"})
         try:
             assert parsing.wait(30)
             assert client.get("/healthz").status_code == 200
@@ -92,7 +92,7 @@ def test_others_are_answered_while_an_answer_is_rendered(client: httpx.Client, m
 
     monkeypatch.setattr(bodies, "JSONResponse", Slow)
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(client.get, "/api/faces")
+        answer = pool.submit(client.get, "/api/v1/faces")
         try:
             assert rendering.wait(30)
             assert client.get("/healthz").status_code == 200
@@ -107,7 +107,7 @@ def test_millions_of_values_are_refused_before_any_of_them_is_made(
 ) -> None:
     monkeypatch.setattr(bodies, "from_json", pytest.fail)
     monkeypatch.setattr("sightd.plugins.face.routes.imported", pytest.fail)
-    answer = client.post(f"/api/{path}", content=FLOOD, headers={"Content-Type": "application/json"})
+    answer = client.post(f"/api/v1/{path}", content=FLOOD, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
     assert "more than" in answer.json()["detail"]
 
@@ -116,13 +116,13 @@ def test_millions_of_values_are_refused_before_any_of_them_is_made(
     "body", [b"[" * 5_000, b'{"a":' * 4_000, b"{", b'{"name": NaN}', b"\xff", b""], ids=lambda body: str(body[:8])
 )
 def test_what_is_no_json_of_bounded_depth_is_refused(body: bytes, client: httpx.Client) -> None:
-    answer = client.patch("/api/faces/Ada", content=body, headers={"Content-Type": "application/json"})
+    answer = client.patch("/api/v1/faces/Ada", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
 
 
 def test_an_announced_body_that_is_too_large_is_refused_before_it_comes(client: httpx.Client) -> None:
     with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as connection:
-        head = "PATCH /api/faces/Ada HTTP/1.1\r\nHost: localhost\r\nX-Sightd: 1\r\nContent-Length: 2000000\r\n\r\n"
+        head = "PATCH /api/v1/faces/Ada HTTP/1.1\r\nHost: localhost\r\nX-Sightd: 1\r\nContent-Length: 2000000\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 
@@ -137,13 +137,13 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(client: httpx.Client) 
             yield b" " * 65536
 
     try:
-        assert client.patch("/api/faces/Ada", content=parts()).status_code == 413
+        assert client.patch("/api/v1/faces/Ada", content=parts()).status_code == 413
     except httpx.WriteError:  # the server closed first
         assert sent < 64
 
 
 def test_an_answer_does_not_repeat_the_request(client: httpx.Client) -> None:
-    answer = client.patch("/api/faces/Ada", json={"x" * 500_000: "secret", "name": ["secret"]})
+    answer = client.patch("/api/v1/faces/Ada", json={"x" * 500_000: "secret", "name": ["secret"]})
     assert answer.status_code == 422
     assert len(answer.content) < 1000
     assert "secret" not in answer.text

@@ -94,7 +94,7 @@ def test_the_daemons_own_user_is_admin_without_a_token_also_if_the_web_server_is
     path = serve()
     assert path.stat().st_mode & 0o777 == 0o600
     with client(path) as own:
-        assert own.post("/api/reload").status_code == 200
+        assert own.post("/api/v1/reload").status_code == 200
         assert own.get("/readyz").json()["ready"]
 
 
@@ -118,9 +118,9 @@ def test_members_of_a_group_get_its_role_and_others_none(serve: Serve) -> None:
     status, told = other_user.asked(path, "GET", "/readyz")
     assert (status, "user 64501 has no role" in told) == (403, True)
     assert other_user.asked(path, "GET", "/readyz", [4711])[0] == 200
-    status, told = other_user.asked(path, "POST", "/api/reload", [4711])
+    status, told = other_user.asked(path, "POST", "/api/v1/reload", [4711])
     assert (status, "user 64501 has the role" in told) == (403, True)
-    assert other_user.asked(path, "POST", "/api/reload", [4711, 4712])[0] == 200, "the highest role of all groups"
+    assert other_user.asked(path, "POST", "/api/v1/reload", [4711, 4712])[0] == 200, "the highest role of all groups"
 
 
 def test_the_primary_group_counts(serve: Serve) -> None:

@@ -34,11 +34,11 @@ ROUTES = {
     "/readyz": "application/json",
     "/metrics": "text/plain; version=0.0.4; charset=utf-8",
     "/openapi.json": "application/json",
-    "/api/events": "application/json",
-    "/api/events/export?format=csv": "text/csv; charset=utf-8; header=present",
-    "/api/events/statistics": "application/json",
-    "/api/events/stream": "text/event-stream; charset=utf-8",
-    "/api/status": "application/json",
+    "/api/v1/events": "application/json",
+    "/api/v1/events/export?format=csv": "text/csv; charset=utf-8; header=present",
+    "/api/v1/events/statistics": "application/json",
+    "/api/v1/events/stream": "text/event-stream; charset=utf-8",
+    "/api/v1/status": "application/json",
 }
 
 
@@ -89,7 +89,9 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 def test_head_is_answered_as_get_is_on_every_route(served: Served) -> None:
     routes = {path for path, methods in served.app.openapi()["paths"].items() if "get" in methods}
-    routes = {path for path in routes if not path.startswith("/api/events/{number}")}  # see test_routes_event_media.py
+    routes = {
+        path for path in routes if not path.startswith("/api/v1/events/{number}")
+    }  # see test_routes_event_media.py
     known = {path.partition("?")[0].replace("front", "{camera}") for path in ROUTES} - {"/openapi.json"}
     assert routes == known, "a new route belongs into ROUTES"
     for path, content_type in ROUTES.items():
@@ -139,7 +141,7 @@ def test_a_large_json_is_compressed_and_a_small_one_is_not(served: Served) -> No
     assert small.headers["vary"] == "Accept-Encoding"
 
 
-@pytest.mark.parametrize("path", ["/front.jpg", "/front.mjpg", "/api/events/stream"])
+@pytest.mark.parametrize("path", ["/front.jpg", "/front.mjpg", "/api/v1/events/stream"])
 def test_pictures_and_streams_are_not_compressed(served: Served, path: str) -> None:
     assert "content-encoding" not in served.ask("GET", path, "gzip").headers
 

@@ -59,22 +59,22 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_segments_are_listed_by_themselves_and_each_can_be_asked_for(site: Site) -> None:
-    assert site.ask("GET", "/api/clips").json() == []
-    found = site.ask("GET", "/api/clips?kind=segment&camera=gate").json()
+    assert site.ask("GET", "/api/v1/clips").json() == []
+    found = site.ask("GET", "/api/v1/clips?kind=segment&camera=gate").json()
     assert [one["id"] for one in found] == [2, 1]
-    assert site.ask("GET", "/api/clips/1").json() == found[1]
-    assert site.ask("GET", "/api/clips/9").status_code == 404
-    assert site.ask("GET", "/api/clips/1.mp4").headers["content-type"] == "video/mp4"
+    assert site.ask("GET", "/api/v1/clips/1").json() == found[1]
+    assert site.ask("GET", "/api/v1/clips/9").status_code == 404
+    assert site.ask("GET", "/api/v1/clips/1.mp4").headers["content-type"] == "video/mp4"
 
 
 def test_any_time_of_a_camera_is_one_video(site: Site) -> None:
-    answer = site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 3}")
+    answer = site.ask("GET", f"/api/v1/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 3}")
     assert answer.headers["content-type"] == "video/mp4"
     with av.open(io.BytesIO(answer.content), "r") as container:
         assert sum(1 for _ in container.decode(video=0)) == 3 * FPS
-    assert site.ask("GET", f"/api/recordings/door.mp4?since={_BEGIN}&until={_BEGIN + 3}").status_code == 404
-    assert site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 90_000}").status_code == 422
-    assert site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN}").status_code == 422
+    assert site.ask("GET", f"/api/v1/recordings/door.mp4?since={_BEGIN}&until={_BEGIN + 3}").status_code == 404
+    assert site.ask("GET", f"/api/v1/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 90_000}").status_code == 422
+    assert site.ask("GET", f"/api/v1/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN}").status_code == 422
 
 
 def test_few_are_joined_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_few_are_joined_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -
         yield b"video"
 
     monkeypatch.setattr(routes_clips, "joined", join)
-    path = f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 3}"
+    path = f"/api/v1/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 3}"
     with ThreadPoolExecutor() as pool:
         asked = [pool.submit(site.ask, "GET", path) for _ in range(4)]
         for _ in asked:
@@ -100,19 +100,19 @@ def test_few_are_joined_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_change_of_format_is_answered_with_what_to_do(site: Site) -> None:
     write(site.folder, 4.0, 0, GOP, size=(640, 360))
-    answer = site.ask("GET", f"/api/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 5}")
+    answer = site.ask("GET", f"/api/v1/recordings/gate.mp4?since={_BEGIN}&until={_BEGIN + 5}")
     assert answer.status_code == 409
     assert "separately" in answer.json()["error"]
 
 
 def test_operators_protect_and_only_administrators_delete_what_is_not_protected(site: Site) -> None:
-    assert site.refused("POST", "/api/clips/1/protect") == ["view"]
-    assert site.ask("GET", "/api/clips/1").json()["protected"]
-    assert site.refused("DELETE", "/api/clips/1") == ["view", "operate"]
-    assert site.ask("DELETE", "/api/clips/1", "admin").status_code == 409
-    assert site.refused("POST", "/api/clips/1/unprotect") == ["view"]
+    assert site.refused("POST", "/api/v1/clips/1/protect") == ["view"]
+    assert site.ask("GET", "/api/v1/clips/1").json()["protected"]
+    assert site.refused("DELETE", "/api/v1/clips/1") == ["view", "operate"]
+    assert site.ask("DELETE", "/api/v1/clips/1", "admin").status_code == 409
+    assert site.refused("POST", "/api/v1/clips/1/unprotect") == ["view"]
     (segment,) = [one for one in ClipReader(site.folder).segments("gate", 0.0, 1e12) if one.id == 1]
-    assert site.ask("DELETE", "/api/clips/1", "admin").json()["id"] == 1
+    assert site.ask("DELETE", "/api/v1/clips/1", "admin").json()["id"] == 1
     assert not (site.folder / segment.path).exists()
-    assert site.ask("DELETE", "/api/clips/1", "admin").status_code == 404
-    assert site.ask("POST", "/api/clips/1/protect", "admin").status_code == 404
+    assert site.ask("DELETE", "/api/v1/clips/1", "admin").status_code == 404
+    assert site.ask("POST", "/api/v1/clips/1/protect", "admin").status_code == 404

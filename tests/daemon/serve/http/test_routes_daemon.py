@@ -36,7 +36,7 @@ def test_a_refused_reload_returns_each_problem_with_its_position_and_option() ->
     server = HttpServer(Http(port=0), app)
     server.start()
     try:
-        reply = httpx.post(f"http://127.0.0.1:{server.port}/api/reload", headers={"X-Sightd": "1"}, timeout=20)
+        reply = httpx.post(f"http://127.0.0.1:{server.port}/api/v1/reload", headers={"X-Sightd": "1"}, timeout=20)
     finally:
         server.close()
     assert reply.status_code == 409

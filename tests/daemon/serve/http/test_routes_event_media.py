@@ -60,7 +60,7 @@ class Service:
         return http.get(self.url(path), headers=headers, timeout=20)
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server.port}/api/events{path}"
+        return f"http://127.0.0.1:{self.server.port}/api/v1/events{path}"
 
     def error(self, path: str) -> tuple[int, str]:
         answer = self.get(path)
@@ -82,7 +82,7 @@ def test_an_event_is_read_by_its_id(service: Service) -> None:
     service.site.settle(1)
     found = service.get("/1").json()
     assert found == service.get("?after=0").json()[0]
-    assert found["snapshot"] == "/api/events/1/snapshot.jpg"
+    assert found["snapshot"] == "/api/v1/events/1/snapshot.jpg"
     assert found["clip"] is None
     assert service.error("/2") == (404, "Event 2 does not exist or is no longer stored.")
     assert service.get("/0").status_code == 422
@@ -144,7 +144,7 @@ def test_the_clip_of_an_event_is_served_once_it_is_finished(service: Service) ->
     for kind in ("line.crossed", "zone.dwell"):
         service.site.journal.record(PendingEvent(kind, time.time(), "gate"))
     eventually(lambda: service.site.journal.last_id == 2, 10)
-    assert service.get("/1").json()["clip"] == "/api/events/1/clip.mp4"
+    assert service.get("/1").json()["clip"] == "/api/v1/events/1/clip.mp4"
     assert service.error("/2/clip.mp4") == (404, "No clip of event 2 was recorded.")
     answer = service.get("/1/clip.mp4")
     assert (answer.status_code, answer.headers["retry-after"]) == (409, "5")
@@ -185,7 +185,7 @@ def test_a_clip_of_an_earlier_journal_which_had_the_same_id_is_not_shown(service
     service.site.start()
     service.site.journal.record(PendingEvent("line.crossed", time.time(), "gate"))
     eventually(lambda: service.site.journal.last_id == 1, 10)
-    assert service.get("/1").json()["clip"] == "/api/events/1/clip.mp4"
+    assert service.get("/1").json()["clip"] == "/api/v1/events/1/clip.mp4"
     assert service.get("/1/clip.mp4").status_code == 409
 
 

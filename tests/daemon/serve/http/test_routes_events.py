@@ -44,7 +44,7 @@ def base(journal: Journal) -> Iterator[str]:
     app = create_app(View(), lambda _: (b"", "text/plain"), 8, NO_TOKENS, journal=journal)
     server = HttpServer(Http(port=0), app)
     server.start()
-    yield f"http://127.0.0.1:{server.port}/api/events"
+    yield f"http://127.0.0.1:{server.port}/api/v1/events"
     server.close()
 
 
@@ -172,7 +172,7 @@ def test_where_it_cannot_be_read_that_is_said(tmp_path: Path) -> None:
     server.start()
     try:
         for path in ("", "/stream"):
-            answer = httpx.get(f"http://127.0.0.1:{server.port}/api/events{path}")
+            answer = httpx.get(f"http://127.0.0.1:{server.port}/api/v1/events{path}")
             assert answer.status_code == 503
             assert "does not exist or is empty" in answer.json()["error"]
     finally:

@@ -137,7 +137,7 @@ def test_a_web_socket_has_the_same_records(shared: Live) -> None:
 
 
 def test_the_next_frame_is_had_once(shared: Live) -> None:
-    answer = httpx.get(f"{shared.url}/api/cameras/front/results?key=detections")
+    answer = httpx.get(f"{shared.url}/api/v1/cameras/front/results?key=detections")
     assert answer.headers["content-type"] == "application/json"
     assert len(answer.json()["detections"]) == 1
     assert shared.readers == 0
@@ -146,7 +146,7 @@ def test_the_next_frame_is_had_once(shared: Live) -> None:
 def test_if_no_frame_is_analysed_that_is_said(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served, "PATIENCE", 0.1)
     live.publishing = False
-    answer = httpx.get(f"{live.url}/api/cameras/front/results")
+    answer = httpx.get(f"{live.url}/api/v1/cameras/front/results")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "was not analysed" in answer.json()["error"] or "analysed in time" in answer.json()["error"]
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_read_is_refused_before_the_stream_begins(
 
 
 def test_an_unknown_camera_has_no_results(shared: Live) -> None:
-    assert httpx.get(f"{shared.url}/api/cameras/back/results").status_code == 404
+    assert httpx.get(f"{shared.url}/api/v1/cameras/back/results").status_code == 404
 
 
 def test_there_are_so_many_readers_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_there_are_so_many_readers_and_no_more(monkeypatch: pytest.MonkeyPatch) 
                 assert (one_more.status, one_more.headers["retry-after"]) == (503, "5")
                 assert "All 2 streams of results are in use" in one_more.refusal()["error"]
             assert httpx.get(live.url + ROUTE).status_code == 503
-            assert httpx.get(f"{live.url}/api/cameras/front/results").status_code == 503
+            assert httpx.get(f"{live.url}/api/v1/cameras/front/results").status_code == 503
         eventually(lambda: live.readers == 0)
         assert sent_events(live.url + ROUTE, 1)
 
@@ -381,7 +381,7 @@ def test_a_token_opens_one(guarded: Live) -> None:
 
 
 def test_there_is_a_web_socket_at_no_other_path(shared: Live) -> None:
-    for path in ("/", "/metrics", "/front.mjpg", "/api/events/stream"):
+    for path in ("/", "/metrics", "/front.mjpg", "/api/v1/events/stream"):
         with WebSocketClient(shared.address, path) as client:
             assert client.status == 403
 

@@ -115,17 +115,17 @@ def ask(routes_of: Callable[..., tuple[PluginRoutes, Ask]]) -> Ask:
 
 
 def test_a_handler_gets_the_path_the_query_and_the_plugin_that_was_chosen(ask: Ask) -> None:
-    assert ask("GET", "/api/things/7").json() == {"thing": "only", "number": 7, "page": 1, "tags": []}
-    found = ask("GET", "/api/things/7?page=2&tag=a&tag=b&plugin=other").json()
+    assert ask("GET", "/api/v1/things/7").json() == {"thing": "only", "number": 7, "page": 1, "tags": []}
+    found = ask("GET", "/api/v1/things/7?page=2&tag=a&tag=b&plugin=other").json()
     assert found == {"thing": "other", "number": 7, "page": 2, "tags": ["a", "b"]}
 
 
 @pytest.mark.parametrize(
     ("path", "loc"),
     [
-        ("/api/things/seven", ["path", "number"]),
-        ("/api/things/7?page=0", ["query", "page"]),
-        (f"/api/things/7?plugin={'x' * 64}", ["query", "plugin"]),
+        ("/api/v1/things/seven", ["path", "number"]),
+        ("/api/v1/things/7?page=0", ["query", "page"]),
+        (f"/api/v1/things/7?plugin={'x' * 64}", ["query", "plugin"]),
     ],
 )
 def test_what_does_not_fit_is_refused_and_says_where(ask: Ask, path: str, loc: list[str]) -> None:
@@ -134,27 +134,27 @@ def test_what_does_not_fit_is_refused_and_says_where(ask: Ask, path: str, loc: l
 
 
 def test_bodies_are_models_or_bytes_with_a_limit(ask: Ask) -> None:
-    assert ask("POST", "/api/things", json={"text": "a"}).status_code == 201
-    assert ask("POST", "/api/things", json={"text": 1}).json()["detail"][0]["loc"] == ["body", "text"]
-    assert ask("POST", "/api/things", content=b" " * (1 << 20) + b" ").status_code == 413
-    assert ask("POST", "/api/things/upload", content=b" " * (1 << 21)).json() == {"size": 1 << 21}
-    assert ask("POST", "/api/things/upload", content=b" " * (1 << 21) + b" ").status_code == 413
-    assert ask("POST", "/api/things/upload", content=b"[1,2,3,4,5]").json()["detail"] == (
+    assert ask("POST", "/api/v1/things", json={"text": "a"}).status_code == 201
+    assert ask("POST", "/api/v1/things", json={"text": 1}).json()["detail"][0]["loc"] == ["body", "text"]
+    assert ask("POST", "/api/v1/things", content=b" " * (1 << 20) + b" ").status_code == 413
+    assert ask("POST", "/api/v1/things/upload", content=b" " * (1 << 21)).json() == {"size": 1 << 21}
+    assert ask("POST", "/api/v1/things/upload", content=b" " * (1 << 21) + b" ").status_code == 413
+    assert ask("POST", "/api/v1/things/upload", content=b"[1,2,3,4,5]").json()["detail"] == (
         "The body has more than 3 values."
     )
 
 
 def test_an_answer_has_its_own_type_or_status(ask: Ask) -> None:
-    image = ask("GET", "/api/thing.png")
+    image = ask("GET", "/api/v1/thing.png")
     assert (image.content, image.headers["content-type"]) == (b"\x89PNG", "image/png")
-    other = ask("GET", "/api/teapot")
+    other = ask("GET", "/api/v1/teapot")
     assert (other.status_code, other.json()) == (418, {"short": "and stout"})
-    nothing = ask("DELETE", "/api/things/4")
+    nothing = ask("DELETE", "/api/v1/things/4")
     assert (nothing.status_code, nothing.content) == (204, b"")
 
 
 def test_errors_become_answers(ask: Ask) -> None:
-    answers = [ask("DELETE", f"/api/things/{number}") for number in (1, 2, 3)]
+    answers = [ask("DELETE", f"/api/v1/things/{number}") for number in (1, 2, 3)]
     assert [(one.status_code, one.json()) for one in answers] == [
         (422, {"error": "1 must stay"}),
         (422, {"detail": "2 is no number for this"}),
@@ -163,7 +163,7 @@ def test_errors_become_answers(ask: Ask) -> None:
 
 
 def test_the_schema_of_the_api_has_the_parameters(ask: Ask) -> None:
-    operation = ask("GET", "/openapi.json").json()["paths"]["/api/things/{number}"]["get"]
+    operation = ask("GET", "/openapi.json").json()["paths"]["/api/v1/things/{number}"]["get"]
     assert {one["name"] for one in operation["parameters"]} == {"number", "page", "tag", "plugin"}
     assert (operation["summary"], operation["tags"]) == ("Show", ["thing"])
 
@@ -172,7 +172,7 @@ def test_a_route_declared_wrongly_or_taken_is_left_out_and_logged(
     routes_of: Callable[..., tuple[PluginRoutes, Ask]], caplog: pytest.LogCaptureFixture
 ) -> None:
     routes, request = routes_of()
-    before = request("GET", "/api/status").json()
+    before = request("GET", "/api/v1/status").json()
     routes.add(
         "thing",
         (
@@ -183,15 +183,19 @@ def test_a_route_declared_wrongly_or_taken_is_left_out_and_logged(
         ),
     )
     routes.add("other", (Route("GET", "/teapot", "view", "Taken by thing", picture),))
-    assert request("GET", "/api/status").json() == before
-    assert [request("GET", f"/api/{path}").status_code for path in ("wrong/1", "reserved", "teapot")] == [404, 404, 418]
+    assert request("GET", "/api/v1/status").json() == before
+    assert [request("GET", f"/api/v1/{path}").status_code for path in ("wrong/1", "reserved", "teapot")] == [
+        404,
+        404,
+        418,
+    ]
     assert [record.getMessage() for record in caplog.records if "plug-in" in record.getMessage()] == [
-        "plug-in thing: the API already has GET /api/status; its route is left out",
-        "plug-in thing: its route GET /api/wrong/{number} is left out: TypeError: without_annotation needs annotations "
-        "for number",
-        "plug-in thing: its route GET /api/reserved is left out: TypeError: query must be a pydantic model without the "
-        "fields plugin",
-        "plug-in other: the API already has GET /api/teapot; its route is left out",
+        "plug-in thing: the API already has GET /api/v1/status; its route is left out",
+        "plug-in thing: its route GET /api/v1/wrong/{number} is left out: TypeError: without_annotation needs "
+        "annotations for number",
+        "plug-in thing: its route GET /api/v1/reserved is left out: TypeError: query must be a pydantic model without "
+        "the fields plugin",
+        "plug-in other: the API already has GET /api/v1/teapot; its route is left out",
     ]
 
 
@@ -200,10 +204,11 @@ def test_routes_of_an_installed_plugin_that_does_not_run_are_refused_until_they_
 ) -> None:
     routes, request = routes_of(runs_nothing)
     for path in ("faces", "faces/Ada", "unknown-faces"):
-        refused = request("GET", f"/api/{path}")
+        refused = request("GET", f"/api/v1/{path}")
         assert (refused.status_code, refused.json()) == (422, {"error": "no face plug-in runs"})
-    assert [request("GET", path).status_code for path in ("/api", "/api/", "/api/face", "/faces", "/x/api/faces")] == (
-        [404] * 5
-    )
+    assert [
+        request("GET", path).status_code
+        for path in ("/api/v1", "/api/v1/", "/api/v1/face", "/faces", "/x/api/v1/faces")
+    ] == ([404] * 5)
     routes.add("face", (Route("GET", "/faces", "view", "Now served", lambda service: None),))
-    assert request("GET", "/api/faces/Ada").status_code == 404, "the plug-in has no such route"
+    assert request("GET", "/api/v1/faces/Ada").status_code == 404, "the plug-in has no such route"

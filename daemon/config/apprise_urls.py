@@ -11,7 +11,7 @@ from typing import Any
 from apprise import Apprise, AppriseAsset
 
 
-def service_of(url: str) -> Apprise | None:
+def apprise_service(url: str) -> Apprise | None:
     """Returns what sends to one URL; None if Apprise does not understand it.
 
     What Apprise does unasked is off: it follows no redirects, and adds no pictures from its authors' web site. Nothing
@@ -34,7 +34,7 @@ def main() -> None:
     """Checks the URLs on standard input."""
     logging.disable(logging.CRITICAL)  # Apprise's messages quote URLs
     urls: list[Any] = json.load(sys.stdin)
-    json.dump([service_of(url) is not None for url in urls], sys.stdout)
+    json.dump([apprise_service(url) is not None for url in urls], sys.stdout)
 
 
 if __name__ == "__main__":

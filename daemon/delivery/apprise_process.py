@@ -14,7 +14,7 @@ import re
 import sys
 from typing import Any
 
-from sightd.daemon.config.apprise_urls import service_of
+from sightd.daemon.config.apprise_urls import apprise_service
 
 _STATUS = re.compile(r"\berror[ =:]+(\d{3})\b", re.IGNORECASE)
 _OFFLINE = re.compile(r"connection|connect to|timed? ?out|unreachable", re.IGNORECASE)
@@ -25,7 +25,7 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     logging.lastResort = None
     answers, sys.stdout = sys.stdout, sys.stderr
-    services = [service_of(url) for url in json.loads(sys.stdin.readline())]
+    services = [apprise_service(url) for url in json.loads(sys.stdin.readline())]
     _write(answers, [service is not None for service in services])
     for line in sys.stdin:
         request = json.loads(line)

@@ -11,8 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sightd.daemon.config.event_streams import KafkaOptions
-from sightd.daemon.delivery.sink import RefusedError, UnavailableError, body_of
-from sightd.daemon.delivery.topics import topic_of
+from sightd.daemon.delivery.sink import RefusedError, UnavailableError, body_of, topic_of
 from sightd.daemon.events.event import SCHEMA, Event
 
 _SLICE = 0.1

@@ -14,8 +14,7 @@ from nats.aio.client import Client
 from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
 
 from sightd.daemon.config.event_streams import NatsOptions
-from sightd.daemon.delivery.sink import RefusedError, UnavailableError, body_of
-from sightd.daemon.delivery.topics import topic_of
+from sightd.daemon.delivery.sink import RefusedError, UnavailableError, body_of, topic_of
 from sightd.daemon.events.event import SCHEMA, Event
 
 _FAREWELL = 0.5

@@ -1,13 +1,18 @@
-"""What every sink does, how an event is written for it, and how long to wait after a failure."""
+"""What every sink does, how an event and its topic are written for it, and how long to wait after a failure."""
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, runtime_checkable
 
 from sightd.daemon.events.event import Event
 from sightd.engines.text import json_text
+
+_NO_CAMERA = "_"
+"""Stands for a camera that an event does not have; no camera's name begins with it."""
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class UnavailableError(Exception):
@@ -62,6 +67,13 @@ class PipelinedSink(Sink, Protocol):
 def body_of(event: Event) -> str:
     """Returns the event as a line of JSON, without the line break."""
     return json_text(event.for_json(), separators=(",", ":"))
+
+
+def topic_of(template: str, event: Event, instance: str) -> str:
+    """Returns the name of a topic or subject: replaces {instance}, {kind} and {camera} in `template`. Characters of a
+    kind that names must not have become "_"."""
+    values = {"instance": instance, "kind": event.kind, "camera": event.camera or _NO_CAMERA}
+    return re.sub(r"\{(\w+)\}", lambda found: _NOT_IN_NAMES.sub("_", values[found[1]]), template)
 
 
 class Backoff:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -14,8 +13,8 @@ from typing import Any
 
 from sightd.daemon.delivery.sink import body_of
 from sightd.daemon.events.event import Event
-from sightd.engines.files import make_private, state_directory
-from sightd.plugins.storage.sqlite import NotOursError, is_damaged, read_only, require_ours
+from sightd.engines.files import state_directory
+from sightd.plugins.storage.sqlite import NotOursError, is_damaged, open_private, read_only, transaction
 
 _VERSION = 2
 _OURS = frozenset({"progress", "dead"})
@@ -62,11 +61,7 @@ class SinkStore:
         self.lost: int
         """Events that the journal deleted before they were delivered; `save` stores it."""
         try:
-            make_private(path.parent)
-            if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            require_ours(path, _OURS)
-            self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+            self._connection = open_private(path, _OURS)
         except (OSError, sqlite3.Error, NotOursError) as error:
             raise self._error(error) from error
         try:
@@ -92,20 +87,13 @@ class SinkStore:
     def bury(self, event: Event, reason: str, most: int) -> int:
         """Stores a dead letter and its position; returns how many of the oldest were deleted so that at most `most`
         are kept. Raises StoreError, and then has changed nothing."""
-        run = self._connection.execute
         try:
-            run("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._connection) as run:
                 values = time.time(), reason, body_of(event)
                 run("INSERT INTO dead (at, reason, event) VALUES (?, ?, ?)", values)
                 newest = "SELECT id FROM dead ORDER BY id DESC LIMIT ?"
                 deleted = run(f"DELETE FROM dead WHERE id NOT IN ({newest})", (most,)).rowcount
                 run("UPDATE progress SET position = ?, deleted = deleted + ?", (event.id, deleted))
-                run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    run("ROLLBACK")
-                raise
         except sqlite3.Error as error:
             raise self._error(error) from error
         self.position = event.id
@@ -151,18 +139,16 @@ class SinkStore:
         version = run("PRAGMA user_version").fetchone()[0]
         if version == 0:
             position = begin()
-            run("BEGIN IMMEDIATE")
-            for statement in (_SCHEMA + _FROM_VERSION_1).split(";"):
-                run(statement)
-            run("INSERT INTO progress VALUES (?, 0, 0)", (position,))
-            run(f"PRAGMA user_version = {_VERSION}")
-            run("COMMIT")
+            with transaction(self._connection):
+                for statement in (_SCHEMA + _FROM_VERSION_1).split(";"):
+                    run(statement)
+                run("INSERT INTO progress VALUES (?, 0, 0)", (position,))
+                run(f"PRAGMA user_version = {_VERSION}")
         elif version == 1:
-            run("BEGIN IMMEDIATE")
-            for statement in _FROM_VERSION_1.split(";"):
-                run(statement)
-            run(f"PRAGMA user_version = {_VERSION}")
-            run("COMMIT")
+            with transaction(self._connection):
+                for statement in _FROM_VERSION_1.split(";"):
+                    run(statement)
+                run(f"PRAGMA user_version = {_VERSION}")
         elif version != _VERSION:
             raise StoreError(f"{self._path} was created by a newer sightd (format {version}): update sightd")
         self._saved = run("SELECT position, lost FROM progress").fetchone()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +13,8 @@ from sightd.daemon.events.event import COMMON_FACTS, Event, PendingEvent, common
 from sightd.daemon.events.journal_reader import JournalError
 from sightd.daemon.events.query import FORMAT
 from sightd.daemon.events.upgrade import Upgrade
-from sightd.engines.files import make_private
 from sightd.plugins.api import EventRef, Phase
-from sightd.plugins.storage.sqlite import NotOursError, require_ours
+from sightd.plugins.storage.sqlite import NotOursError, open_private, transaction
 
 _OURS = frozenset({"events"})
 _FORMAT_1 = """
@@ -59,11 +57,7 @@ class EventStore:
         used."""
         self._path = path
         try:
-            make_private(path.parent)
-            if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            require_ours(path, _OURS)
-            self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+            self._connection = open_private(path, _OURS)
             try:
                 self._upgrade = self._prepare(after)
                 self._file = _identity(path)
@@ -162,16 +156,9 @@ class EventStore:
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         """Commits at the end, or rolls everything back. Raises JournalError for errors of SQLite."""
-        run = self._connection.execute
         try:
-            run("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._connection) as run:
                 yield run
-                run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk has already ended the transaction
-                    run("ROLLBACK")
-                raise
         except sqlite3.Error as error:
             raise self._journal_error(error) from error
 

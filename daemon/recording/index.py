@@ -3,7 +3,6 @@ next to them."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightd.daemon.events.event import utc
-from sightd.engines.files import make_private
-from sightd.plugins.storage.sqlite import NotOursError, read_only, require_ours
+from sightd.plugins.storage.sqlite import NotOursError, open_private, read_only, transaction
 
 FILE = "clips.db"
 _VERSION = 2
@@ -104,11 +102,7 @@ class ClipIndex:
         """Creates the folder and the file if they do not exist."""
         self.folder, self._path = folder, folder / FILE
         with _faults(self._path):
-            make_private(folder)
-            if not self._path.exists():
-                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            require_ours(self._path, _OURS)
-            self._connection = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
+            self._connection = open_private(self._path, _OURS)
         try:
             with _faults(self._path):
                 self._prepare()
@@ -250,15 +244,8 @@ class ClipIndex:
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
-        with _faults(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection.execute
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk has already ended the transaction
-                    self._connection.execute("ROLLBACK")
-                raise
+        with _faults(self._path), transaction(self._connection) as run:
+            yield run
 
 
 def _missing(version: int) -> list[str]:

@@ -36,8 +36,6 @@ _AT_ONCE = 500
 _KEPT_SECONDS = 2.0
 """Seconds of packets kept beyond `pre`: an event is reported after its frame was analysed and the journal was
 written."""
-_RECENT = 600.0
-"""Seconds for which the status reports that clips were deleted before their time."""
 
 
 class CameraObserver(TapObserver, RecordingObserver, Protocol):
@@ -123,10 +121,7 @@ class Recorder:
     @property
     def shortage(self) -> str | None:
         """Says that recordings were deleted before their time in the last minutes, because the disk is nearly full."""
-        at = None if self._store is None else self._store.evicted_at
-        if at is None or time.time() - at > _RECENT:
-            return None
-        return "the disk is nearly full: the oldest recordings are deleted before their time"
+        return None if self._store is None else self._store.shortage
 
     def tap(self, camera: str, rules: CameraRules, observer: CameraObserver) -> PacketTap:
         """Returns the observer of a camera's packets, which are recorded from now on."""

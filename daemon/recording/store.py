@@ -86,7 +86,7 @@ class _Files:
 
 
 class ClipStore:
-    """The recordings on the disk, with their index; used by one thread, except `evicted_at` and `size`. All methods may
+    """The recordings on the disk, with their index; used by one thread, except `shortage` and `size`. All methods may
     raise ClipIndexError or OSError."""
 
     def __init__(
@@ -153,9 +153,9 @@ class ClipStore:
         return self._retention.has_room()
 
     @property
-    def evicted_at(self) -> float | None:
-        """When a recording was last deleted before its time because the disk was nearly full; s since the epoch."""
-        return self._retention.evicted_at
+    def shortage(self) -> str | None:
+        """Says that files were deleted before their time in the last minutes, because the disk is nearly full."""
+        return self._retention.shortage
 
     @property
     def size(self) -> int:

@@ -104,7 +104,7 @@ def _found(folder: Path) -> list[_Kept]:
 
 
 class SnapshotStore:
-    """The snapshots on the disk; used by one thread, except `size` and `evicted_at`. All methods may raise OSError."""
+    """The snapshots on the disk; used by one thread, except `size` and `shortage`. All methods may raise OSError."""
 
     def __init__(
         self,
@@ -160,6 +160,6 @@ class SnapshotStore:
         return self._files.total()
 
     @property
-    def evicted_at(self) -> float | None:
-        """When snapshots were last deleted before their time because the disk was nearly full; s since the epoch."""
-        return self._retention.evicted_at
+    def shortage(self) -> str | None:
+        """Says that files were deleted before their time in the last minutes, because the disk is nearly full."""
+        return self._retention.shortage

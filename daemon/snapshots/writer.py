@@ -38,8 +38,6 @@ of one larger frame, if it is the only one."""
 _CHECK_EVERY = 5.0
 """Seconds between two checks of the disk and the limits."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_RECENT = 600.0
-"""Seconds for which the status reports that snapshots were deleted before their time."""
 
 
 class SnapshotWriter:
@@ -92,10 +90,7 @@ class SnapshotWriter:
     @property
     def shortage(self) -> str | None:
         """Says that snapshots were deleted before their time in the last minutes, because the disk is nearly full."""
-        at = None if self._store is None else self._store.evicted_at
-        if at is None or time.time() - at > _RECENT:
-            return None
-        return "the disk is nearly full: the oldest snapshots are deleted before their time"
+        return None if self._store is None else self._store.shortage
 
     def take(self, camera: str, scene: Scene, drawing: SnapshotDrawing, observer: SnapshotObserver) -> Snapshot | str:
         """Takes a snapshot, which the caller holds and must release; or returns why not: BUSY or DISK."""

@@ -1,4 +1,4 @@
-"""The result that says what was active on a frame, and how much of it the model looked at."""
+"""The result that says what was active on a frame and how much of it the model looked at; draws it into the video."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import cv2
 import numpy as np
 
 from sightd.plugins.activity.cells import Mask
-from sightd.plugins.api import Count, CounterSpec
+from sightd.plugins.api import Canvas, Count, CounterSpec, Frame
+
+_COLOUR = np.array((0, 60, 255), np.uint8)
+"""Blue, green, red."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,3 +49,17 @@ class Activity:
         yield Count("look_analyses", self.looked_at)
         yield Count("look_runs", number=self.runs)
         yield Count("active_cells", number=int(np.count_nonzero(self.cells)))
+
+
+def draw_activity(canvas: Canvas, frame: Frame, activity: Activity) -> None:
+    """Tints the active cells half red. Draws into the image itself, so an output on a GPU is downloaded."""
+    if not activity.cells.any():
+        return
+    rows, columns = activity.cells.shape
+    width, height = canvas.size
+    across = min(round(columns * activity.cell * width / frame.width), width)
+    down = min(round(rows * activity.cell * height / frame.height), height)
+    cells = cv2.resize(activity.cells.view(np.uint8), (across, down), interpolation=cv2.INTER_NEAREST)
+    shown = canvas.image[:down, :across]
+    active = np.asarray(cells, np.uint8).view(np.bool_)
+    shown[active] = shown[active] // 2 + _COLOUR // 2

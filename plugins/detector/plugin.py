@@ -18,8 +18,7 @@ from sightd.engines.preprocess import Geometry
 from sightd.engines.session import Tensor
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.activity.config import gate_options
-from sightd.plugins.activity.drawing import draw_activity
-from sightd.plugins.activity.result import Activity
+from sightd.plugins.activity.result import Activity, draw_activity
 from sightd.plugins.api import (
     Canvas,
     Context,

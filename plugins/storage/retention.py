@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 DELETIONS = ("age", "size", "disk")
 """Why files are deleted: older than `Limits.age`; more than `Limits.size`; the disk is nearly full."""
 
+_RECENT = 600.0
+"""Seconds for which `shortage` reports that files were deleted before their time."""
+
 T = TypeVar("T")
 
 
@@ -51,7 +54,7 @@ class StoredFiles(Protocol[T]):
 
 
 class Retention(Generic[T]):
-    """Deletes files beyond their limits. Used by one thread, except `evicted_at` and `size`."""
+    """Deletes files beyond their limits. Used by one thread, except `shortage` and `size`."""
 
     def __init__(
         self,
@@ -65,14 +68,25 @@ class Retention(Generic[T]):
     ) -> None:
         """`advice` says which options to change if the disk is full. `free` returns the free bytes of the disk, `clock`
         seconds since the epoch."""
-        self._folder, self._limits, self._files, self._advice = folder, limits, files, advice
+        self._folder, self._limits, self._files = folder, limits, files
+        self._message = (
+            f"the disk of {folder} is nearly full: the oldest files are deleted before their time; free disk space, "
+            f"{advice}"
+        )
         self._free, self._clock = free, clock
         self._trusted = TrustedClock(clock, last_seen=files.newest())
         self._throttle = LogThrottle()
-        self.evicted_at: float | None = None
-        """When a file was last deleted before its time because the disk was nearly full; s since the epoch."""
+        self._evicted_at: float | None = None
         self.size = 0
         """Bytes of all files, as of the last `tidy`."""
+
+    @property
+    def shortage(self) -> str | None:
+        """Says that files were deleted before their time in the last minutes, because the disk is nearly full, and what
+        to do. Any thread."""
+        if self._evicted_at is None or self._clock() - self._evicted_at > _RECENT:
+            return None
+        return self._message
 
     def make_room(self) -> bool:
         """Deletes the oldest file, because the disk is full. Returns whether there was one."""
@@ -80,13 +94,9 @@ class Retention(Generic[T]):
         if one is None:
             return False
         self._files.delete(one, "disk")
-        self.evicted_at = self._clock()
+        self._evicted_at = self._clock()
         if self._throttle.add():
-            log.warning(
-                "the disk of %s is nearly full: the oldest files are deleted before their time; free disk space, %s",
-                self._folder,
-                self._advice,
-            )
+            log.warning("%s", self._message)
         return True
 
     def tidy(self, in_progress: int = 0) -> None:

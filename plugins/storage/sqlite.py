@@ -1,4 +1,4 @@
-"""SQLite databases in WAL mode: opens and inspects them without changes, and classifies write errors."""
+"""SQLite databases in WAL mode: opens private ones, inspects them without changes, and classifies write errors."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 import sqlite3
 import stat
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
+
+from sightd.engines.files import make_private
 
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 
@@ -16,6 +19,31 @@ _MAGIC = b"SQLite format 3\0"
 _ATTEMPTS, _PAUSE_S = 3, 0.05
 """Attempts and pause in s between them: another program may be writing the page being read."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def open_private(path: Path, tables: frozenset[str]) -> sqlite3.Connection:
+    """Opens a database with `tables` for writing. Creates the folder and an empty file (mode 0600) if they do not
+    exist. The connection is in autocommit mode and may be used by any thread, but by one at a time; it waits 5 s for
+    another program that writes. Raises OSError, sqlite3.Error, and NotOursError if it is another program's file."""
+    make_private(path.parent)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    require_ours(path, tables)
+    return sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    """Yields `connection.execute`. Commits at the end, or rolls everything back. The connection is in autocommit
+    mode. Raises sqlite3.Error."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection.execute
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has already ended the transaction
+            connection.execute("ROLLBACK")
+        raise
 
 
 def read_only(path: Path, *, unshared: bool = False) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -37,27 +39,30 @@ def add_delivery(app: FastAPI, delivery: EventDelivery, access: Access) -> None:
 
     @reading.get("/{sink}/dead", summary="Dead letters of a sink, oldest first")
     def dead(sink: str) -> list[dict[str, Any]]:
-        try:
+        with _known(sink):
             return [letter.for_json() for letter in delivery.dead_letters(sink)]
-        except KeyError:
-            raise _UnknownSinkError(sink) from None
 
     @changing.post("/{sink}/retry", summary="Send dead letters again, before new events")
     def retry(sink: str, letters: _Letters) -> dict[str, list[int]]:
-        try:
+        with _known(sink):
             return {"ids": delivery.retry(sink, letters.ids)}
-        except KeyError:
-            raise _UnknownSinkError(sink) from None
 
     @changing.post("/{sink}/delete", summary="Delete dead letters")
     def delete(sink: str, letters: _Letters) -> dict[str, list[int]]:
-        try:
+        with _known(sink):
             return {"ids": delivery.delete(sink, letters.ids)}
-        except KeyError:
-            raise _UnknownSinkError(sink) from None
 
     app.include_router(reading)
     app.include_router(changing)
+
+
+@contextmanager
+def _known(sink: str) -> Iterator[None]:
+    """Raises _UnknownSinkError if `delivery` does not know the sink."""
+    try:
+        yield
+    except KeyError:
+        raise _UnknownSinkError(sink) from None
 
 
 async def _unknown(_request: Request, error: Exception) -> Response:

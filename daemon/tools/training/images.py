@@ -1,4 +1,4 @@
-"""Training images: one folder per class for a classifier, random crops for a style."""
+"""Training images: one folder per class for a classifier, random crops for a style; previews of a style."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from sightd.daemon.tools.media import PICTURES, MediaError, contents, frames, length, not_read, read_picture
 from sightd.daemon.tools.training.preflight import TrainingError
-from sightd.engines.files import digest_of
+from sightd.engines.files import digest_of, write_whole
 from sightd.plugins.api import Image
 
 LEAST = 5
@@ -151,3 +151,13 @@ def _smaller(picture: Image, side: int) -> Image:
         return picture.copy()
     size = round(width * ratio), round(height * ratio)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def write_preview(path: Path, painting: Image, pictures: Sequence[Image], painted: Sequence[Image]) -> None:
+    """Writes the painting, and images (squares of one size) above what the style makes of them. Raises OSError."""
+    side = pictures[0].shape[0]
+    height, width = painting.shape[:2]
+    size = max(1, round(width * 2 * side / height)), 2 * side
+    example = cv2.resize(painting, size, interpolation=cv2.INTER_AREA)
+    sheet = np.hstack([example, *(np.vstack(pair) for pair in zip(pictures, painted, strict=True))])
+    write_whole(path, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())

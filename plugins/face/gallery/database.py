@@ -20,7 +20,7 @@ from sightd.plugins.face.gallery.file import (
     reason,
     unlocked,
 )
-from sightd.plugins.storage.sqlite import is_damaged, is_unwritable, read_only
+from sightd.plugins.storage.sqlite import is_damaged, is_unwritable, read_only, transaction
 
 _VERSION = 1
 _ROOM_FOR_A_PERSON = (
@@ -125,19 +125,13 @@ class Database:
         `wipes`: what it deletes must be wiped by `scrub`, now or as soon as possible."""
         with self._lock, self._converting_errors():
             self._require_writable()
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._connection) as run:
                 yield self._connection
                 if wipes:
-                    self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('wipe', 1)")
+                    run("INSERT OR REPLACE INTO meta VALUES ('wipe', 1)")
                 if persons:
-                    self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
-                self._connection.execute("COMMIT")
-                self.fault = None
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk has already ended the transaction
-                    self._connection.execute("ROLLBACK")
-                raise
+                    run("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+            self.fault = None
 
     def recover(self) -> str | None:
         """Retries if writing had failed. Returns what still prevents it, None if nothing does."""

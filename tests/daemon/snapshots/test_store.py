@@ -78,7 +78,8 @@ def test_a_disk_that_is_nearly_full_drops_all_and_is_reported(tmp_path: Path) ->
     add(store, 1)
     with pytest.raises(OSError, match="min_free is free on the disk"):
         store.check()
-    assert (kept(store), counts.deletions, store.evicted_at) == ([], ["disk"], _NOW)
+    assert (kept(store), counts.deletions) == ([], ["disk"])
+    assert store.shortage is not None
     assert not store.make_room()
 
 

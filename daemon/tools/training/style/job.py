@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from sightd.daemon.tools.training.checkpoint import Checkpoint
-from sightd.daemon.tools.training.images import squares
+from sightd.daemon.tools.training.images import squares, write_preview
 from sightd.daemon.tools.training.preflight import TrainingError
 from sightd.daemon.tools.training.style.network import TrainableStyle, Trunk
-from sightd.daemon.tools.training.style.preview import write_preview
 from sightd.daemon.tools.training.style.trainer import Distances, Plan, Trainer, example_of, nearest_style, to_tensor
 from sightd.engines.files import digest_of, locked, scratch_folder
 from sightd.engines.labels import STYLES, WITH_OWN

@@ -11,7 +11,7 @@ import pytest
 
 from sightd.daemon.tools.media import MediaError
 from sightd.daemon.tools.training import images
-from sightd.daemon.tools.training.images import MOST_IN_MEMORY, labelled, pictures_of, squares
+from sightd.daemon.tools.training.images import MOST_IN_MEMORY, labelled, pictures_of, squares, write_preview
 from sightd.daemon.tools.training.preflight import TrainingError, checked, name_from
 from tests.support import media
 
@@ -169,3 +169,15 @@ def test_sources_without_pictures_are_reported(tmp_path: Path) -> None:
         pictures_of([tmp_path], 96)
     with pytest.raises(MediaError, match="no such file or folder"):
         pictures_of([tmp_path / "none"], 96)
+
+
+def test_a_preview_shows_the_painting_and_pictures_above_what_became_of_them(tmp_path: Path) -> None:
+    painting = np.full((100, 50, 3), (0, 0, 255), np.uint8)
+    before, after = np.full((64, 64, 3), 50, np.uint8), np.full((64, 64, 3), 200, np.uint8)
+    write_preview(tmp_path / "p.jpg", painting, [before, before], [after, after])
+    sheet = cv2.imread(str(tmp_path / "p.jpg"))
+    assert sheet is not None
+    assert sheet.shape == (128, 64 + 2 * 64, 3)
+    assert np.abs(sheet[:, :60].astype(int) - (0, 0, 255)).mean() < 5
+    assert np.abs(sheet[:60, 70:].astype(int) - 50).mean() < 3
+    assert np.abs(sheet[70:, 70:].astype(int) - 200).mean() < 3

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.plugins.activity.drawing import draw_activity
-from sightd.plugins.activity.result import Activity
+from sightd.plugins.activity.result import Activity, draw_activity
 from sightd.plugins.api import Frame
 from sightd.plugins.testing.stubs import BlankCanvas
 

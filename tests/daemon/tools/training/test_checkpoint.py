@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from sightd.daemon.tools.training.checkpoint import Checkpoint
 from sightd.daemon.tools.training.preflight import TrainingError
-from sightd.daemon.tools.training.style.preview import write_preview
 
 STATE = {"step": np.array(7), "value-0": np.arange(3, dtype=np.float32)}
 
@@ -43,15 +41,3 @@ def test_a_broken_one_is_reported(length: int, tmp_path: Path) -> None:
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:length])
     with pytest.raises(TrainingError, match=r"checkpoint.npz cannot be read .* remove it to start over"):
         checkpoint.load()
-
-
-def test_a_preview_shows_the_painting_and_pictures_above_what_became_of_them(tmp_path: Path) -> None:
-    painting = np.full((100, 50, 3), (0, 0, 255), np.uint8)
-    before, after = np.full((64, 64, 3), 50, np.uint8), np.full((64, 64, 3), 200, np.uint8)
-    write_preview(tmp_path / "p.jpg", painting, [before, before], [after, after])
-    sheet = cv2.imread(str(tmp_path / "p.jpg"))
-    assert sheet is not None
-    assert sheet.shape == (128, 64 + 2 * 64, 3)
-    assert np.abs(sheet[:, :60].astype(int) - (0, 0, 255)).mean() < 5
-    assert np.abs(sheet[:60, 70:].astype(int) - 50).mean() < 3
-    assert np.abs(sheet[70:, 70:].astype(int) - 200).mean() < 3

@@ -57,9 +57,10 @@ setup: system $(BIN)/.installed
 system:
 	@config/install-system-packages.sh
 
-# CUDA kernels are tested as the host's own code, PyCUDA over a stand-in for its driver, and clocks by jumps.
+# CUDA kernels are tested as the host's own code, PyCUDA over a stand-in for its driver, clocks by jumps, and the console
+# in a browser.
 test-tools:
-	@config/install-system-packages.sh g++ python3-dev faketime strace
+	@config/install-system-packages.sh g++ python3-dev faketime strace chromium fonts-dejavu-core
 
 $(BIN)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sightd needs Python 3.11 or newer, this is " + sys.version.split()[0])'

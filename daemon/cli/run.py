@@ -203,4 +203,4 @@ def _print_addresses(daemon: Daemon) -> None:
         http = daemon.state.http_url()
         print(f"  {camera.title:20} {rtsp}" + (f"   {http}/{camera.name}.mjpg" if http else ""), file=output)
     if http := daemon.state.http_url():
-        print(f"  {'overview':20} {http}/\n  {'metrics':20} {http}/metrics", file=output, flush=True)
+        print(f"  {'console':20} {http}/\n  {'metrics':20} {http}/metrics", file=output, flush=True)

@@ -18,6 +18,7 @@ from sightd.daemon.serve.http.auth import AuthMiddleware
 from sightd.daemon.serve.http.bodies import JsonRoute, refuse_invalid
 from sightd.daemon.serve.http.middleware import CommonHeaders, Compression, HeadRequests
 from sightd.daemon.serve.http.routes_clips import add_clips
+from sightd.daemon.serve.http.routes_console import add_console
 from sightd.daemon.serve.http.routes_daemon import (
     AskReload,
     Exposition,
@@ -83,6 +84,7 @@ def create_app(
         return response
 
     app.add_exception_handler(UnknownCameraError, unknown_camera)
+    add_console(app)
     add_pictures(app, view, app.state.viewer_limit)
     add_health(app, view, quiet=bool(access.token_store))
     add_metrics(app, exposition)

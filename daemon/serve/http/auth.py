@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sightd.daemon.config.checks import is_loopback
 from sightd.daemon.serve.auth import Access, Peer, Principal, Reason, Role, Server
 from sightd.daemon.serve.http.bodies import JsonRoute
+from sightd.daemon.serve.http.routes_console import is_console
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ HEADER = "X-Sightd"
 """CSRF header, required to change anything if the browser sends the token automatically: foreign pages cannot set
 it."""
 _OPEN = frozenset({"/healthz"})
-"""For supervisors; reveals nothing else."""
+"""For supervisors; reveals nothing else. The console's files are open too."""
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d{0,5})?", re.ASCII)
 """RFC 9110, 7.2. Anything else is rejected, since a library that parses it differently could then decide on access."""
 _SERVER: Server = "http"
@@ -70,7 +71,8 @@ class AuthMiddleware:
             self._access.refused(_SERVER, _address(request), "invalid")
             await JSONResponse({"detail": "The Host header must be HOST or HOST:PORT."}, 400)(scope, receive, send)
             return
-        if scope["path"] in _OPEN:  # the path used for routing; a URL is built from the Host header, and drops tabs
+        path = scope["path"]  # used for routing; a URL is built from the Host header, and drops tabs
+        if path in _OPEN or (is_console(path) and _reads(request)):
             await self._app(scope, receive, send)
             return
         try:

@@ -17,7 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _LEAST, _MOST = 1024, 16 * 1024 * 1024
 """Smallest and largest response in bytes that is worth compressing."""
 _LEVEL = 4
-_TEXTS = ("application/json", "application/openmetrics-text", "text/plain", "text/html")
+_TEXTS = frozenset(
+    {"application/json", "application/openmetrics-text", "text/css", "text/html", "text/javascript", "text/plain"}
+    | {"image/svg+xml"}
+)
 """None of these responses contains a secret next to client input, so their size leaks nothing (BREACH)."""
 _GZIP = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=([0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
 

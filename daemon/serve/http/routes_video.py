@@ -1,57 +1,16 @@
-"""Routes of the cameras' images: the overview page, MJPEG and stills."""
+"""Routes of the cameras' images: MJPEG and stills."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import cache
-from html import escape
-from importlib import resources
-from string import Template
+from collections.abc import AsyncIterator
 
-from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from sightd.daemon.serve.jpeg_stream import JpegStream
 from sightd.daemon.serve.limits import ViewerLimit
-from sightd.daemon.serve.view import CameraEntry, CameraStatus, DaemonView
-
-POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
-"""The page's Content-Security-Policy."""
-
-
-def page(cameras: Sequence[CameraEntry], states: Mapping[str, CameraStatus], host: str) -> str:
-    """Returns the HTML. `host` is the name by which the reader reached this machine; RTSP URLs use it."""
-    cards = "".join(_card(camera, states.get(camera.name), host) for camera in cameras)
-    body = f"<main>{cards}</main>" if cards else "<p>No camera is configured.</p>"
-    return _template().substitute(body=body)
-
-
-@cache
-def _template() -> Template:
-    text = resources.files("sightd.daemon.serve.http").joinpath("index.html").read_text(encoding="utf-8")
-    return Template(text.removesuffix("\n"))
-
-
-def _card(camera: CameraEntry, status: CameraStatus | None, host: str) -> str:
-    name, title = escape(camera.name), escape(camera.title)
-    rtsp = f"<code>{escape(camera.rtsp.url(host))}</code>" if camera.rtsp is not None else ""
-    state = "" if status is None else f"<span>{escape(_state_line(status))}</span>"
-    return (
-        f'<article><a href="/{name}.mjpg"><img src="/{name}.mjpg" alt="{title}, live"></a>'
-        f"<div><h2>{title}</h2>{state}{rtsp}"
-        f'<nav><a href="/{name}.mjpg">Live</a><a href="/{name}.jpg">Still</a></nav></div>'
-        "</article>"
-    )
-
-
-def _state_line(status: CameraStatus) -> str:
-    """One line for the camera's state at the time the page was generated."""
-    size = f", {status.size[0]}×{status.size[1]}" if status.size else ""
-    rate = f", {status.fps:.0f} frames a second" if status.fps else ""
-    reason = f": {status.reason}" if status.reason else ""
-    return f"{status.state}{size}{rate}{reason}"
-
+from sightd.daemon.serve.view import DaemonView
 
 BOUNDARY = "sightd-picture"
 
@@ -99,11 +58,6 @@ def add_pictures(app: FastAPI, view: DaemonView, viewer_limit: ViewerLimit) -> N
         if found is None:
             raise UnknownCameraError(camera)
         return found
-
-    @app.get("/", response_class=HTMLResponse, summary="Overview page of all cameras")
-    async def index(request: Request) -> HTMLResponse:
-        html = page(view.cameras(), view.readiness().cameras, request.url.hostname or "localhost")
-        return HTMLResponse(html, headers={"Content-Security-Policy": POLICY})
 
     @app.get("/{camera}.mjpg", response_class=Response, summary="Live annotated video of a camera as MJPEG")
     async def mjpeg(camera: str) -> Response:

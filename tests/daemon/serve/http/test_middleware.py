@@ -28,6 +28,7 @@ pytestmark = pytest.mark.waiting
 
 ROUTES = {
     "/": "text/html; charset=utf-8",
+    "/console/app.js": "text/javascript; charset=utf-8",
     "/front.jpg": "image/jpeg",
     "/front.mjpg": "multipart/x-mixed-replace; boundary=sightd-picture",
     "/healthz": "application/json",
@@ -92,7 +93,8 @@ def test_head_is_answered_as_get_is_on_every_route(served: Served) -> None:
     routes = {
         path for path in routes if not path.startswith("/api/v1/events/{number}")
     }  # see test_routes_event_media.py
-    known = {path.partition("?")[0].replace("front", "{camera}") for path in ROUTES} - {"/openapi.json"}
+    known = {path.partition("?")[0].replace("front", "{camera}").replace("app.js", "{path}") for path in ROUTES}
+    known -= {"/openapi.json"}
     assert routes == known, "a new route belongs into ROUTES"
     for path, content_type in ROUTES.items():
         got, head = served.ask("GET", path), served.ask("HEAD", path)

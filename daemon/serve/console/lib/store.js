@@ -1,0 +1,142 @@
+// State shared by pages: the daemon's status, who is logged in, the theme. A store notifies its subscribers of changes.
+
+import { useEffect, useState } from "../vendor/preact-htm.js";
+import { get, onVisibility, send } from "./api.js";
+
+/** A value with subscribers. */
+export class Store {
+  #listeners = new Set();
+
+  constructor(value) {
+    this.value = value;
+  }
+
+  set(value) {
+    this.value = value;
+    for (const listener of [...this.#listeners]) listener(value);
+  }
+
+  /** Calls `listener` after each change; returns a function that ends this. */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get watched() {
+    return this.#listeners.size > 0;
+  }
+}
+
+/** Hook: the store's value; renders again when it changes. */
+export function useStore(store) {
+  const [value, set] = useState(store.value);
+  useEffect(() => {
+    set(store.value);
+    return store.subscribe(set);
+  }, [store]);
+  return value;
+}
+
+/** Polls a path every `seconds` while somebody subscribes and the tab is visible. Its value is `{data, error}`: the
+ * newest answer, and the ApiError of the newest request, if that failed. */
+export class Polled extends Store {
+  #path;
+  #seconds;
+  #timer = 0;
+  #asking = false;
+
+  constructor(path, seconds) {
+    super({ data: null, error: null });
+    this.#path = path;
+    this.#seconds = seconds;
+    onVisibility(() => this.#schedule(0));
+  }
+
+  subscribe(listener) {
+    const first = !this.watched;
+    const forget = super.subscribe(listener);
+    if (first) this.#schedule(0);
+    return forget;
+  }
+
+  /** Asks now; resolves when the answer is in. */
+  async refresh() {
+    this.#asking = true;
+    try {
+      this.set({ data: await get(this.#path), error: null });
+    } catch (error) {
+      this.set({ data: this.value.data, error });
+    } finally {
+      this.#asking = false;
+      this.#schedule(this.#seconds * 1000);
+    }
+  }
+
+  #schedule(delay) {
+    clearTimeout(this.#timer);
+    if (!this.watched || this.#asking || document.visibilityState !== "visible") return;
+    this.#timer = setTimeout(() => this.watched && this.refresh(), delay);
+  }
+}
+
+/** GET /api/v1/status, every two seconds. */
+export const status = new Polled("api/v1/status", 2);
+
+/** Hook: `{data, error}` of the daemon's status. */
+export function useStatus() {
+  return useStore(status);
+}
+
+const ROLES = ["view", "operate", "admin"];
+
+/** Who is logged in: null while unknown; `{name, role, roles, login}` of GET /api/v1/me; or nobody, `{role: null, login}`. `login`
+ * says which kinds of login there are: `{token, oidc}`. */
+export const session = new Store(null);
+
+/** Asks who is logged in. Throws ApiError if that cannot be asked; not to be logged in is no error. */
+export async function loadSession() {
+  try {
+    session.set(await get("api/v1/me"));
+  } catch (error) {
+    if (error.status === 404) return session.set({ name: "", role: "admin", login: {} }); // until /api/v1/me is there
+    if (error.status !== 401) throw error;
+    session.set({ role: null, login: await get("api/v1/login") });
+  }
+}
+
+/** Logs in with a token. Throws ApiError if it is refused. */
+export async function login(token) {
+  await send("POST", "api/v1/login", { token });
+  await loadSession();
+}
+
+export async function logout() {
+  await send("POST", "api/v1/logout");
+  await loadSession();
+}
+
+/** Whether the logged-in role includes `role`: "view", "operate" or "admin". The server checks it as well. */
+export function may(role, who = session.value) {
+  return who !== null && who.role !== null && ROLES.indexOf(who.role) >= ROLES.indexOf(role);
+}
+
+/** Hook: whether the logged-in role includes `role`. */
+export function useMay(role) {
+  return may(role, useStore(session));
+}
+
+const THEME = "sightd.theme";
+
+/** "light", "dark", or "auto": as the system has it. */
+export const theme = new Store(localStorage.getItem(THEME) ?? "auto");
+
+export function applyTheme(name = theme.value) {
+  if (name === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+}
+
+export function chooseTheme(name) {
+  localStorage.setItem(THEME, name);
+  applyTheme(name);
+  theme.set(name);
+}

@@ -1,0 +1,118 @@
+"""Debian's Chromium, driven by Playwright. A page that logs an error or violates its Content-Security-Policy fails the
+test that opened it.
+
+Playwright keeps an event loop in its thread: while a `Browser` is open, this thread cannot run another one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+
+from tests.support.debian import program
+
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
+SCREENSHOTS = "SIGHTD_SCREENSHOTS"
+"""Environment variable: a folder into which `Visit.picture` writes, to be looked at."""
+_DESKTOP, _PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+_ARGUMENTS = ("--disable-gpu", "--no-sandbox", "--autoplay-policy=no-user-gesture-required")
+_REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation",
+    (event) => console.error(`Content-Security-Policy: ${event.violatedDirective} ${event.blockedURI}`))"""
+_SERIOUS = frozenset({"serious", "critical"})
+
+
+class Visit:
+    """A page of its own, without cookies and storage of others. `page` is Playwright's."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        """What the page has logged as errors, and exceptions that it did not catch."""
+        page.on("console", self._logged)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def expect_errors(self, *parts: str) -> None:
+        """Forgets the errors that contain one of `parts`, such as "401"."""
+        self.errors = [one for one in self.errors if not any(part in one for part in parts)]
+
+    def require_accessible(self) -> None:
+        """Raises AssertionError with axe's serious and critical findings in both themes."""
+        self.page.evaluate(_axe())
+        for theme in THEMES:
+            self.page.emulate_media(color_scheme=theme)
+            found = self.page.evaluate("axe.run({resultTypes: ['violations']})")
+            serious = [_finding(one) for one in found["violations"] if one["impact"] in _SERIOUS]
+            assert not serious, f"{theme}: {serious}"
+
+    def picture(self, name: str) -> None:
+        """Writes NAME.png into the folder that SIGHTD_SCREENSHOTS names, if any."""
+        if folder := os.environ.get(SCREENSHOTS):
+            self.page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+
+    def _logged(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            where = message.location.get("url", "")
+            if not where.endswith("/api/v1/me"):  # until it is there
+                self.errors.append(f"{message.text} {where}")
+
+
+class Browser:
+    """A headless browser; `browser()` starts it."""
+
+    def __init__(self, chromium: Any) -> None:
+        self._chromium = chromium
+
+    @contextmanager
+    def visit(
+        self,
+        url: str,
+        *,
+        theme: Theme = "light",
+        language: str = "en",
+        phone: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Visit]:
+        """Opens a page, and closes it at the end. Raises AssertionError if it has logged an error."""
+        context = self._chromium.new_context(
+            viewport=_PHONE if phone else _DESKTOP,
+            color_scheme=theme,
+            locale=language,
+            has_touch=phone,
+            extra_http_headers=dict(headers or {}),
+        )
+        try:
+            context.add_init_script(_REPORT_VIOLATIONS)
+            context.set_default_timeout(30_000)
+            visit = Visit(context.new_page())
+            visit.page.goto(url)
+            yield visit
+            assert not visit.errors
+        finally:
+            context.close()
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Starts Chromium. Skips the test if it is not available."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program("chromium", "chromium"), args=_ARGUMENTS)
+        try:
+            yield Browser(chromium)
+        finally:
+            chromium.close()
+
+
+def _axe() -> str:
+    """axe-core (Mozilla Public License 2.0), from a package that only tests use."""
+    return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+def _finding(one: Mapping[str, Any]) -> str:
+    return f"{one['id']}: {[(node['html'], node.get('failureSummary')) for node in one['nodes']]}"

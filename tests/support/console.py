@@ -1,0 +1,143 @@
+"""A web server with the console: the real application over a simulated daemon with cameras whose pictures move."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from sightd.daemon.config.model import Http
+from sightd.daemon.events.event import EventKind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.serve.auth import Access
+from sightd.daemon.serve.http.app import create_app
+from sightd.daemon.serve.http.server import HttpServer
+from sightd.daemon.serve.jpeg_stream import JpegStream
+from sightd.daemon.serve.live_results import LiveResults
+from sightd.daemon.serve.view import (
+    CameraEntry,
+    CameraReport,
+    CameraStatus,
+    Readiness,
+    Servers,
+    Status,
+    StorageReport,
+    StoreReport,
+    Viewers,
+)
+from tests.support.access import NO_TOKENS
+
+_SIZE = (640, 360)
+
+
+def camera_report(name: str, title: str, state: str = "live", reason: str | None = None) -> CameraReport:
+    """A camera as /api/v1/status reports it."""
+    live = state in ("live", "late")
+    return CameraReport(
+        name=name, title=title, state=state, since=time.time() - 90, reason=reason, size=_SIZE if live else None,
+        fps=25.0 if live else 0.0, age=0.04 if live else None, last_frame=time.time(), frames=2250, damaged=0,
+        faults={}, last_error=reason, chain=("detector", "tracker"), viewers=Viewers(0, 0), encoder="x264",
+        rtsp=f"rtsp://127.0.0.1:8554/{name}", mjpeg=f"http://127.0.0.1:8080/{name}.mjpg",
+    )  # fmt: skip
+
+
+CAMERAS = (
+    camera_report("gate", "Gate <north>"),
+    camera_report("yard", "Yard", "late", "frames arrive 1.2 s late: the network or this machine is too slow"),
+    camera_report("door", "Front door", "waiting", "the camera refuses the password (401)"),
+)
+
+
+class SimulatedDaemon:
+    """The daemon as the web server sees it. `reports` may be replaced while it runs."""
+
+    def __init__(self, reports: Sequence[CameraReport]) -> None:
+        self.reports = list(reports)
+        self.streams = {one.name: JpegStream(max_fps=100) for one in reports}
+
+    def cameras(self) -> Sequence[CameraEntry]:
+        return [CameraEntry(one.name, one.title, None) for one in self.reports]
+
+    def jpeg(self, camera: str) -> JpegStream | None:
+        return self.streams.get(camera)
+
+    def readiness(self) -> Readiness:
+        cameras = {one.name: CameraStatus(one.state, one.since, one.reason) for one in self.reports}
+        return Readiness(True, cameras, {})
+
+    def status(self) -> Status:
+        store = StoreReport("/state/events.db", 4096, None)
+        cameras = [replace(one, viewers=Viewers(0, self.streams[one.name].clients)) for one in self.reports]
+        return Status(
+            version="1.2.3", pid=1, started_at=time.time() - 100, uptime=100.0, config="/etc/sightd.yaml",
+            configuration=None, ready=True, reasons=(), cameras=cameras, plugins=(),
+            viewers=Viewers(0, sum(one.viewers.mjpeg for one in cameras)), servers=Servers(None, None, None),
+            storage=StorageReport("/state", 10**9, 10**10, store, {}, {}), versions={},
+        )  # fmt: skip
+
+    def healthy(self) -> tuple[bool, str]:
+        return True, "the output moved 0.1 s ago"
+
+    @property
+    def watched(self) -> set[str]:
+        """Names of the cameras that somebody watches."""
+        return {name for name, stream in self.streams.items() if stream.clients}
+
+
+class ConsoleServer:
+    """Serves the console on a free port of the loopback; a context manager."""
+
+    def __init__(
+        self, folder: Path, cameras: Sequence[CameraReport] = CAMERAS, access: Access = NO_TOKENS, port: int = 0
+    ) -> None:
+        self.daemon = SimulatedDaemon(cameras)
+        metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=list(EventKind))
+        self.journal = Journal(folder / "events.db", 86400.0, 1000, metrics.events)
+        self.live = LiveResults()
+        app = create_app(
+            self.daemon, metrics.exposition, 16, access, journal=self.journal, live=self.live
+        )  # fmt: skip
+        self.server = HttpServer(Http(port=port), app)
+        self._stop = threading.Event()
+        self._publisher = threading.Thread(target=self._publish)
+
+    def url(self, path: str = "/") -> str:
+        """The address of a path, such as "/#/events"."""
+        return f"http://127.0.0.1:{self.server.port}{path}"
+
+    def _publish(self) -> None:
+        for number in itertools.count():
+            for index, (name, stream) in enumerate(self.daemon.streams.items()):
+                if stream.wanted:
+                    stream.publish(_picture(name, index, number), time.monotonic())
+            if self._stop.wait(0.05):
+                return
+
+    def __enter__(self) -> ConsoleServer:
+        self.journal.start()
+        self.server.start()
+        self._publisher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._publisher.join(5)
+        self.server.close()
+        self.journal.close()
+
+
+def _picture(name: str, index: int, number: int) -> bytes:
+    width, height = _SIZE
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:] = np.linspace(50 + 30 * index, 130, height, dtype=np.uint8)[:, None, None]
+    cv2.rectangle(image, (20 + 4 * number % 500, 180), (120 + 4 * number % 500, 300), (200, 160, 60), -1)
+    cv2.putText(image, f"{name} {number}", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 255, 255), 2)
+    return cv2.imencode(".jpg", image)[1].tobytes()

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from typing import Any, Literal
 from sightd.daemon.config.model import Access as Options
 from sightd.daemon.config.model import Token
 from sightd.daemon.serve.limits import client_key
+from sightd.daemon.serve.sessions import Sessions
 from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,18 @@ class Role(IntEnum):
         return self.name.lower()
 
 
+How = Literal["token", "session", "proxy", "oidc", "loopback", "control"]
+"""How a client identified itself: by a token, by the cookie of a session that a token began, by a header of a reverse
+proxy, by the cookie of a session that an OpenID provider began, as a program of this machine, or as a user of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated client: the token's name and role."""
+    """An authenticated client: the name and role of its token, user, or session."""
 
     name: str
     role: Role
+    how: How = "token"
 
 
 class TokenStore:
@@ -67,6 +74,9 @@ class TokenStore:
             if hmac.compare_digest(asked, digest) and name in (None, principal.name):
                 found = principal
         return found
+
+    def has(self, digest: bytes) -> bool:
+        return any(hmac.compare_digest(digest, one) for one, _ in self._principals)
 
 
 def _digest(token: str) -> bytes:
@@ -133,9 +143,9 @@ class PeerRoles:
     def principal(self, peer: Peer) -> Principal | None:
         """Returns the peer with its role, or None if it has no role."""
         if peer.uid in self._admins:
-            return Principal(peer.name, Role.ADMIN)
+            return Principal(peer.name, Role.ADMIN, "control")
         roles = [role for gid, role in self._groups.items() if gid in peer.gids]
-        return Principal(peer.name, max(roles)) if roles else None
+        return Principal(peer.name, max(roles), "control") if roles else None
 
 
 def _peer_groups(connection: Any) -> Any:
@@ -223,9 +233,18 @@ page or program that must not reach this machine; a Host header that cannot be p
 Refused = Callable[[str, Reason], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a browser may do that has logged in. `token` is the digest of the token that it began with; the session ends
+    with that token."""
+
+    principal: Principal
+    token: bytes
+
+
 class Access:
-    """The tokens and the record of failed logins. Thread-safe. `count` is called with the server's name and the
-    reason."""
+    """The tokens, the sessions of browsers, and the record of failed logins. Thread-safe. `count` is called with the
+    server's name and the reason."""
 
     def __init__(
         self, options: Options, count: Refused = lambda _server, _reason: None, peers: PeerRoles | None = None
@@ -234,9 +253,33 @@ class Access:
         self.peers = peers or PeerRoles()
         self.tokens = options.tokens
         self.token_store = TokenStore(options.tokens)
+        self.sessions: Sessions[Session] = Sessions()
         self.login_throttles: Mapping[Server, LoginThrottle] = {"http": LoginThrottle(), "rtsp": LoginThrottle()}
         self._count = count
         self._throttle = LogThrottle()
+
+    @property
+    def requires_login(self) -> bool:
+        """Whether every client must identify itself. Otherwise those of this machine need not."""
+        return bool(self.token_store)
+
+    def log_in(self, token: str) -> tuple[Principal, str] | None:
+        """Begins a session with a token. Returns who it belongs to and its secret; None if the token is unknown."""
+        holder = self.token_store.principal(token)
+        if holder is None:
+            return None
+        principal = replace(holder, how="session")
+        return principal, self.sessions.begin(holder.name, Session(principal, _digest(token)))
+
+    def in_session(self, secret: str) -> Principal | None:
+        """Returns who a session belongs to; None if it has ended, or its token was revoked."""
+        session = self.sessions.find(secret)
+        if session is None:
+            return None
+        if not self.token_store.has(session.token):
+            self.sessions.end(secret)
+            return None
+        return session.principal
 
     def refused(self, server: Server, address: str, reason: Reason, guess: str | None = None) -> None:
         """Counts a rejected request. A wrong token or password (`guess`, if readable) throttles the address sooner, and

@@ -31,6 +31,7 @@ from sightd.daemon.serve.http.routes_delivery import add_delivery
 from sightd.daemon.serve.http.routes_event_media import AwaitsClip, add_event_media
 from sightd.daemon.serve.http.routes_events import add_events
 from sightd.daemon.serve.http.routes_live import add_live_results
+from sightd.daemon.serve.http.routes_login import add_login
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
 from sightd.daemon.serve.limits import ViewerLimit
 from sightd.daemon.serve.live_results import LiveResults
@@ -86,7 +87,8 @@ def create_app(
     app.add_exception_handler(UnknownCameraError, unknown_camera)
     add_console(app)
     add_pictures(app, view, app.state.viewer_limit)
-    add_health(app, view, quiet=bool(access.token_store))
+    add_health(app, view, quiet=access.requires_login)
+    add_login(app, access)
     add_metrics(app, exposition)
     add_status(app, view.status)
     if ask_reload is not None:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sightd.daemon.serve.auth import peer_at
-from sightd.daemon.serve.http.auth import PEER
+from sightd.daemon.serve.http.identity import PEER
 
 log = logging.getLogger(__name__)
 # uvicorn's warnings, one per message, are about misbehaving peers, whose requests we count. A client that disconnects

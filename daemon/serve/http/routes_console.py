@@ -12,8 +12,10 @@ from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from fastapi import FastAPI, Header
+from fastapi import APIRouter, FastAPI, Header
 from fastapi.responses import JSONResponse, Response
+
+from sightd.daemon.serve.http.auth import OpenRoute
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -65,16 +67,12 @@ def _static_file(path: str, content: bytes) -> StaticFile:
     return StaticFile(content, headers)
 
 
-def is_console(path: str) -> bool:
-    """Whether a path is one of the console, which needs no token."""
-    return path == "/" or path.startswith("/console/")
-
-
 IfNoneMatch = Annotated[str, Header(include_in_schema=False, max_length=4096)]
 
 
 def add_console(app: FastAPI) -> None:
     """Adds the routes."""
+    router = APIRouter(route_class=OpenRoute)
 
     def sent(path: str, known: str) -> Response:
         file = static_files().get(path)
@@ -84,10 +82,12 @@ def add_console(app: FastAPI) -> None:
             return Response(status_code=304, headers=file.headers)
         return Response(file.content, headers=file.headers)
 
-    @app.get("/", response_class=Response, summary="The console; requires no token")
+    @router.get("/", response_class=Response, summary="The console; requires no token")
     async def index(if_none_match: IfNoneMatch = "") -> Response:
         return sent("index.html", if_none_match)
 
-    @app.get("/console/{path:path}", response_class=Response, summary="Files of the console; require no token")
+    @router.get("/console/{path:path}", response_class=Response, summary="Files of the console; require no token")
     async def file(path: str, if_none_match: IfNoneMatch = "") -> Response:
         return sent(path, if_none_match)
+
+    app.include_router(router)

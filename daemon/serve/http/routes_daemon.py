@@ -16,7 +16,7 @@ from sightd.daemon.common.redaction import redact
 from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.problems import ConfigError, LocatedProblem, dotted
 from sightd.daemon.serve.auth import Access, Role
-from sightd.daemon.serve.http.auth import at_least
+from sightd.daemon.serve.http.auth import OpenRoute, at_least
 from sightd.daemon.serve.view import DaemonView, Readiness, Status
 
 _READINESS = TypeAdapter(Readiness)
@@ -27,12 +27,15 @@ Exposition = Callable[[str], tuple[bytes, str]]
 
 def add_health(app: FastAPI, view: DaemonView, *, quiet: bool) -> None:
     """`quiet`: /healthz, which needs no token, names no camera."""
+    router = APIRouter(route_class=OpenRoute)
 
-    @app.get("/healthz", summary="Liveness check; requires no token")
+    @router.get("/healthz", summary="Liveness check; requires no token")
     async def healthz() -> Response:
         healthy, detail = view.healthy()
         content = {"healthy": healthy} if quiet else {"healthy": healthy, "detail": detail}
         return JSONResponse(content, status_code=200 if healthy else 503)
+
+    app.include_router(router)
 
     @app.get("/readyz", response_model=Readiness, summary="Readiness check: the status of all cameras and plug-ins")
     async def readyz() -> Response:

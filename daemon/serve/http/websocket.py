@@ -11,7 +11,7 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.utilities import LocalProtocolError
 
 from sightd.daemon.serve.auth import Peer
-from sightd.daemon.serve.http.auth import PEER
+from sightd.daemon.serve.http.identity import PEER
 
 log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)

@@ -36,6 +36,8 @@ ROUTES = {
     "/metrics": "text/plain; version=0.0.4; charset=utf-8",
     "/openapi.json": "application/json",
     "/api/v1/events": "application/json",
+    "/api/v1/login": "application/json",
+    "/api/v1/me": "application/json",
     "/api/v1/events/export?format=csv": "text/csv; charset=utf-8; header=present",
     "/api/v1/events/statistics": "application/json",
     "/api/v1/events/stream": "text/event-stream; charset=utf-8",

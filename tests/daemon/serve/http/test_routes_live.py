@@ -25,7 +25,7 @@ from sightd.daemon.serve.auth import Access
 from sightd.daemon.serve.http import routes_live as served
 from sightd.daemon.serve.http import server as server_module
 from sightd.daemon.serve.http.app import create_app
-from sightd.daemon.serve.http.auth import is_own_page
+from sightd.daemon.serve.http.origin import is_own_page
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.http.websocket import WebSocketConnection
 from sightd.daemon.serve.live_results import LiveResults

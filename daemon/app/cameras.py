@@ -11,6 +11,7 @@ from functools import partial
 
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.capture.feed import Feed
+from sightd.daemon.capture.packets import PacketObservers
 from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.capture.slot import FrameSlot
 from sightd.daemon.capture.status import FeedStatus
@@ -35,6 +36,7 @@ from sightd.daemon.recording.tap import AnnotatedPackets, PacketTap
 from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.serve.jpeg_stream import JpegStream
 from sightd.daemon.serve.live_results import LiveResults
+from sightd.daemon.serve.live_video import VIEWER_PROTOCOLS, CameraVideo
 from sightd.daemon.serve.rtsp.server import RtspServer
 from sightd.daemon.serve.rtsp.stream import RtspStream
 from sightd.daemon.serve.view import CameraEntry, CameraStatus, RtspAddress, Viewers
@@ -92,6 +94,7 @@ class CameraRun:
         live: LiveResults,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
+        video: CameraVideo,
         recorder: Recorder | None,
         recorded: CameraRules | None,
         unredacted: bool,
@@ -106,6 +109,8 @@ class CameraRun:
         self._manager = manager
         self._codec = codec
         self._metrics = metrics.camera(name)
+        for protocol in VIEWER_PROTOCOLS:
+            self._metrics.clients[protocol].set_function(partial(video.viewers, protocol))
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
         self._journal, self._rules = journal, rules
@@ -121,7 +126,9 @@ class CameraRun:
         self._recorder = recorder if recordable else None
         if recorded is not None and not recordable:
             log.error("camera %s is not recorded: its chain redacts, and recording.allow_unredacted is not set", name)
+        video.restrict(redacted=pipeline.redacts, allowed=unredacted)
         tap, annotated = self._tap(recorded), recorded is not None and recorded.annotated
+        received = (video.clean,) if tap is None or annotated else (video.clean, tap)
         self._feed = Feed(
             name,
             options,
@@ -129,7 +136,7 @@ class CameraRun:
             self,
             nvdec=nvdec,
             wanted_height=output.max_height,
-            packets=None if annotated else tap,
+            packets=PacketObservers(received),
         )
         self._snapshots = None if snapshots is None else self._picturing(snapshots, title, render, output, pipeline)
         self._output = CameraOutput(
@@ -145,6 +152,7 @@ class CameraRun:
                 jpeg,
                 self._metrics,
                 metrics.stages,
+                browsers=video.annotated,
                 recording=None if tap is None or not annotated else AnnotatedPackets(tap),
             ),
             self._metrics,
@@ -340,6 +348,7 @@ class _CameraEndpoints:
     jpeg: JpegStream | None = None
     jpeg_max_fps: float = 0.0
     rtsp: RtspStream | None = None
+    video: CameraVideo = field(default_factory=CameraVideo)
     reported: ReportedState = field(default_factory=ReportedState)
 
 
@@ -384,11 +393,18 @@ class CameraManager:
         place = self._endpoints.get(camera)
         return None if place is None else place.jpeg
 
+    def video(self, camera: str) -> CameraVideo | None:
+        place = self._endpoints.get(camera)
+        return None if place is None else place.video
+
     def viewers(self, camera: str) -> Viewers:
         """Number of viewers watching a camera now."""
         place = self._endpoints.get(camera)
-        rtsp = 0 if place is None or place.rtsp is None else place.rtsp.clients
-        return Viewers(rtsp, 0 if place is None or place.jpeg is None else place.jpeg.clients)
+        if place is None:
+            return Viewers(0, 0)
+        rtsp = 0 if place.rtsp is None else place.rtsp.clients
+        mjpeg = 0 if place.jpeg is None else place.jpeg.clients
+        return Viewers(rtsp, mjpeg, place.video.viewers("webrtc"), place.video.viewers("mse"))
 
     def address(self, camera: str) -> RtspAddress | None:
         return None if self.rtsp is None else self.rtsp.address(camera)
@@ -442,15 +458,17 @@ class CameraManager:
             if place is None:
                 continue
             place.reported.removed(name, self._journal)
+            place.video.end()
             if place.jpeg is not None:
                 place.jpeg.close()
             if self.rtsp is not None:
                 self.rtsp.remove(name)
 
     def close(self, within: float = STOP_DEADLINE) -> None:
-        """Stops all cameras `within` seconds and disconnects MJPEG viewers; the RTSP server disconnects its own."""
+        """Stops all cameras `within` seconds and disconnects viewers over HTTP; the RTSP server disconnects its own."""
         self.stop(list(self._runs), within)
         for place in self._endpoints.values():
+            place.video.end()
             if place.jpeg is not None:
                 place.jpeg.close()
 
@@ -474,6 +492,7 @@ class CameraManager:
             live=self.live,
             rtsp=place.rtsp,
             jpeg=place.jpeg,
+            video=place.video,
             recorder=self.recorder,
             recorded=rules_of(config, camera),
             unredacted=allows_unredacted(config, camera),

@@ -47,6 +47,7 @@ from sightd.daemon.serve.http.routes_daemon import AskReload
 from sightd.daemon.serve.http.routes_plugins import PluginRoutes
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.rtsp.server import RtspServer
+from sightd.daemon.serve.webrtc.service import WebRtcService
 from sightd.daemon.snapshots.store import ANNOTATED, snapshots_folder
 from sightd.daemon.snapshots.writer import SnapshotWriter
 from sightd.engines.cuda.gpus import Gpus
@@ -154,6 +155,8 @@ class Daemon:
         )
         self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery, home, self._picture_of)
         self._http: HttpServer | None = None
+        webrtc, http = self._config.webrtc, self._config.http
+        self._webrtc = WebRtcService(webrtc, http.host) if webrtc.enabled and http.enabled else None
         self._control: ControlSocket | None = None
         self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)
         self._routes: PluginRoutes | None = None
@@ -307,6 +310,8 @@ class Daemon:
             if (recorder := self.recorder) is not None:
                 parts.callback(lambda: recorder.close(deadline.within(2.0, keep=1.0)))
             parts.callback(lambda: self._services.close(deadline.within(2.0, keep=1.0)))
+            if (webrtc := self._webrtc) is not None:
+                parts.callback(lambda: webrtc.close(deadline.within(1.0, keep=1.0)))
             if self._control is not None:  # the web server owns it later, but may never have been created
                 parts.callback(self._control.close)
             if (http := self._http) is not None:
@@ -401,6 +406,7 @@ class Daemon:
                 self._camera_manager.live,
                 self.snapshots,
                 self._awaits_clip,
+                self._webrtc,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,7 @@ from sightd.daemon.serve.http.control_socket import ControlSocket
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.jpeg_stream import JpegStream
 from sightd.daemon.serve.limits import descriptor_shortage
+from sightd.daemon.serve.live_video import CameraVideo
 from sightd.daemon.serve.view import (
     CameraEntry,
     CameraReport,
@@ -176,7 +178,9 @@ def storage_report(
 
 
 def all_viewers(cameras: list[CameraReport]) -> Viewers:
-    return Viewers(sum(one.viewers.rtsp for one in cameras), sum(one.viewers.mjpeg for one in cameras))
+    """Returns the viewers of all cameras together."""
+    counts = [astuple(one.viewers) for one in cameras]
+    return Viewers(*map(sum, zip(*counts, strict=True))) if counts else Viewers(0, 0)
 
 
 @cache
@@ -255,6 +259,9 @@ class DaemonState:
         host = reachable(self.loaded.config.http.host)
         scheme = "http" if self.loaded.config.http.tls is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.http.port}"
+
+    def video(self, camera: str) -> CameraVideo | None:
+        return self._cameras.video(camera)
 
     def readiness(self) -> Readiness:
         """Ready if everything has started, every camera is live and shown, no plug-in is disabled or hangs, and state

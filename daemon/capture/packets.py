@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
@@ -87,6 +88,30 @@ class PacketObserver(Protocol):
     def stream_closed(self) -> None:
         """The connection has ended; nothing follows until the next one is opened."""
         ...
+
+
+class PacketObservers:
+    """Several observers as one. Audio goes to those that want it."""
+
+    def __init__(self, observers: Sequence[PacketObserver]) -> None:
+        self._observers = observers
+
+    @property
+    def wants_audio(self) -> bool:
+        return any(one.wants_audio for one in self._observers)
+
+    def stream_opened(self, codec: str, audio: AudioFormat | None) -> None:
+        for one in self._observers:
+            one.stream_opened(codec, audio if one.wants_audio else None)
+
+    def packet_received(self, packet: ReceivedPacket) -> None:
+        for one in self._observers:
+            if one.wants_audio or not packet.audio:
+                one.packet_received(packet)
+
+    def stream_closed(self) -> None:
+        for one in self._observers:
+            one.stream_closed()
 
 
 def recordable_audio(container: av.container.InputContainer, observer: PacketObserver | None) -> av.AudioStream | None:

@@ -14,7 +14,7 @@ from sightd.plugins.api import PluginConfig
 if TYPE_CHECKING:  # loading checks cameras with what is here
     from sightd.daemon.config.load import LoadedConfig
 
-_FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events", "recording")
+_FIXED = ("access", "rtsp", "http", "webrtc", "control", "engines", "models", "events", "recording")
 """Sections that are read only at start-up, apart from `events.rules`."""
 
 

@@ -11,6 +11,7 @@ from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.config.rules import EventRule
 from sightd.daemon.config.section import HostName, Name, Section
 from sightd.daemon.config.snapshots import Snapshots
+from sightd.daemon.config.webrtc import WebRtc
 from sightd.engines.sessions.backends import DEFAULT_BACKENDS, BackendName, Precision
 from sightd.plugins.api import Device, Duration, Size, Span
 
@@ -489,6 +490,7 @@ class Config(Section):
     access: Access = Field(default_factory=Access, description=Access.__doc__)
     rtsp: Rtsp = Field(default_factory=Rtsp, description=Rtsp.__doc__)
     http: Http = Field(default_factory=Http, description=Http.__doc__)
+    webrtc: WebRtc = Field(default_factory=WebRtc, description=WebRtc.__doc__)
     control: Control = Field(default_factory=Control, description=Control.__doc__)
     models: Models = Field(default_factory=Models, description=Models.__doc__)
     engines: Engines = Field(default_factory=Engines, description=Engines.__doc__)

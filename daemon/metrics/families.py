@@ -18,7 +18,7 @@ before a worker was free; not shown because drawing or encoding failed, which is
 STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "predict", "draw")
 FAULTS = ("error", "timeout", "invalid", "crashed", "memory")
-PROTOCOLS = ("rtsp", "mjpeg")
+PROTOCOLS = ("rtsp", "mjpeg", "webrtc", "mse")
 SERVERS = ("http", "rtsp")
 REFUSALS = ("missing", "wrong", "limited", "role", "foreign", "invalid")
 """Why a request was rejected: no token; a wrong token; too many wrong tokens before; insufficient role; a foreign page

@@ -71,7 +71,7 @@ class JpegSink(Protocol):
 
 
 class Publisher:
-    """Encodes a camera's images for RTSP and MJPEG viewers, and for its recordings. Thread: the camera's output, except
+    """Encodes a camera's images for its viewers, and for its recordings. Thread: the camera's output, except
     for `wanted`."""
 
     def __init__(
@@ -84,13 +84,15 @@ class Publisher:
         stages: Mapping[str, Histogram],
         clock: Callable[[], float] = time.monotonic,
         *,
+        browsers: PacketConsumer | None = None,
         recording: PacketConsumer | None = None,
     ) -> None:
-        """`recording` gets the packets that RTSP viewers get; while it wants them, the encoder always runs."""
+        """`browsers` and `recording` get the packets that RTSP viewers get; while they want them, the encoder runs."""
         self._options = options
         self._codec = codec
         self._rtsp = rtsp
-        self._h264: Sequence[PacketConsumer] = [one for one in (rtsp, recording) if one is not None]
+        self._h264: Sequence[PacketConsumer] = [one for one in (rtsp, browsers, recording) if one is not None]
+        self._recording = recording
         self._jpeg = jpeg
         self._metrics = metrics
         self._stages = stages
@@ -151,9 +153,9 @@ class Publisher:
     def _push(self, packet: Packet, consumers: Sequence[PacketConsumer]) -> None:
         """Passes a packet on. Delay and skipped packets are those of viewers."""
         skipped = 0 if self._rtsp is None else self._rtsp.skipped
-        for one in consumers:
-            if one.push(packet) and one is self._rtsp:
-                self._metrics.latency.observe(self._clock() - packet.captured_at)
+        pushed = [one.push(packet) and one is not self._recording for one in consumers]
+        if any(pushed):
+            self._metrics.latency.observe(self._clock() - packet.captured_at)
         if self._rtsp is not None:
             self._metrics.skipped.inc(self._rtsp.skipped - skipped)
 

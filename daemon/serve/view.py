@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from sightd.daemon.delivery.manager import SinkReport
 from sightd.daemon.serve.jpeg_stream import JpegStream
+from sightd.daemon.serve.live_video import CameraVideo
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,9 @@ class DaemonView(Protocol):
     def jpeg(self, camera: str) -> JpegStream | None:
         """The camera's images; None if there is no such camera."""
 
+    def video(self, camera: str) -> CameraVideo | None:
+        """The camera's video for browsers; None if there is no such camera."""
+
     def readiness(self) -> Readiness:
         """The content of `/readyz`."""
 
@@ -124,6 +128,8 @@ class Viewers:
 
     rtsp: int
     mjpeg: int
+    webrtc: int = 0
+    mse: int = 0
 
 
 @dataclass(frozen=True, slots=True)

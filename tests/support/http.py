@@ -8,4 +8,7 @@ import ssl
 
 import httpx
 
-get = functools.partial(httpx.get, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+_VERIFY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+get = functools.partial(httpx.get, verify=_VERIFY)
+post = functools.partial(httpx.post, verify=_VERIFY)
+delete = functools.partial(httpx.delete, verify=_VERIFY)

@@ -32,10 +32,14 @@ from sightd.daemon.serve.http.routes_event_media import AwaitsClip, add_event_me
 from sightd.daemon.serve.http.routes_events import add_events
 from sightd.daemon.serve.http.routes_live import add_live_results
 from sightd.daemon.serve.http.routes_login import add_login
+from sightd.daemon.serve.http.routes_mse import add_mse
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
+from sightd.daemon.serve.http.routes_whep import add_whep
+from sightd.daemon.serve.http.views import add_view_errors
 from sightd.daemon.serve.limits import ViewerLimit
 from sightd.daemon.serve.live_results import LiveResults
 from sightd.daemon.serve.view import DaemonView
+from sightd.daemon.serve.webrtc.service import WebRtcService
 from sightd.daemon.snapshots.writer import SnapshotWriter
 
 _MOST_BODY = 1 << 20
@@ -55,11 +59,13 @@ def create_app(
     live: LiveResults | None = None,
     snapshots: SnapshotWriter | None = None,
     awaits_clip: AwaitsClip = lambda _event: False,
+    webrtc: WebRtcService | None = None,
 ) -> FastAPI:
-    """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.viewer_limit` disconnects them.
-    `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
+    """Creates the application. At most `max_viewers` watch MJPEG or MSE at once; `app.state.viewer_limit` disconnects
+    them. `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
     their clips (`awaits_clip` says of which events they are being recorded), `snapshots` their pictures, `delivery`
-    sends them; `live` has the newest results. `PluginRoutes` adds the routes of plug-ins."""
+    sends them; `live` has the newest results, `webrtc` shows video by WebRTC. `PluginRoutes` adds the routes of
+    plug-ins."""
     app = FastAPI(
         title="sightd",
         version=installed_version(),
@@ -87,6 +93,10 @@ def create_app(
     app.add_exception_handler(UnknownCameraError, unknown_camera)
     add_console(app)
     add_pictures(app, view, app.state.viewer_limit)
+    add_view_errors(app)
+    add_mse(app, view, app.state.viewer_limit)
+    if webrtc is not None:
+        add_whep(app, view, webrtc)
     add_health(app, view, quiet=access.requires_login)
     add_login(app, access)
     add_metrics(app, exposition)

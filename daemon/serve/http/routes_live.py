@@ -12,9 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import WebSocketRequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
 
 from sightd.daemon.serve.http.bodies import JsonRoute, invalid
+from sightd.daemon.serve.http.converse import converse
 from sightd.daemon.serve.http.routes_video import UnknownCameraError
 from sightd.daemon.serve.limits import ViewerLimit
 from sightd.daemon.serve.live_results import LiveResults, ResultsReader
@@ -27,8 +27,6 @@ HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies do not close the connection."""
 PATIENCE = 5.0
 """Seconds to wait for the next analysed frame of a camera."""
-_GOING_AWAY, _UNSUPPORTED_DATA = 1001, 1003
-"""Status codes of RFC 6455, 7.4.1."""
 
 Name = Annotated[str, Query(max_length=63)]
 Cameras = Annotated[
@@ -66,7 +64,8 @@ def add_live_results(app: FastAPI, view: DaemonView, live: LiveResults, viewer_l
                 return
             await websocket.accept()
             with live.reader(names, rate) as reader:
-                await _converse(websocket, reader, frozenset(key), viewer_limit)
+                sending = _send(websocket, reader, frozenset(key), viewer_limit)
+                await converse(websocket, sending, "sightd is stopping")
 
     @router.get("/cameras/{camera}/results", response_class=Response, summary="Results of the next analysed frame")
     async def once(camera: str, key: Keys = []) -> Response:  # noqa: B006
@@ -129,28 +128,9 @@ class _Stream(Response):
                 yield f"data: {await run_in_threadpool(frame.text, self._keys)}\n\n"
 
 
-async def _converse(
-    websocket: WebSocket, reader: ResultsReader, keys: frozenset[str], viewer_limit: ViewerLimit
-) -> None:
-    """Sends until the client leaves or sends something, or the server stops."""
-
-    async def send() -> None:
-        while (frame := await viewer_limit.unless_closed(reader.next())) is not None:
-            await websocket.send_text(await run_in_threadpool(frame.text, keys))
-
-    sending, receiving = asyncio.ensure_future(send()), asyncio.ensure_future(websocket.receive())
-    try:
-        await asyncio.wait([sending, receiving], return_when=asyncio.FIRST_COMPLETED)
-        with suppress(WebSocketDisconnect):
-            if sending.done():
-                await sending
-                await websocket.close(_GOING_AWAY, "sightd is stopping")
-            elif receiving.result()["type"] == "websocket.receive":
-                await websocket.close(_UNSUPPORTED_DATA, "this stream takes no messages")
-    finally:
-        for task in (sending, receiving):
-            task.cancel()
-        await asyncio.gather(sending, receiving, return_exceptions=True)
+async def _send(websocket: WebSocket, reader: ResultsReader, keys: frozenset[str], viewer_limit: ViewerLimit) -> None:
+    while (frame := await viewer_limit.unless_closed(reader.next())) is not None:
+        await websocket.send_text(await run_in_threadpool(frame.text, keys))
 
 
 def _full() -> Response:

@@ -70,7 +70,8 @@ def test_for_programs_with_who_watches(daemon: DaemonProcess) -> None:
         next(parts)
         status = json.loads(sightd("status", "-c", daemon.path, "--json").stdout)
     [camera] = status["cameras"]
-    assert (camera["viewers"], status["viewers"]) == ({"rtsp": 0, "mjpeg": 1}, {"rtsp": 0, "mjpeg": 1})
+    viewers = {"rtsp": 0, "mjpeg": 1, "webrtc": 0, "mse": 0}
+    assert (camera["viewers"], status["viewers"]) == (viewers, viewers)
     assert camera["frames"] > 0
     assert camera["fps"] > 0
     assert camera["mjpeg"] == daemon.url("/front.mjpg")

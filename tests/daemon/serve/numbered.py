@@ -13,7 +13,7 @@ import numpy as np
 from av.video.frame import PictureType
 
 from sightd.daemon.encode.encoder import Packet
-from sightd.daemon.serve.rtsp.stream import RtspStream
+from sightd.daemon.pipeline.publisher import PacketConsumer
 
 WIDTH, HEIGHT, FPS = 640, 360, 25
 _BITS, _BAR = 16, 20
@@ -61,7 +61,7 @@ def number_in(frame: av.VideoFrame) -> int:
 class NumberedCamera:
     """Feeds a stream at 25 fps from its own thread, and encodes only while it is watched, like the daemon."""
 
-    def __init__(self, stream: RtspStream) -> None:
+    def __init__(self, stream: PacketConsumer) -> None:
         self.stream = stream
         self.captured: dict[int, float] = {}
         self._stop = threading.Event()

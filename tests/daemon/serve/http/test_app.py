@@ -25,6 +25,7 @@ from sightd.daemon.serve.errors import ListenError, TlsError
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.jpeg_stream import JpegStream
+from sightd.daemon.serve.live_video import CameraVideo
 from sightd.daemon.serve.view import (
     CameraEntry,
     CameraStatus,
@@ -47,6 +48,7 @@ class View:
 
     def __init__(self) -> None:
         self.stream = JpegStream(max_fps=100)
+        self.browsers = CameraVideo()
         self.ready = self.alive = True
 
     def cameras(self) -> Sequence[CameraEntry]:
@@ -54,6 +56,9 @@ class View:
 
     def jpeg(self, camera: str) -> JpegStream | None:
         return self.stream if camera == "front" else None
+
+    def video(self, camera: str) -> CameraVideo | None:
+        return self.browsers if camera == "front" else None
 
     def readiness(self) -> Readiness:
         camera = CameraStatus("live", 12.5, size=(640, 360), fps=25.0)

@@ -1,0 +1,1 @@
+"""Live video over a WebSocket, as fragmented MP4 for Media Source Extensions."""

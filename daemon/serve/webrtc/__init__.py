@@ -1,0 +1,1 @@
+"""WebRTC video for browsers: signalling, transport and packets, without an encoder of its own."""

@@ -49,7 +49,9 @@ class DaemonProcess:
         self.errors = folder / "sightd.log"
         self.path = folder / "sightd.yaml"
         """The configuration file."""
-        self.path.write_text(yaml.safe_dump({"rtsp": {"port": 0}, "http": {"port": 0}, **configuration}))
+        self.path.write_text(
+            yaml.safe_dump({"rtsp": {"port": 0}, "http": {"port": 0}, "webrtc": {"port": 0}, **configuration})
+        )
         self._before = before
         self._environ = {**os.environ, "SIGHTD_STATE_DIR": str(folder / "state"), **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None

@@ -22,6 +22,7 @@ from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.jpeg_stream import JpegStream
 from sightd.daemon.serve.live_results import LiveResults
+from sightd.daemon.serve.live_video import CameraVideo
 from sightd.daemon.serve.view import (
     CameraEntry,
     CameraReport,
@@ -62,12 +63,16 @@ class SimulatedDaemon:
     def __init__(self, reports: Sequence[CameraReport]) -> None:
         self.reports = list(reports)
         self.streams = {one.name: JpegStream(max_fps=100) for one in reports}
+        self.videos = {one.name: CameraVideo() for one in reports}
 
     def cameras(self) -> Sequence[CameraEntry]:
         return [CameraEntry(one.name, one.title, None) for one in self.reports]
 
     def jpeg(self, camera: str) -> JpegStream | None:
         return self.streams.get(camera)
+
+    def video(self, camera: str) -> CameraVideo | None:
+        return self.videos.get(camera)
 
     def readiness(self) -> Readiness:
         cameras = {one.name: CameraStatus(one.state, one.since, one.reason) for one in self.reports}

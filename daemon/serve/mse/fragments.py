@@ -16,7 +16,7 @@ _START = b"\0\0\1"
 _MUXED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _KEY, _DEPENDS = 0x02000000, 0x01010000
 """Flags of samples that can be decoded by themselves, and of others."""
-_TRUN = 0x000001 | 0x000100 | 0x000200 | 0x000400 | 0x000800
+_RUN_FLAGS = 0x000001 | 0x000100 | 0x000200 | 0x000400 | 0x000800
 """The data's offset, and of each sample the duration, size, flags and composition time."""
 _DEFAULT_BASE_IS_MOOF = 0x020000
 _HEVC_SPS = 33
@@ -75,7 +75,7 @@ def _movie_fragment(number: int, dts: int, entry: bytes) -> bytes:
     begin = _box(b"mfhd", struct.pack("!II", 0, number & 0xFFFFFFFF))
     run_size = 8 + 12 + len(entry)
     offset = 8 + len(begin) + 8 + len(track_header) + len(decode_time) + run_size + 8
-    run = _box(b"trun", struct.pack("!III", 1 << 24 | _TRUN, 1, offset) + entry)
+    run = _box(b"trun", struct.pack("!III", 1 << 24 | _RUN_FLAGS, 1, offset) + entry)
     return _box(b"moof", begin + _box(b"traf", track_header + decode_time + run))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 CLOCK = 90_000
 """Ticks per second of RTP timestamps."""
 _START = b"\0\0\1"
-_DELIMITER, _STAP_A, _FU_A = 9, 24, 28
+_DELIMITER, _AGGREGATE, _FRAGMENT = 9, 24, 28
 _NTP_EPOCH = 2_208_988_800
 """Seconds from 1900 to 1970."""
 _SENDER_REPORT, _DESCRIPTION, _TRANSPORT_FEEDBACK, _PAYLOAD_FEEDBACK = 200, 202, 205, 206
@@ -68,12 +68,12 @@ def _aggregated(nals: list[bytes]) -> bytes:
     if len(nals) == 1:
         return nals[0]
     importance = max(nal[0] & 0x60 for nal in nals)
-    return bytes([importance | _STAP_A]) + b"".join(len(nal).to_bytes(2, "big") + nal for nal in nals)
+    return bytes([importance | _AGGREGATE]) + b"".join(len(nal).to_bytes(2, "big") + nal for nal in nals)
 
 
 def _fragments(nal: bytes, most: int) -> Iterator[bytes]:
     """Yields fragments of the same size, but for the last."""
-    indicator, kind, room = nal[0] & 0xE0 | _FU_A, nal[0] & 31, most - 2
+    indicator, kind, room = nal[0] & 0xE0 | _FRAGMENT, nal[0] & 31, most - 2
     for at in range(1, len(nal), room):
         begin, end = 0x80 * (at == 1), 0x40 * (at + room >= len(nal))
         yield bytes((indicator, begin | end | kind)) + nal[at : at + room]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from sightd.engines.cuda.gpus import no_gpu
 from tests.support.device_engine import build_with_kernels
 from tests.support.fake_cuda import StandIn
+
+# Importing all tests makes objects that stay: searching them for garbage would take a third of the time.
+gc.disable()
 
 # Property tests have no time limits because other tests run at the same time. Examples are the same in every run,
 # except with `--hypothesis-profile=random` (CONTRIBUTING.md).
@@ -48,6 +52,11 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """The stand-in for libcuda, PyCUDA and all kernels. Compiling them, if needed, takes a minute."""
     with closing(build_with_kernels(tmp_path_factory.mktemp("stand_in"))) as built:
         yield built
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

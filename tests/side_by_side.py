@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tests.support.lane_files import FOREGROUND
 from tests.support.outcomes import Outcomes
 
 TESTS = Path(__file__).parent
@@ -46,13 +47,14 @@ class Lane:
 
     def command(self, folder: Path, outcomes: Path) -> list[str]:
         marks = " and ".join([*(f"not {mark}" for mark in LEFT_OUT), self.marks])
-        pytest = [sys.executable, "-m", "pytest", "-q", "--durations=12", "-p", "tests.support.outcomes", "-m", marks]
-        options = ["-p", "no:cacheprovider", f"--outcomes={outcomes}", f"--timeout={self.timeout}", str(folder)]
-        return ["nice", "-n", str(self.niceness), *pytest, *options]
+        plugins = ["-p", "tests.support.outcomes", "-p", "tests.support.lane_files", "-p", "no:cacheprovider"]
+        options = [f"--outcomes={outcomes}", f"--lane={self.name}", f"--timeout={self.timeout}", "--durations=12"]
+        pytest = [sys.executable, "-m", "pytest", "-q", *plugins, *options, "-m", marks, str(folder)]
+        return ["nice", "-n", str(self.niceness), *pytest]
 
 
 LANES = (
-    Lane("foreground", "not waiting and not computing", niceness=0, timeout=120),
+    Lane(FOREGROUND, "not waiting and not computing", niceness=0, timeout=120),
     Lane("waiting", "waiting and not computing", niceness=5, timeout=300),
     Lane("computing", "computing", niceness=19, timeout=900),
 )

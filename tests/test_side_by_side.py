@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.side_by_side import main, not_run_once, table_of_skips, verdict, with_compiled_modules
+from tests.support.lane_files import lanes_of
 from tests.support.outcomes import Outcomes
 
 pytestmark = [pytest.mark.computing, pytest.mark.timeout(900)]
@@ -61,6 +62,44 @@ def test_every_test_runs_in_the_one_lane_of_its_marks(tmp_path: Path, capfd: pyt
     assert "    1  needs a moon; install one\n" in table
     assert "    1  marked slow: run by `.ci/run`" in table
     assert "    1  marked systemd: run by `make test-systemd`" in table
+
+
+MARKED = "import pytest\n\npytestmark = [pytest.mark.waiting, pytest.mark.timeout(9)]\n"
+CONFTEST = """
+import pytest
+
+def pytest_itemcollected(item):
+    item.add_marker(pytest.mark.computing)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "lanes"),
+    [
+        ("def test_a(): pass\n", {"foreground"}),
+        (SUITE, {"foreground", "waiting", "computing"}),
+        (MARKED, {"waiting"}),
+        (f"{MARKED}\n@pytest.mark.computing\ndef test_a(): pass\n", {"waiting", "computing"}),
+    ],
+)
+def test_a_file_is_imported_by_the_lanes_that_its_marks_name(text: str, lanes: set[str], tmp_path: Path) -> None:
+    file = tmp_path / "test_small.py"
+    file.write_text(text)
+    assert lanes_of(file) == lanes
+
+
+def test_a_folder_that_marks_its_tests_is_imported_by_that_lane(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "below" / "test_small.py").write_text("def test_a(): pass\n")
+    assert lanes_of(tmp_path / "below" / "test_small.py") == {"computing"}
+
+
+def test_a_test_whose_mark_comes_from_elsewhere_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "marks.py").write_text("import pytest\n\nMARK = pytest.mark.waiting\n")
+    (tmp_path / "test_small.py").write_text("from marks import MARK\n\n@MARK\ndef test_a(): pass\n")
+    assert main(tmp_path) != 0
+    assert "ERROR: no lane ran" in capfd.readouterr().out
 
 
 def test_a_failure_in_a_background_lane_fails_the_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

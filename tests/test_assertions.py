@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -17,24 +17,20 @@ CHECKERS = {"raises", "warns", "fail", "check_model", "check_schema"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, Function))
-
-
-def in_reach(file: str, tree: ast.AST, files: Mapping[str, ast.Module]) -> set[str]:
+def in_reach(file: str, nodes: Sequence[ast.AST], files: Collection[str]) -> set[str]:
     """Returns the file itself, those it imports, and the conftest.py files of its folders."""
     found = {file, *(str(folder / "conftest.py") for folder in PurePath(file).parents)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             paths = [module.replace(".", "/") for module in modules]
             found |= {f"{path}.py" for path in paths} | {f"{path}/__init__.py" for path in paths}
-    return found & files.keys()
+    return found.intersection(files)
 
 
-def module_names(tree: ast.AST) -> set[str]:
+def module_names(nodes: Sequence[ast.AST]) -> set[str]:
     """Returns names of imported modules: `subprocess.run` is not a helper's method `run`."""
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+    imports = [node for node in nodes if isinstance(node, ast.Import)]
     return {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
 
 
@@ -42,6 +38,8 @@ def module_names(tree: ast.AST) -> set[str]:
 class Stated:
     """Whether a function itself asserts something, and the names of what it calls, including decorators."""
 
+    name: str
+    line: int
     directly: bool
     calls: frozenset[str]
 
@@ -61,16 +59,19 @@ class Stated:
             elif isinstance(called, ast.Name):
                 directly |= called.id.startswith("assert")
                 calls.add(called.id)
-        return Stated(directly, frozenset(calls))
+        return Stated(function.name, function.lineno, directly, frozenset(calls))
 
 
 def without_an_assertion(sources: Mapping[str, str]) -> list[str]:
     """Returns the tests in these files (text by path) that assert nothing, directly or through a helper in reach."""
-    files = {name: ast.parse(text) for name, text in sources.items()}
-    reach = {name: in_reach(name, tree, files) for name, tree in files.items()}
-    modules = {name: module_names(tree) for name, tree in files.items()}
-    stated = {name: [(one, Stated.by(one, modules[name])) for one in functions(tree)] for name, tree in files.items()}
-    helpers: dict[str, set[str]] = {name: set() for name in files}
+    reach: dict[str, set[str]] = {}
+    stated: dict[str, list[Stated]] = {}
+    for name, text in sources.items():  # no tree is kept: the garbage collector would search it again and again
+        nodes = list(ast.walk(ast.parse(text)))
+        modules = module_names(nodes)
+        reach[name] = in_reach(name, nodes, sources)
+        stated[name] = [Stated.by(node, modules) for node in nodes if isinstance(node, Function)]
+    helpers: dict[str, set[str]] = {name: set() for name in sources}
 
     def asserts(name: str, one: Stated) -> bool:
         return one.directly or any(one.calls & helpers[file] for file in reach[name])
@@ -79,15 +80,15 @@ def without_an_assertion(sources: Mapping[str, str]) -> list[str]:
     while changed:  # a helper may call another one
         changed = False
         for name, ones in stated.items():
-            found = {function.name for function, one in ones if asserts(name, one) and function.name[:2] != "__"}
+            found = {one.name for one in ones if asserts(name, one) and one.name[:2] != "__"}
             changed |= found != helpers[name]
             helpers[name] = found
     return [
-        f"{name}:{function.lineno} {function.name}"
+        f"{name}:{one.line} {one.name}"
         for name, ones in stated.items()
         if PurePath(name).name.startswith("test_")
-        for function, one in ones
-        if function.name.startswith("test") and not asserts(name, one)
+        for one in ones
+        if one.name.startswith("test") and not asserts(name, one)
     ]
 
 

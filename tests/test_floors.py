@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -18,30 +19,36 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("engines", "plugins", "daemon")
 
 
-def imported(path: Path) -> set[str]:
-    """Returns the packages that a file imports, anywhere in it: top-level names, for our own the floor ("daemon")."""
+@cache
+def imported_names(path: Path) -> frozenset[str]:
+    """Returns the full names of all that a file imports, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:  # statements only, which takes a tenth of the time of `ast.walk`
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("sightd.").split(".")[0] for name in names}
+        for block in ("body", "orelse", "handlers", "finalbody", "cases"):
+            found = getattr(node, block, [])
+            waiting += found if isinstance(found, list) else []
+    return frozenset(names)
+
+
+def imported(path: Path) -> set[str]:
+    """Returns the packages that a file imports, anywhere in it: top-level names, for our own the floor ("daemon")."""
+    return {name.removeprefix("sightd.").split(".")[0] for name in imported_names(path)}
 
 
 def imported_packages(path: Path) -> set[str]:
     """Returns the packages (folders relative to the root) of our own that a file imports from, anywhere in it, without
     the one that it lies in."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    packages = {_package(name.removeprefix("sightd.")) for name in names if name.startswith("sightd.")}
+    packages = {_package(name.removeprefix("sightd.")) for name in imported_names(path) if name.startswith("sightd.")}
     return packages - {str(path.parent.relative_to(ROOT))}
 
 
+@cache
 def _package(name: str) -> str:
     """Returns the folder of the module that `name` is, or is defined in."""
     parts = name.split(".")

@@ -11,7 +11,9 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+import yaml
 
+from sightd.daemon.cli.main import main
 from sightd.engines.cuda.gpus import no_gpu
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
@@ -53,6 +55,119 @@ def daemon(camera: CameraSimulator, tmp_path_factory: pytest.TempPathFactory) ->
     with DaemonProcess(folder, configuration(folder, camera)) as process:
         eventually(lambda: bool(process.readiness()["ready"]), 15, "daemon ready")
         yield process
+
+
+def test_a_lost_camera_turns_to_the_slate_and_comes_back_without_losing_its_viewer(tmp_path: Path) -> None:
+    need_rtsp_server()
+    with CameraSimulator(LOOK, mounts=2) as camera, DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon:
+        with Viewer(daemon.rtsp("front")) as viewer:
+            viewer.wait_for(30)
+            camera.kill()
+            eventually(lambda: daemon.metric("sightd_stream_slate_active", camera="front") == 1, 5, "slate")
+            assert daemon.metric("sightd_source_up", camera="front") == 0
+            readiness = daemon.readiness()
+            assert not readiness["ready"]
+            assert any("front" in reason for reason in readiness["reasons"])
+            shown = len(viewer.seen)
+            viewer.wait_for(shown + 5)
+            assert all(seen.bar is None for seen in viewer.seen[-3:]), "the slate shows no live picture"
+            camera.start()
+            eventually(lambda: daemon.metric("sightd_stream_slate_active", camera="front") == 0, 10, "picture back")
+            eventually(lambda: viewer.seen[-1].bar is not None, 5, "live picture at the viewer")
+            assert viewer.error is None
+        assert daemon.metric("sightd_source_reconnects_total", camera="front") >= 1
+
+
+def test_a_hung_up_camera_does_not_delay_the_stop(tmp_path: Path) -> None:
+    need_rtsp_server()
+    with CameraSimulator(LOOK, mounts=2) as camera, DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon:
+        eventually(lambda: bool(daemon.readiness()["ready"]), 15)
+        camera.freeze()
+        code, seconds = daemon.terminate()
+        camera.thaw()
+    assert code == 0
+    assert seconds < 5
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    need_rtsp_server()
+    with CameraSimulator(LOOK, mounts=2) as camera, DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon:
+        eventually(lambda: bool(daemon.readiness()["ready"]), 15)
+        camera.freeze()  # so that the stop takes as long as possible
+        daemon.signal(signal.SIGTERM)
+        eventually(lambda: "stopping" in daemon.log, 5)
+        code, _ = daemon.terminate()
+        camera.thaw()
+    assert code == 128 + signal.SIGTERM
+
+
+@pytest.mark.computing
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"chain": ["detecter"]}, 'did you mean "detector"'),
+        (
+            {"plugins": {"detector": {"model": {"file": "nowhere.onnx", "head": "ssd", "labels": ["a"]}}}},
+            "plugins.detector.model.file: cannot read",
+        ),
+        ({"plugins": {"detector": {"model": ["yolox-tinny"]}}}, 'did you mean "yolox-tiny"'),
+        ({"plugins": {"detector": {"classes": ["carr"]}}}, 'did you mean "car"'),
+        ({"rtsp": {"port": 1}, "http": {"port": -1}}, "http.port"),
+    ],
+)
+def test_refuses_a_configuration_with_a_word_on_what_to_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], told: str
+) -> None:
+    path = tmp_path / "sightd.yaml"
+    settings = {"cameras": {"front": {"source": "testpattern://"}}, "chain": ["detector"], **change}
+    path.write_text(yaml.safe_dump(settings))
+    assert main(["run", "-c", str(path)]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.computing
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        ({"chain": ["detecter"]}, 2, 'did you mean "detector"'),
+        ({"plugins": {"detector": {"model": "yolox-m"}}, "models": {"fetch": False}}, 3, "yolox-m"),
+        pytest.param({"output": {"encoder": "nvenc"}, "chain": []}, 3, "no NVIDIA GPU found", marks=without_gpu),
+        pytest.param(
+            {"cameras": {"front": {"source": "a.mp4", "decoder": "nvdec"}}, "chain": []},
+            3,
+            "nvdec cannot be used: no NVIDIA GPU found",
+            marks=without_gpu,
+        ),
+    ],
+)
+def test_refuses_to_start_with_a_word_on_what_to_change(
+    tmp_path: Path, change: dict[str, Any], code: int, told: str
+) -> None:
+    settings = {"cameras": {"front": {"source": "testpattern://"}}, "chain": ["detector"], **change}
+    daemon = DaemonProcess(tmp_path, settings, {"SIGHTD_CACHE_DIR": str(tmp_path)})
+    with pytest.raises(AssertionError):
+        daemon.start()
+    assert daemon.exit_code() == code
+    assert told in daemon.log
+    daemon.close()
+
+
+def test_stops_at_once_with_viewers_connected(camera: CameraSimulator, tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon, Viewer(daemon.rtsp("front")) as viewer:
+        viewer.wait_for(10)
+        code, seconds = daemon.terminate()
+    assert code == 0
+    assert seconds < 5
+
+
+def test_an_address_in_use_is_reported(camera: CameraSimulator, tmp_path: Path) -> None:
+    taken = configuration(tmp_path, camera, rtsp={"port": camera.port})
+    daemon = DaemonProcess(tmp_path, taken)
+    with pytest.raises(AssertionError):
+        daemon.start()
+    assert daemon.exit_code() == 1
+    assert str(camera.port) in daemon.log
+    daemon.close()
 
 
 def test_serves_each_cameras_picture_annotated_in_order_and_fresh(daemon: DaemonProcess) -> None:
@@ -133,100 +248,3 @@ def test_counts_what_it_finds(daemon: DaemonProcess) -> None:
 
 def test_is_healthy(daemon: DaemonProcess) -> None:
     assert daemon.get("/healthz").status_code == 200
-
-
-def test_a_lost_camera_turns_to_the_slate_and_comes_back_without_losing_its_viewer(tmp_path: Path) -> None:
-    need_rtsp_server()
-    with CameraSimulator(LOOK, mounts=2) as camera, DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon:
-        with Viewer(daemon.rtsp("front")) as viewer:
-            viewer.wait_for(30)
-            camera.kill()
-            eventually(lambda: daemon.metric("sightd_stream_slate_active", camera="front") == 1, 5, "slate")
-            assert daemon.metric("sightd_source_up", camera="front") == 0
-            readiness = daemon.readiness()
-            assert not readiness["ready"]
-            assert any("front" in reason for reason in readiness["reasons"])
-            shown = len(viewer.seen)
-            viewer.wait_for(shown + 5)
-            assert all(seen.bar is None for seen in viewer.seen[-3:]), "the slate shows no live picture"
-            camera.start()
-            eventually(lambda: daemon.metric("sightd_stream_slate_active", camera="front") == 0, 10, "picture back")
-            eventually(lambda: viewer.seen[-1].bar is not None, 5, "live picture at the viewer")
-            assert viewer.error is None
-        assert daemon.metric("sightd_source_reconnects_total", camera="front") >= 1
-
-
-def test_stops_at_once_with_viewers_connected(camera: CameraSimulator, tmp_path: Path) -> None:
-    with DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon, Viewer(daemon.rtsp("front")) as viewer:
-        viewer.wait_for(10)
-        code, seconds = daemon.terminate()
-    assert code == 0
-    assert seconds < 5
-
-
-def test_a_hung_up_camera_does_not_delay_the_stop(tmp_path: Path) -> None:
-    need_rtsp_server()
-    with CameraSimulator(LOOK, mounts=2) as camera, DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon:
-        eventually(lambda: bool(daemon.readiness()["ready"]), 15)
-        camera.freeze()
-        code, seconds = daemon.terminate()
-        camera.thaw()
-    assert code == 0
-    assert seconds < 5
-
-
-def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    need_rtsp_server()
-    with CameraSimulator(LOOK, mounts=2) as camera, DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon:
-        eventually(lambda: bool(daemon.readiness()["ready"]), 15)
-        camera.freeze()  # so that the stop takes as long as possible
-        daemon.signal(signal.SIGTERM)
-        eventually(lambda: "stopping" in daemon.log, 5)
-        code, _ = daemon.terminate()
-        camera.thaw()
-    assert code == 128 + signal.SIGTERM
-
-
-@pytest.mark.computing
-@pytest.mark.parametrize(
-    ("change", "code", "told"),
-    [
-        ({"chain": ["detecter"]}, 2, 'did you mean "detector"'),
-        (
-            {"plugins": {"detector": {"model": {"file": "nowhere.onnx", "head": "ssd", "labels": ["a"]}}}},
-            2,
-            "plugins.detector.model.file: cannot read",
-        ),
-        ({"plugins": {"detector": {"model": ["yolox-tinny"]}}}, 2, 'did you mean "yolox-tiny"'),
-        ({"plugins": {"detector": {"classes": ["carr"]}}}, 2, 'did you mean "car"'),
-        ({"plugins": {"detector": {"model": "yolox-m"}}, "models": {"fetch": False}}, 3, "yolox-m"),
-        ({"rtsp": {"port": 1}, "http": {"port": -1}}, 2, "http.port"),
-        pytest.param({"output": {"encoder": "nvenc"}, "chain": []}, 3, "no NVIDIA GPU found", marks=without_gpu),
-        pytest.param(
-            {"cameras": {"front": {"source": "a.mp4", "decoder": "nvdec"}}, "chain": []},
-            3,
-            "nvdec cannot be used: no NVIDIA GPU found",
-            marks=without_gpu,
-        ),
-    ],
-)
-def test_refuses_to_start_with_a_word_on_what_to_change(
-    tmp_path: Path, change: dict[str, Any], code: int, told: str
-) -> None:
-    settings = {"cameras": {"front": {"source": "testpattern://"}}, "chain": ["detector"], **change}
-    daemon = DaemonProcess(tmp_path, settings, {"SIGHTD_CACHE_DIR": str(tmp_path)})
-    with pytest.raises(AssertionError):
-        daemon.start()
-    assert daemon.exit_code() == code
-    assert told in daemon.log
-    daemon.close()
-
-
-def test_an_address_in_use_is_reported(camera: CameraSimulator, tmp_path: Path) -> None:
-    taken = configuration(tmp_path, camera, rtsp={"port": camera.port})
-    daemon = DaemonProcess(tmp_path, taken)
-    with pytest.raises(AssertionError):
-        daemon.start()
-    assert daemon.exit_code() == 1
-    assert str(camera.port) in daemon.log
-    daemon.close()

@@ -54,46 +54,6 @@ def events(daemon: DaemonProcess) -> list[dict[str, Any]]:
     return found
 
 
-def test_its_metric_is_exported(daemon: DaemonProcess) -> None:
-    def moving() -> float:
-        return daemon.values("sightd_motion_frames_total", "state", camera="yard").get("moving", 0.0)
-
-    eventually(lambda: moving() >= 5, 30, "frames with motion")
-    help_line = "# HELP sightd_motion_frames_total Frames on which something moved or nothing did.\n"
-    assert help_line in daemon.get("/metrics").text
-    assert daemon.metric("sightd_detections_total", camera="yard", **{"class": "moving"}) >= 5
-    assert sum(daemon.values("sightd_plugin_faults_total", "reason", plugin="motion").values()) == 0
-
-
-def test_its_event_is_in_the_journal_the_stream_and_the_metric(daemon: DaemonProcess) -> None:
-    eventually(lambda: len(events(daemon)) == 1, 30, "the event")
-    [event] = events(daemon)
-    assert (event["camera"], event["plugin"]) == ("yard", "motion")
-    assert 0 < event["facts"]["share"] < 1
-    assert 0 <= time.time() - event_of(event).at < 300
-    assert daemon.metric("sightd_events_total", kind="motion.began") == 1
-    with httpx.stream("GET", daemon.url("/api/v1/events/stream?after=0&kind=motion.began"), trust_env=False) as stream:
-        data = next(line for line in stream.iter_lines() if line.startswith("data: "))
-    assert json.loads(data.removeprefix("data: ")) == event
-
-
-def test_its_event_is_shown_by_the_command(daemon: DaemonProcess) -> None:
-    eventually(lambda: len(events(daemon)) == 1, 30, "the event")
-    shown = run("events", "--url", daemon.url(""), "--kind", "motion.began", environ={})
-    assert f"camera yard: motion.began, share {events(daemon)[0]['facts']['share']:.2g}" in shown
-
-
-def sightd(*words: object, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sightd", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, timeout=100)
-
-
-def run(*words: object, environ: dict[str, str]) -> str:
-    done = sightd(*words, environ=environ)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of six frames. From the third on there is a square of brightness 40, which moves."""
@@ -170,3 +130,43 @@ def test_its_command_reads_a_file_whose_name_is_not_utf_8(environ: dict[str, str
     done = sightd("motion", path, environ=environ)
     assert done.returncode == 0, done.stderr
     assert "\\udcff.avi: 6 frames\n" in done.stdout
+
+
+def test_its_metric_is_exported(daemon: DaemonProcess) -> None:
+    def moving() -> float:
+        return daemon.values("sightd_motion_frames_total", "state", camera="yard").get("moving", 0.0)
+
+    eventually(lambda: moving() >= 5, 30, "frames with motion")
+    help_line = "# HELP sightd_motion_frames_total Frames on which something moved or nothing did.\n"
+    assert help_line in daemon.get("/metrics").text
+    assert daemon.metric("sightd_detections_total", camera="yard", **{"class": "moving"}) >= 5
+    assert sum(daemon.values("sightd_plugin_faults_total", "reason", plugin="motion").values()) == 0
+
+
+def test_its_event_is_in_the_journal_the_stream_and_the_metric(daemon: DaemonProcess) -> None:
+    eventually(lambda: len(events(daemon)) == 1, 30, "the event")
+    [event] = events(daemon)
+    assert (event["camera"], event["plugin"]) == ("yard", "motion")
+    assert 0 < event["facts"]["share"] < 1
+    assert 0 <= time.time() - event_of(event).at < 300
+    assert daemon.metric("sightd_events_total", kind="motion.began") == 1
+    with httpx.stream("GET", daemon.url("/api/v1/events/stream?after=0&kind=motion.began"), trust_env=False) as stream:
+        data = next(line for line in stream.iter_lines() if line.startswith("data: "))
+    assert json.loads(data.removeprefix("data: ")) == event
+
+
+def test_its_event_is_shown_by_the_command(daemon: DaemonProcess) -> None:
+    eventually(lambda: len(events(daemon)) == 1, 30, "the event")
+    shown = run("events", "--url", daemon.url(""), "--kind", "motion.began", environ={})
+    assert f"camera yard: motion.began, share {events(daemon)[0]['facts']['share']:.2g}" in shown
+
+
+def sightd(*words: object, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sightd", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, timeout=100)
+
+
+def run(*words: object, environ: dict[str, str]) -> str:
+    done = sightd(*words, environ=environ)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
+from sightd.daemon.administration.configuration import Reloading
+from sightd.daemon.app.assembly import administration_of, new_metrics, recorder_of, snapshots_of, webrtc_of
 from sightd.daemon.app.cameras import CameraManager, codecs_of, uses_nvdec, video_gpu
 from sightd.daemon.app.health import DaemonState
-from sightd.daemon.app.home import Adjust, DaemonHome
+from sightd.daemon.app.home import DaemonHome
+from sightd.daemon.app.log_ring import LogRing
 from sightd.daemon.app.plugin_services import PluginServices, ServedPlugin, offered_routes
 from sightd.daemon.app.resources import DiskWatch
-from sightd.daemon.capture.errors import Reason
 from sightd.daemon.common.process import Deadline, installed_version
 from sightd.daemon.config.diff import ConfigDiff, chain_of, diff, enabled, plugins_in_use, with_fixed_sections
 from sightd.daemon.config.load import LoadedConfig
@@ -33,23 +33,17 @@ from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import journal_of
 from sightd.daemon.events.rules import EventRules, kinds_by_rule
 from sightd.daemon.isolation.opening import LoadEngine
-from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.daemon.pipeline.model_loading import engine_loading
 from sightd.daemon.pipeline.plugin_observer import PluginObservation
-from sightd.daemon.recording.recorder import Recorder
-from sightd.daemon.recording.store import recordings_folder
 from sightd.daemon.serve.auth import Access, PeerRoles
 from sightd.daemon.serve.errors import TlsError
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.control_socket import ControlSocket, open_control
-from sightd.daemon.serve.http.routes_daemon import AskReload
 from sightd.daemon.serve.http.routes_plugins import PluginRoutes
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.rtsp.server import RtspServer
-from sightd.daemon.serve.webrtc.service import WebRtcService
-from sightd.daemon.snapshots.store import ANNOTATED, snapshots_folder
-from sightd.daemon.snapshots.writer import SnapshotWriter
+from sightd.daemon.snapshots.store import ANNOTATED
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
 from sightd.engines.errors import EngineError
@@ -106,32 +100,23 @@ class Daemon:
         loaded: LoadedConfig,
         load_engine: LoadEngine,
         gpus: Gpus,
-        ask_reload: AskReload | None = None,
+        reloading: Reloading | None = None,
         progress: Progress = silent,
-        adjust: Adjust | None = None,
     ) -> None:
         """`gpus` are shared with the engines. `progress` receives the progress of opening isolated plug-ins.
-        `ask_reload` is called when a reload is requested over HTTP; it must make the daemon's own thread call
-        `apply`. `adjust` does the same with another value for an option."""
-        self._ask_reload = ask_reload
+        `reloading` is asked for a reload over HTTP; it must make the daemon's own thread call `apply`."""
+        self._reloading = reloading
         self._loaded = loaded
         self._gpus = gpus
         self._load_engine = load_engine
         self._config = loaded.config
         self._video_gpu = video_gpu(self._config.engines.device)
-        self.metrics = Metrics(
-            CollectorRegistry(),
-            installed_version(),
-            [str(reason) for reason in Reason if reason is not Reason.SILENT],
-            list(EventKind),
-        )
+        self.metrics = new_metrics()
         self._access = Access(self._config.access, self.metrics.refused, PeerRoles(self._config.control.groups))
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.retention, events.max_count, self.metrics.events)
-        self.recorder = self._recorder_of(self._config)
-        if self.recorder is not None:
-            self.journal.decide_clips(self.recorder.records)
-        self.snapshots = self._snapshots_of(self._config)
+        self.recorder = recorder_of(self._config, self.journal, self.metrics)
+        self.snapshots = snapshots_of(self._config, self.metrics)
         self._disk = DiskWatch(state_directory(os.environ), self.metrics.state_disk)
         self._observations: dict[str, PluginObservation] = {}
         self._manager = PluginManager(
@@ -146,18 +131,16 @@ class Daemon:
             self._manager, self.metrics, self.journal, self._rules, gpus, self._video_gpu
         )
         self._camera_manager.recorder, self._camera_manager.snapshots = self.recorder, self.snapshots
-        home = DaemonHome(
-            self._camera_manager,
-            lambda: self._loaded,
-            lambda: self.state.readiness(),
-            adjust,
-            partial(self._picture_of, patience=0.0),
+        self.delivery = EventDelivery(
+            self.journal, os.environ, self.metrics.delivery, self._home(reloading), self._picture_of
         )
-        self.delivery = EventDelivery(self.journal, os.environ, self.metrics.delivery, home, self._picture_of)
         self._http: HttpServer | None = None
-        webrtc, http = self._config.webrtc, self._config.http
-        self._webrtc = WebRtcService(webrtc, http.host) if webrtc.enabled and http.enabled else None
+        self._webrtc = webrtc_of(self._config)
         self._control: ControlSocket | None = None
+        self._administration = None if reloading is None else administration_of(
+            lambda: self._loaded, reloading, self._camera_manager, self._manager, self.journal, gpus
+        )  # fmt: skip
+        self._log_ring = LogRing()
         self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)
         self._routes: PluginRoutes | None = None
         self.state = DaemonState(
@@ -175,9 +158,19 @@ class Daemon:
         self._stopped = False
         self._changing = threading.Lock()
 
+    def _home(self, reloading: Reloading | None) -> DaemonHome:
+        return DaemonHome(
+            self._camera_manager,
+            lambda: self._loaded,
+            lambda: self.state.readiness(),
+            None if reloading is None else reloading.ask,
+            partial(self._picture_of, patience=0.0),
+        )
+
     def start(self) -> None:
         """Opens the servers, then the plug-ins, then the cameras, so that even the first frame is annotated. Raises
         AlreadyRunningError, before anything is written, if a daemon with the same control socket is running."""
+        self._log_ring.attach()
         refused = self.metrics.connection_refused("http")
         self._control = self.state.control = open_control(
             self._config.control, self._loaded.path, self._access.peers, os.environ, refused
@@ -301,6 +294,7 @@ class Daemon:
             self._stopped = True
             log.error("a start or reload hangs while applying changes; abandoning it")
         with ExitStack() as parts:  # runs the callbacks in reverse order
+            parts.callback(self._log_ring.detach)
             parts.callback(lambda: self.delivery.close(deadline.within(2.0)))
             parts.callback(self._disk.close)
             if (snapshots := self.snapshots) is not None:
@@ -312,6 +306,8 @@ class Daemon:
             parts.callback(lambda: self._services.close(deadline.within(2.0, keep=1.0)))
             if (webrtc := self._webrtc) is not None:
                 parts.callback(lambda: webrtc.close(deadline.within(1.0, keep=1.0)))
+            if (administration := self._administration) is not None:
+                parts.callback(lambda: administration.close(deadline.within(1.0, keep=1.0)))
             if self._control is not None:  # the web server owns it later, but may never have been created
                 parts.callback(self._control.close)
             if (http := self._http) is not None:
@@ -337,13 +333,6 @@ class Daemon:
             finally:
                 self.state.changing_since = None
 
-    def _recorder_of(self, config: Config) -> Recorder | None:
-        options = config.recording
-        if options.clips is None and options.segments is None:
-            return None
-        metrics = self.metrics.recordings(options.max_size, options.min_free)
-        return Recorder(recordings_folder(options, os.environ), options, self.journal, metrics)
-
     def _awaits_clip(self, event: int) -> bool:
         return self.recorder is not None and self.recorder.awaits(event)
 
@@ -352,12 +341,6 @@ class Daemon:
         if self.snapshots is None or not event.snapshot:
             return None
         return self.snapshots.find(event, ANNOTATED, patience)
-
-    def _snapshots_of(self, config: Config) -> SnapshotWriter | None:
-        options = config.events.snapshots
-        if options is None:
-            return None
-        return SnapshotWriter(snapshots_folder(options, os.environ), options, self.metrics.snapshots())
 
     def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
         if self._camera_manager.nvdec is None and uses_nvdec(config, cameras):
@@ -399,7 +382,7 @@ class Daemon:
                 self.metrics.exposition,
                 options.max_viewers,
                 self._access,
-                self._ask_reload,
+                None if self._reloading is None else self._reloading.ask,
                 self.journal,
                 None if self.recorder is None else self.recorder.reader,
                 self.delivery,
@@ -407,6 +390,8 @@ class Daemon:
                 self.snapshots,
                 self._awaits_clip,
                 self._webrtc,
+                administration=self._administration,
+                log_tail=self._log_ring,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))

@@ -21,8 +21,8 @@ from sightd.engines.files import read_regular
 from sightd.plugins.api import AnyPlugin, Detections, Faces, JsonOptions, Results, Tracks, json_of, label_of
 from sightd.plugins.configuration import registry
 
-Adjust = Callable[[Override], "Future[Any]"]
-"""Sets an option until the next start, by a reload whose outcome the future yields."""
+Adjust = Callable[[Sequence[Override]], "Future[Any]"]
+"""Sets options until the next start, by a reload whose outcome the future yields."""
 
 _ADJUSTABLE = "min_score"
 """The option of plug-ins that can be set."""
@@ -73,9 +73,8 @@ class DaemonHome:
     def adjust(self, threshold: Threshold, value: float) -> bool:
         if self._adjust is None or (self._changing is not None and not self._changing.done()):
             return False
-        self._changing = self._adjust(
-            Override(("plugins", threshold.plugin, threshold.option), value, "Home Assistant")
-        )
+        override = Override(("plugins", threshold.plugin, threshold.option), value, "Home Assistant")
+        self._changing = self._adjust([override])
         return True
 
     def _camera(self, loaded: LoadedConfig, name: str, run: CameraRun | None) -> CameraView:

@@ -36,7 +36,7 @@ def configure(log: Log, stream: TextIO, environ: Mapping[str, str]) -> Form:
     """
     form = choose_form(log.format, stream, environ)
     handler = _Handler(stream)
-    handler.setFormatter(_formatter(form, colours=_has_colours(stream, environ)))
+    handler.setFormatter(formatter(form, colours=_has_colours(stream, environ)))
     root = logging.getLogger()
     for old in [item for item in root.handlers if isinstance(item, _Handler)]:
         root.removeHandler(old)
@@ -80,7 +80,8 @@ class _Handler(logging.StreamHandler[TextIO]):
             self.stream.write(f"a log record of {record.name}, line {record.lineno}, could not be written\n")
 
 
-def _formatter(form: Form, *, colours: bool) -> logging.Formatter:
+def formatter(form: Form, *, colours: bool = False) -> logging.Formatter:
+    """Returns what redacts records and writes them in a form. Thread-safe."""
     finish: dict[Form, list[Processor]] = {
         "human": [_for_people, structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)],
         "json": [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer(json_text)],

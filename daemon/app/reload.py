@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Literal
@@ -90,7 +90,7 @@ class Reloads:
         self._path, self._notifier, self._fail = path, notifier, fail
         self._changed = threading.Condition()
         self._waiting: list[Future[ConfigDiff]] = []
-        self._proposed: dict[tuple[str, ...], Override] = {}
+        self._proposed: dict[tuple[str, ...], Override | None] = {}
         self._overrides: dict[tuple[str, ...], Override] = {}
         """Options that were adjusted and applied, by path."""
         self._attempt: Attempt | None = None
@@ -103,20 +103,19 @@ class Reloads:
         self._daemon = daemon
         self._thread.start()
 
-    def ask(self) -> Future[ConfigDiff]:
-        """Requests a reload. The future yields the changes, or raises a ConfigError that says why there are none."""
-        future: Future[ConfigDiff] = Future()
-        with self._changed:
-            self._waiting.append(future)
-            self._changed.notify_all()
-        return future
+    @property
+    def overrides(self) -> Sequence[Override]:
+        """Options that were adjusted and applied."""
+        return tuple(self._overrides.values())
 
-    def adjust(self, override: Override) -> Future[ConfigDiff]:
-        """Requests a reload in which an option has another value than in the file. If it is applied, the value stays
-        until the next start, also over further reloads, as long as the file allows it."""
+    def ask(self, overrides: Sequence[Override] = (), released: Sequence[tuple[str, ...]] = ()) -> Future[ConfigDiff]:
+        """Requests a reload. The future yields the changes, or raises a ConfigError that says why there are none.
+
+        If it is applied, options in `overrides` have another value than in the file until the next start, also over
+        further reloads, as long as the file allows it. Those at the paths `released` have the file's value again."""
         future: Future[ConfigDiff] = Future()
         with self._changed:
-            self._proposed[override.path] = override
+            self._proposed |= dict.fromkeys(released) | {override.path: override for override in overrides}
             self._waiting.append(future)
             self._changed.notify_all()
         return future
@@ -218,11 +217,12 @@ class Reloads:
         without those of plug-ins on which redaction depends now."""
         with self._changed:
             proposed, self._proposed = self._proposed, {}
-        overrides = {**self._overrides, **proposed}
+        wanted = {**self._overrides, **proposed}
+        overrides = {path: one for path, one in wanted.items() if one is not None}
         try:
             loaded = _loaded(self._path, overrides.values())
         except ConfigError:
-            if proposed or not overrides:
+            if any(proposed.values()) or not overrides:
                 raise
             loaded, kept = _loaded(self._path), {}
         else:

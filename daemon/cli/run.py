@@ -101,7 +101,7 @@ def _serve(loaded: LoadedConfig) -> int:
     load_engine = engine_loading(loaded.config.models, loaded.config.engines, progress, gpus)
     freeze_gc()
     try:
-        daemon = Daemon(loaded, load_engine, gpus, reloads.ask, progress, reloads.adjust)
+        daemon = Daemon(loaded, load_engine, gpus, reloads, progress)
         with ExitStack() as state:
 
             def start() -> None:

@@ -51,6 +51,11 @@ def redact(text: str) -> str:
     return "".join(_redact_line(line) for line in text.splitlines(keepends=True))
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a value of this name is probably a secret, such as that of "password" or "api_key"."""
+    return _SECRET_KEY.search(name) is not None
+
+
 def _redact_line(line: str) -> str:
     if "@" in line or ":/" in line or ":\\" in line:
         line = "".join(_redact_segment(segment) for segment in _segments(line))

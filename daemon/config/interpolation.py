@@ -19,6 +19,11 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
+def without_references(text: str) -> str:
+    """Returns the text without its references."""
+    return _REFERENCE.sub(lambda match: "" if match["kind"] else match[0], text)
+
+
 class _UnresolvedError(Exception):
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

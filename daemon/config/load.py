@@ -115,7 +115,7 @@ def load(
     instead.
     """
     return load_text(
-        _read(path), path, environ=environ, plugins=plugins, overrides=overrides, cameras=cameras, files=files
+        read_text(path), path, environ=environ, plugins=plugins, overrides=overrides, cameras=cameras, files=files
     )
 
 
@@ -229,7 +229,7 @@ def _below(path: PathKey, above: PathKey) -> bool:
     return len(path) > len(above) and path[: len(above)] == above
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Returns the file's text. Raises ConfigError if it cannot be read."""
     try:
         with open_regular(path) as file:

@@ -179,11 +179,14 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(slots=True)
 class Document:
-    """A file's values. There may be `problems` although most of it could be read."""
+    """A file's values. There may be `problems` although most of it could be read. `root` is the tree of the text, and
+    `scalars` its texts, numbers and booleans by path; several paths have the same one if aliases refer to it."""
 
     value: object
     positions: Positions
     problems: list[LocatedProblem]
+    root: nodes.Node | None = None
+    scalars: dict[PathKey, nodes.ScalarNode] = field(default_factory=dict)
 
 
 def parse(text: str) -> Document:
@@ -191,13 +194,14 @@ def parse(text: str) -> Document:
     root = compose(text)
     builder = _Builder()
     value = builder.build(root, ()) if root is not None else None
-    return Document(value, builder.positions, builder.problems)
+    return Document(value, builder.positions, builder.problems, root, builder.scalars)
 
 
 @dataclass(slots=True)
 class _Builder:
     positions: Positions = field(default_factory=Positions)
     problems: list[LocatedProblem] = field(default_factory=list)
+    scalars: dict[PathKey, nodes.ScalarNode] = field(default_factory=dict)
     count: int = 0
     merged: int = 0
     around: list[nodes.Node] = field(default_factory=list)
@@ -218,6 +222,7 @@ class _Builder:
             self._add_problem(node, path[:2], f"aliases make this more than {MAX_DEPTH} deep", "write the values out")
             return None
         if isinstance(node, nodes.ScalarNode):
+            self.scalars[path] = node
             return self._scalar(node, path)
         self.around.append(node)
         try:

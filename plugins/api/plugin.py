@@ -170,6 +170,8 @@ class Plugin(Generic[C]):
     """Kinds of the events that `process` returns as `Events`, which `produces` must name then."""
     parallel: ClassVar[bool] = False
     """Whether `process` is stateless, so that the daemon may run one call per core concurrently."""
+    live_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that `reconfigure` takes over while the plug-in runs."""
     routes: ClassVar[Sequence[Route]] = ()
     """What the daemon's API offers of the plug-in's service."""
 

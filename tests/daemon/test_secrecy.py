@@ -97,7 +97,7 @@ def response_to(url: str, method: str, headers: dict[str, str]) -> str:
 
 
 def api(daemon: DaemonProcess) -> list[str]:
-    return list(httpx.get(daemon.url("/openapi.json"), headers=OWNER).json()["paths"])
+    return list(httpx.get(daemon.url("/api/v1/openapi.json"), headers=OWNER).json()["paths"])
 
 
 def process_list(pid: int) -> str:

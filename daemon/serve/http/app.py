@@ -9,15 +9,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
 
+from sightd.daemon.administration.services import Administration
 from sightd.daemon.common.process import installed_version
 from sightd.daemon.delivery.manager import EventDelivery
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.recording.index import ClipReader
 from sightd.daemon.serve.auth import Access
+from sightd.daemon.serve.http.answers import add_failures
 from sightd.daemon.serve.http.auth import AuthMiddleware
 from sightd.daemon.serve.http.bodies import JsonRoute, refuse_invalid
 from sightd.daemon.serve.http.middleware import CommonHeaders, Compression, HeadRequests
+from sightd.daemon.serve.http.openapi import URL, add_docs
+from sightd.daemon.serve.http.routes_cameras import add_cameras
 from sightd.daemon.serve.http.routes_clips import add_clips
+from sightd.daemon.serve.http.routes_configuration import add_configuration
 from sightd.daemon.serve.http.routes_console import add_console
 from sightd.daemon.serve.http.routes_daemon import (
     AskReload,
@@ -31,8 +36,12 @@ from sightd.daemon.serve.http.routes_delivery import add_delivery
 from sightd.daemon.serve.http.routes_event_media import AwaitsClip, add_event_media
 from sightd.daemon.serve.http.routes_events import add_events
 from sightd.daemon.serve.http.routes_live import add_live_results
+from sightd.daemon.serve.http.routes_log import LogTail, add_log
 from sightd.daemon.serve.http.routes_login import add_login
+from sightd.daemon.serve.http.routes_models import add_models
 from sightd.daemon.serve.http.routes_mse import add_mse
+from sightd.daemon.serve.http.routes_plugin_options import add_plugin_options
+from sightd.daemon.serve.http.routes_rules import add_rules
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
 from sightd.daemon.serve.http.routes_whep import add_whep
 from sightd.daemon.serve.http.views import add_view_errors
@@ -60,15 +69,19 @@ def create_app(
     snapshots: SnapshotWriter | None = None,
     awaits_clip: AwaitsClip = lambda _event: False,
     webrtc: WebRtcService | None = None,
+    *,
+    administration: Administration | None = None,
+    log_tail: LogTail | None = None,
 ) -> FastAPI:
     """Creates the application. At most `max_viewers` watch MJPEG or MSE at once; `app.state.viewer_limit` disconnects
     them. `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
     their clips (`awaits_clip` says of which events they are being recorded), `snapshots` their pictures, `delivery`
-    sends them; `live` has the newest results, `webrtc` shows video by WebRTC. `PluginRoutes` adds the routes of
-    plug-ins."""
+    sends them; `live` has the newest results, `webrtc` shows video by WebRTC; `administration` changes the
+    configuration, `log_tail` has the newest log records. `PluginRoutes` adds the routes of plug-ins."""
     app = FastAPI(
         title="sightd",
         version=installed_version(),
+        openapi_url=URL,
         docs_url=None,  # these pages load third-party assets
         redoc_url=None,
         max_body_size=_MOST_BODY,
@@ -82,21 +95,10 @@ def create_app(
     app.add_middleware(AuthMiddleware, access)
     app.add_middleware(CommonHeaders)  # outermost, so that rejected requests get the headers too
 
-    async def unknown_camera(connection: Request | WebSocket, error: Exception) -> Response:
-        names = [camera.name for camera in view.cameras()]
-        told = {"error": f"There is no camera {error.args[0]!r}.", "cameras": names}
-        response = JSONResponse(told, status_code=404)
-        if isinstance(connection, WebSocket):  # for which the caller ignores what is returned
-            await connection.send_denial_response(response)
-        return response
-
-    app.add_exception_handler(UnknownCameraError, unknown_camera)
+    _answer_unknown_cameras(app, view)
+    add_docs(app)
     add_console(app)
-    add_pictures(app, view, app.state.viewer_limit)
-    add_view_errors(app)
-    add_mse(app, view, app.state.viewer_limit)
-    if webrtc is not None:
-        add_whep(app, view, webrtc)
+    _add_video(app, view, webrtc)
     add_health(app, view, quiet=access.requires_login)
     add_login(app, access)
     add_metrics(app, exposition)
@@ -112,4 +114,39 @@ def create_app(
         add_delivery(app, delivery, access)
     if live is not None:
         add_live_results(app, view, live, app.state.viewer_limit)
+    if administration is not None:
+        _add_administration(app, administration, log_tail, view, access)
     return app
+
+
+def _add_video(app: FastAPI, view: DaemonView, webrtc: WebRtcService | None) -> None:
+    add_pictures(app, view, app.state.viewer_limit)
+    add_view_errors(app)
+    add_mse(app, view, app.state.viewer_limit)
+    if webrtc is not None:
+        add_whep(app, view, webrtc)
+
+
+def _answer_unknown_cameras(app: FastAPI, view: DaemonView) -> None:
+    async def unknown_camera(connection: Request | WebSocket, error: Exception) -> Response:
+        names = [camera.name for camera in view.cameras()]
+        told = {"error": f"There is no camera {error.args[0]!r}.", "cameras": names}
+        response = JSONResponse(told, status_code=404)
+        if isinstance(connection, WebSocket):  # for which the caller ignores what is returned
+            await connection.send_denial_response(response)
+        return response
+
+    app.add_exception_handler(UnknownCameraError, unknown_camera)
+
+
+def _add_administration(
+    app: FastAPI, administration: Administration, log_tail: LogTail | None, view: DaemonView, access: Access
+) -> None:
+    add_failures(app)
+    add_configuration(app, administration.configuration, access)
+    add_cameras(app, administration.cameras, view, access)
+    add_plugin_options(app, administration.plugins, view, access)
+    add_rules(app, administration.rules, access)
+    add_models(app, administration.models, administration.jobs, access)
+    if log_tail is not None:
+        add_log(app, log_tail, access, app.state.viewer_limit)

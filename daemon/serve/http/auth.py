@@ -29,6 +29,14 @@ class OpenRoute(JsonRoute):
     """A route for everyone, without a token: it must reveal nothing of this installation, and check what it is given
     itself. Declared by `APIRouter(route_class=OpenRoute)`, before all other routes that match the same paths."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **_stating("none", options))
+
+
+def _stating(role: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Returns options of a route, with its role for OpenAPI."""
+    return {**options, "openapi_extra": {"x-role": role, **(options.get("openapi_extra") or {})}}
+
 
 def open_routes(routes: Sequence[BaseRoute]) -> Iterator[OpenRoute]:
     """Yields the routes that need no token, also those of included routers, which FastAPI keeps as they are."""
@@ -100,6 +108,9 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
     class Guarded(JsonRoute):
         least = role
         """The role that the route requires."""
+
+        def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+            super().__init__(path, endpoint, **_stating(str(role), options))
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()

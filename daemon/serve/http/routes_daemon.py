@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Header
 from fastapi.responses import JSONResponse, Response
@@ -14,8 +13,9 @@ from pydantic import TypeAdapter
 
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.config.diff import ConfigDiff
-from sightd.daemon.config.problems import ConfigError, LocatedProblem, dotted
+from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.serve.auth import Access, Role
+from sightd.daemon.serve.http.answers import Changes, ConfigurationFailure, changes_for_json, refused_configuration
 from sightd.daemon.serve.http.auth import OpenRoute, at_least
 from sightd.daemon.serve.view import DaemonView, Readiness, Status
 
@@ -72,7 +72,12 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
     """Adds the routes to `app`."""
     router = APIRouter(prefix="/api/v1", tags=["control"], route_class=at_least(Role.ADMIN, access))
 
-    @router.post("/reload", summary="Reload the configuration; returns 409 and the faults if it is rejected")
+    @router.post(
+        "/reload",
+        summary="Reload the configuration; returns 409 and the faults if it is rejected",
+        response_model=Changes,
+        responses={409: {"model": ConfigurationFailure}},
+    )
     async def reload() -> Response:
         try:
             changes = await asyncio.wait_for(asyncio.wrap_future(ask_reload()), _PATIENCE)
@@ -80,22 +85,9 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
             told = "The reload is still in progress; see the log for its result."
             return JSONResponse({"detail": told}, status_code=503)
         except ConfigError as error:
-            problems = [_problem(one) for one in error.problems]
-            return JSONResponse({"detail": redact(str(error)), "problems": problems}, status_code=409)
+            return refused_configuration(error)
         except Exception as error:  # noqa: BLE001 — anything that kept the configuration from being applied
             return JSONResponse({"detail": redact(str(error))}, status_code=409)
-        return JSONResponse(_changes_for_json(changes))
+        return JSONResponse(changes_for_json(changes))
 
     app.include_router(router)
-
-
-def _problem(problem: LocatedProblem) -> dict[str, Any]:
-    fields = asdict(problem) | {"path": dotted(problem.path)}
-    return {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
-
-
-def _changes_for_json(changes: ConfigDiff) -> dict[str, Any]:
-    """Names by kind of change; `restart` lists sections that need a restart."""
-    found = {name: list(names) for name, names in asdict(changes).items()}
-    found["restart"] = found.pop("fixed")
-    return found

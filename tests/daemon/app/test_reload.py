@@ -232,7 +232,7 @@ def test_a_fault_before_anything_changed_refuses_and_one_after_it_ends_the_daemo
 
 
 def adjusted(harness: Ward, value: object) -> Future[ConfigDiff]:
-    return harness.reloads.adjust(Override(("plugins", "detector", "min_score"), value))
+    return harness.reloads.ask([Override(("plugins", "detector", "min_score"), value)])
 
 
 def min_scores(harness: Ward) -> list[float]:
@@ -267,7 +267,7 @@ def test_adjusted_options_that_do_not_fit_a_new_file_are_dropped(
     )
     harness.start()
     override = Override(("plugins", "front", "min_score"), 0.7)
-    assert harness.reloads.adjust(override).result(30) == CHANGES
+    assert harness.reloads.ask([override]).result(30) == CHANGES
     harness.path.write_text("cameras: {a: {source: 'testpattern://', chain: []}}\n")
     assert harness.reloads.ask().result(30) == CHANGES
     assert "the file's values apply" in caplog.text

@@ -103,7 +103,7 @@ def test_the_daemon_reports_where_it_keeps_its_state_and_watches_it(site: Site, 
     assert stores["galleries"] == {}
     assert f"tally     {file} (tally)" in site.sightd("status", "-c", daemon.path)
     assert 'sightd_state_writable{store="tallies"} 1.0' in ask(daemon, "GET", "view", "/metrics").text
-    assert "/api/v1/tally" in ask(daemon, "GET", "view", "/openapi.json").json()["paths"]
+    assert "/api/v1/tally" in ask(daemon, "GET", "view", "/api/v1/openapi.json").json()["paths"]
 
 
 def test_without_a_daemon_the_command_works_on_the_files_of_the_configuration(site: Site) -> None:

@@ -29,6 +29,7 @@ from sightd.daemon.serve.live_video import CameraVideo
 from sightd.daemon.serve.view import (
     CameraEntry,
     CameraStatus,
+    PluginReport,
     PluginStatus,
     Readiness,
     RtspAddress,
@@ -69,7 +70,7 @@ class View:
         store = StoreReport("/state/events.db", None, None)
         return Status(
             version="1.2.3", pid=1, started_at=12.5, uptime=3.5, config="/etc/sightd.yaml", configuration=None,
-            ready=self.ready, reasons=(), cameras=(), plugins=(), viewers=Viewers(0, 0),
+            ready=self.ready, reasons=(), cameras=(), plugins=(PluginReport("detector", "running", 0.01, 0, None, ()),), viewers=Viewers(0, 0),
             servers=Servers(None, None, None), storage=StorageReport("/state", None, None, store, {}, {}), versions={},
         )  # fmt: skip
 
@@ -253,7 +254,7 @@ def test_every_answer_may_neither_be_sniffed_nor_stored_nor_framed(service: Serv
 
 
 def test_the_api_is_described(service: Service) -> None:
-    paths = service.client.get("/openapi.json").json()["paths"]
+    paths = service.client.get("/api/v1/openapi.json").json()["paths"]
     assert {"/", "/console/{path}", "/{camera}.mjpg", "/{camera}.jpg", "/metrics", "/healthz", "/readyz"} <= set(paths)
 
 

@@ -78,7 +78,7 @@ def rejections(client: httpx.Client, reason: str) -> float:
     return float(line.split()[-1])
 
 
-VIEWED = ["/front.jpg", "/readyz", "/metrics", "/openapi.json", "/api/v1/status"]
+VIEWED = ["/front.jpg", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/status"]
 OPERATED = [("GET", "/api/v1/faces"), ("GET", "/api/v1/unknown-faces"), ("POST", "/api/v1/unknown-faces/1/name")]
 ADMINISTERED = [
     ("GET", "/api/v1/export-faces"),
@@ -135,7 +135,7 @@ def test_each_role_reaches_so_far(guarded: httpx.Client) -> None:
     def status(role: str, method: str, path: str) -> int:
         return guarded.request(method, path, headers=bearer(TOKENS[role])).status_code
 
-    assert {status("view", "GET", path) for path in ("/readyz", "/metrics", "/openapi.json")} == {200}
+    assert {status("view", "GET", path) for path in ("/readyz", "/metrics", "/api/v1/openapi.json")} == {200}
     assert {status("view", *one) for one in (*OPERATED, *ADMINISTERED)} == {403}
     assert 403 not in {status("operate", *one) for one in OPERATED}
     assert {status("operate", *one) for one in ADMINISTERED} == {403}

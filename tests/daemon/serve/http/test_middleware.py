@@ -34,7 +34,7 @@ ROUTES = {
     "/healthz": "application/json",
     "/readyz": "application/json",
     "/metrics": "text/plain; version=0.0.4; charset=utf-8",
-    "/openapi.json": "application/json",
+    "/api/v1/openapi.json": "application/json",
     "/api/v1/events": "application/json",
     "/api/v1/login": "application/json",
     "/api/v1/me": "application/json",
@@ -96,7 +96,7 @@ def test_head_is_answered_as_get_is_on_every_route(served: Served) -> None:
         path for path in routes if not path.startswith("/api/v1/events/{number}")
     }  # see test_routes_event_media.py
     known = {path.partition("?")[0].replace("front", "{camera}").replace("app.js", "{path}") for path in ROUTES}
-    known -= {"/openapi.json"}
+    known -= {"/api/v1/openapi.json"}
     assert routes == known, "a new route belongs into ROUTES"
     for path, content_type in ROUTES.items():
         got, head = served.ask("GET", path), served.ask("HEAD", path)
@@ -138,7 +138,7 @@ def test_metrics_are_compressed_for_those_who_ask(served: Served) -> None:
 
 
 def test_a_large_json_is_compressed_and_a_small_one_is_not(served: Served) -> None:
-    large, small = served.ask("GET", "/openapi.json", "br, gzip;q=0.5"), served.ask("GET", "/healthz", "gzip")
+    large, small = served.ask("GET", "/api/v1/openapi.json", "br, gzip;q=0.5"), served.ask("GET", "/healthz", "gzip")
     assert large.headers["content-encoding"] == "gzip"
     assert b'"openapi"' in gzip.decompress(large.extensions["body"])
     assert "content-encoding" not in small.headers

@@ -163,7 +163,7 @@ def test_errors_become_answers(ask: Ask) -> None:
 
 
 def test_the_schema_of_the_api_has_the_parameters(ask: Ask) -> None:
-    operation = ask("GET", "/openapi.json").json()["paths"]["/api/v1/things/{number}"]["get"]
+    operation = ask("GET", "/api/v1/openapi.json").json()["paths"]["/api/v1/things/{number}"]["get"]
     assert {one["name"] for one in operation["parameters"]} == {"number", "page", "tag", "plugin"}
     assert (operation["summary"], operation["tags"]) == ("Show", ["thing"])
 

@@ -68,9 +68,10 @@ class View:
 
     def status(self) -> Status:
         store = StoreReport("/state/events.db", None, None)
+        plugins = [PluginReport("detector", "running", 0.01, 0, None, ())]
         return Status(
             version="1.2.3", pid=1, started_at=12.5, uptime=3.5, config="/etc/sightd.yaml", configuration=None,
-            ready=self.ready, reasons=(), cameras=(), plugins=(PluginReport("detector", "running", 0.01, 0, None, ()),), viewers=Viewers(0, 0),
+            ready=self.ready, reasons=(), cameras=(), plugins=plugins, viewers=Viewers(0, 0),
             servers=Servers(None, None, None), storage=StorageReport("/state", None, None, store, {}, {}), versions={},
         )  # fmt: skip
 

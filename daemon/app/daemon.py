@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sightd.daemon.administration.configuration import Reloading
+from sightd.daemon.administration.services import Administration
 from sightd.daemon.app.assembly import administration_of, new_metrics, recorder_of, snapshots_of, webrtc_of
 from sightd.daemon.app.cameras import CameraManager, codecs_of, uses_nvdec, video_gpu
 from sightd.daemon.app.health import DaemonState
@@ -137,9 +138,7 @@ class Daemon:
         self._http: HttpServer | None = None
         self._webrtc = webrtc_of(self._config)
         self._control: ControlSocket | None = None
-        self._administration = None if reloading is None else administration_of(
-            lambda: self._loaded, reloading, self._camera_manager, self._manager, self.journal, gpus
-        )  # fmt: skip
+        self._administration = self._administration_by(reloading)
         self._log_ring = LogRing()
         self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)
         self._routes: PluginRoutes | None = None
@@ -157,6 +156,12 @@ class Daemon:
         self._began: EventRef | None = None
         self._stopped = False
         self._changing = threading.Lock()
+
+    def _administration_by(self, reloading: Reloading | None) -> Administration | None:
+        if reloading is None:
+            return None
+        cameras, plugins = self._camera_manager, self._manager
+        return administration_of(lambda: self._loaded, reloading, cameras, plugins, self.journal, self._gpus)
 
     def _home(self, reloading: Reloading | None) -> DaemonHome:
         return DaemonHome(

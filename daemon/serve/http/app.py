@@ -98,7 +98,7 @@ def create_app(
     _answer_unknown_cameras(app, view)
     add_docs(app)
     add_console(app)
-    _add_video(app, view, webrtc)
+    _add_video(app, view, live, webrtc)
     add_health(app, view, quiet=access.requires_login)
     add_login(app, access)
     add_metrics(app, exposition)
@@ -112,19 +112,19 @@ def create_app(
         add_clips(app, clips, access)
     if delivery is not None:
         add_delivery(app, delivery, access)
-    if live is not None:
-        add_live_results(app, view, live, app.state.viewer_limit)
     if administration is not None:
         _add_administration(app, administration, log_tail, view, access)
     return app
 
 
-def _add_video(app: FastAPI, view: DaemonView, webrtc: WebRtcService | None) -> None:
+def _add_video(app: FastAPI, view: DaemonView, live: LiveResults | None, webrtc: WebRtcService | None) -> None:
     add_pictures(app, view, app.state.viewer_limit)
     add_view_errors(app)
     add_mse(app, view, app.state.viewer_limit)
     if webrtc is not None:
         add_whep(app, view, webrtc)
+    if live is not None:
+        add_live_results(app, view, live, app.state.viewer_limit)
 
 
 def _answer_unknown_cameras(app: FastAPI, view: DaemonView) -> None:

@@ -3,6 +3,7 @@ changing them, which is written to the configuration file, for the role admin.""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -116,17 +117,22 @@ def add_cameras(app: FastAPI, cameras: CameraSettings, view: DaemonView, access:
     def remove(request: Request, camera: CameraName) -> Response:
         return answer(changes_for_json(cameras.remove(camera, principal_of(request).name)))
 
-    @operating.post("/{camera}/pause", summary="Pause the analysis until the next start; video goes on",
+    _add_pausing(operating, cameras, with_state)
+    for router in (reading, operating, changing):
+        app.include_router(router)
+
+
+def _add_pausing(
+    router: APIRouter, cameras: CameraSettings, with_state: Callable[[ConfiguredCamera], dict[str, Any]]
+) -> None:
+    @router.post("/{camera}/pause", summary="Pause the analysis until the next start; video goes on",
                     response_model=CameraState, responses=failures(404, 409))  # fmt: skip
     def pause(camera: CameraName) -> Response:
         cameras.pause(camera, True)
         return answer(with_state(cameras.get(camera)))
 
-    @operating.post("/{camera}/resume", summary="Resume the analysis", response_model=CameraState,
+    @router.post("/{camera}/resume", summary="Resume the analysis", response_model=CameraState,
                     responses=failures(404, 409))  # fmt: skip
     def resume(camera: CameraName) -> Response:
         cameras.pause(camera, False)
         return answer(with_state(cameras.get(camera)))
-
-    for router in (reading, operating, changing):
-        app.include_router(router)

@@ -43,7 +43,7 @@ rtsp:
 plugins:
   unknown: {{anything: {CANARY}}}
   describe: {{url: "http://10.0.0.5/v1", token: {CANARY}}}
-  detector: {{pasword: {CANARY}, min_score: 0.4}}
+  detector: {{sise: {CANARY}, min_score: 0.4}}
 """
 FOLDED = f">\n      {CANARY}\n"
 

@@ -18,18 +18,24 @@ class WebSocketClient:
     not. It answers pings while it receives, if `answers`."""
 
     def __init__(
-        self, address: tuple[str, int] | Path, path: str, headers: Iterable[tuple[str, str]] = (), *, host: str = ""
+        self,
+        address: tuple[str, int] | Path,
+        path: str,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        host: str = "",
+        buffer: int = 4096,
     ) -> None:
         """`address` may be the path of a Unix socket; `host` is the Host header, by default the address. The kernel
-        buffers little of what the server sends."""
+        buffers `buffer` bytes of what the server sends, at least."""
         self.status, self.body, self.answers, self.pings = 0, b"", True, 0
         self.headers: dict[str, str] = {}
         self.closed: int | None = None
         """Status code with which the server closed the connection."""
-        self._messages: deque[str] = deque()
-        self._part = ""
+        self._messages: deque[str | bytes] = deque()
+        self._part, self._bytes = "", b""
         self._socket = socket.socket(socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self._socket.settimeout(20)
         self._socket.connect(str(address) if isinstance(address, Path) else address)
         self._connection = WSConnection(ConnectionType.CLIENT)
@@ -39,12 +45,16 @@ class WebSocketClient:
             self._read()
 
     def receive(self) -> dict[str, Any]:
+        """Returns the next message, which is JSON. Raises EOFError if the connection ends before."""
+        found: dict[str, Any] = json.loads(self.next())
+        return found
+
+    def next(self) -> str | bytes:
         """Returns the next message. Raises EOFError if the connection ends before."""
         while not self._messages:
             if self.closed is not None or not self._read():
                 raise EOFError(f"closed with {self.closed}")
-        found: dict[str, Any] = json.loads(self._messages.popleft())
-        return found
+        return self._messages.popleft()
 
     def wait_closed(self) -> int | None:
         """Waits until the connection ends, and returns the status code, if any."""
@@ -79,6 +89,11 @@ class WebSocketClient:
                 if event.message_finished:
                     self._messages.append(self._part)
                     self._part = ""
+            case events.BytesMessage():
+                self._bytes += bytes(event.data)
+                if event.message_finished:
+                    self._messages.append(self._bytes)
+                    self._bytes = b""
             case events.Ping():
                 self.pings += 1
                 if self.answers:

@@ -41,6 +41,7 @@ class HttpConnection(H11Protocol):
         self._awaited: Literal["head", "body"] | None = None
         self._patient_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._handed_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -58,11 +59,15 @@ class HttpConnection(H11Protocol):
         super().on_response_complete()
         self._look(0)
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hands the connection over to another protocol, which has timeouts of its own."""
+        super().handle_websocket_upgrade(event)
+        self._handed_over = True
+        self._cancel_timer()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
 
     def send_400_response(self, msg: str) -> None:
         self._refused("invalid", self._address)
@@ -83,6 +88,8 @@ class HttpConnection(H11Protocol):
 
     def _look(self, came: int) -> None:
         """Updates what the connection waits for, and its deadline, after `came` bytes were received."""
+        if self._handed_over:
+            return
         awaited = self._waits_for()
         if awaited is None or awaited != self._awaited:
             self._patient_until = self.loop.time() + PATIENCE
@@ -91,6 +98,11 @@ class HttpConnection(H11Protocol):
         self._awaited = awaited
         if awaited is not None and self._timer is None and not self.transport.is_closing():
             self._timer = self.loop.call_at(self._patient_until, self._time_is_up)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _waits_for(self) -> Literal["head", "body"] | None:
         theirs = self.conn.their_state

@@ -11,13 +11,14 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
 
 from sightd.daemon.config.model import Http
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.limits import ViewerLimit
 from tests.support.waiting import eventually
+from tests.support.websocket import WebSocketClient
 
 PATIENCE = 1.0
 
@@ -47,6 +48,12 @@ class Service:
                     await asyncio.sleep(0.01)
 
             return StreamingResponse(pieces())
+
+        @app.websocket("/socket")
+        async def socket(websocket: WebSocket) -> None:
+            await websocket.accept()
+            await asyncio.sleep(1.5 * PATIENCE)
+            await websocket.send_json({"still": "there"})
 
         self.server = HttpServer(options, app, lambda reason: self.refused.update([reason]))
         self.server.start()
@@ -234,3 +241,10 @@ def test_no_more_than_all_places_are_taken_and_each_is_given_back(serve: Serve) 
             held.enter_context(service.connect())
         eventually(lambda: service.answers("127.0.0.9"), what="silent connections ended")
     eventually(lambda: service.refused["slow"] > 0)
+
+
+def test_a_websocket_may_be_silent_for_longer_than_a_request(serve: Serve) -> None:
+    service = serve()
+    with WebSocketClient(("127.0.0.1", service.server.port), "/socket") as client:
+        assert client.receive() == {"still": "there"}
+    assert not service.refused

@@ -90,7 +90,7 @@ export function Badge({ tone = "quiet", title, children }) {
   return html`<span class="badge ${tone}" title=${title}>${children}</span>`;
 }
 
-const TONES = { live: "good", late: "warn", stale: "bad", failing: "bad", connecting: "warn", waiting: "bad", paused: "quiet", ended: "quiet" };
+const TONES = { live: "good", away: "bad", late: "warn", stale: "bad", failing: "bad", connecting: "warn", waiting: "bad", paused: "quiet", ended: "quiet" };
 
 /** The state of a camera as the daemon reports it; its reason is the tooltip. */
 export function StateBadge({ state, reason }) {

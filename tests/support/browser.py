@@ -7,7 +7,7 @@ Playwright keeps an event loop in its thread: while a `Browser` is open, this th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 
 from tests.support.debian import program
+from tests.support.waiting import eventually
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -42,6 +43,15 @@ class Visit:
         """Forgets the errors that contain one of `parts`, such as "401"."""
         self.errors = [one for one in self.errors if not any(part in one for part in parts)]
 
+    def eventually(self, condition: Callable[[], bool], what: str = "") -> None:
+        """Waits like `tests.support.waiting.eventually`, and lets Playwright work meanwhile."""
+
+        def met() -> bool:
+            self.page.wait_for_timeout(30)
+            return condition()
+
+        eventually(met, what=what, every=0)
+
     def require_accessible(self) -> None:
         """Raises AssertionError with axe's serious and critical findings in both themes."""
         self.page.evaluate(_axe())
@@ -51,16 +61,30 @@ class Visit:
             serious = [_finding(one) for one in found["violations"] if one["impact"] in _SERIOUS]
             assert not serious, f"{theme}: {serious}"
 
+    def hide(self) -> None:
+        """Tells the page that its tab is hidden. A headless browser has no window that it could minimize."""
+        self._set_visibility("hidden")
+
+    def show(self) -> None:
+        self._set_visibility("visible")
+
     def picture(self, name: str) -> None:
         """Writes NAME.png into the folder that SIGHTD_SCREENSHOTS names, if any."""
         if folder := os.environ.get(SCREENSHOTS):
             self.page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
+    def _set_visibility(self, state: str) -> None:
+        self.page.evaluate(
+            """(state) => {
+                Object.defineProperty(document, "visibilityState", {value: state, configurable: true});
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            state,
+        )
+
     def _logged(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            where = message.location.get("url", "")
-            if not where.endswith("/api/v1/me"):  # until it is there
-                self.errors.append(f"{message.text} {where}")
+            self.errors.append(f"{message.text} {message.location.get('url', '')}")
 
 
 class Browser:

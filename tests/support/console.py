@@ -34,6 +34,7 @@ from sightd.daemon.serve.view import (
     StoreReport,
     Viewers,
 )
+from sightd.plugins.api import Frame, Results
 from tests.support.access import NO_TOKENS
 
 _SIZE = (640, 360)
@@ -107,9 +108,7 @@ class ConsoleServer:
         metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=list(EventKind))
         self.journal = Journal(folder / "events.db", 86400.0, 1000, metrics.events)
         self.live = LiveResults()
-        app = create_app(
-            self.daemon, metrics.exposition, 16, access, journal=self.journal, live=self.live
-        )  # fmt: skip
+        app = create_app(self.daemon, metrics.exposition, 16, access, journal=self.journal, live=self.live)
         self.server = HttpServer(Http(port=port), app)
         self._stop = threading.Event()
         self._publisher = threading.Thread(target=self._publish)
@@ -117,6 +116,14 @@ class ConsoleServer:
     def url(self, path: str = "/") -> str:
         """The address of a path, such as "/#/events"."""
         return f"http://127.0.0.1:{self.server.port}{path}"
+
+    def analysed(self, camera: str, results: Results) -> None:
+        """Publishes what was found on a frame that was captured now."""
+        size, now = _SIZE, time.monotonic()
+        frame = Frame(
+            camera, 1, size, lambda: np.zeros((*size[::-1], 3), np.uint8), captured_at=now, wall_time=time.time()
+        )
+        self.live.publish(frame, results)
 
     def _publish(self) -> None:
         for number in itertools.count():
@@ -133,6 +140,10 @@ class ConsoleServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Idempotent."""
         self._stop.set()
         self._publisher.join(5)
         self.server.close()

@@ -128,13 +128,9 @@ def _add_video(app: FastAPI, view: DaemonView, live: LiveResults | None, webrtc:
 
 
 def _answer_unknown_cameras(app: FastAPI, view: DaemonView) -> None:
-    async def unknown_camera(connection: Request | WebSocket, error: Exception) -> Response:
+    async def unknown_camera(_connection: Request | WebSocket, error: Exception) -> Response:
         names = [camera.name for camera in view.cameras()]
-        told = {"error": f"There is no camera {error.args[0]!r}.", "cameras": names}
-        response = JSONResponse(told, status_code=404)
-        if isinstance(connection, WebSocket):  # for which the caller ignores what is returned
-            await connection.send_denial_response(response)
-        return response
+        return JSONResponse({"error": f"There is no camera {error.args[0]!r}.", "cameras": names}, status_code=404)
 
     app.add_exception_handler(UnknownCameraError, unknown_camera)
 

@@ -52,12 +52,9 @@ def _require_clean(camera: str, clean: CleanVideo, connection: HTTPConnection) -
 def add_view_errors(app: FastAPI) -> None:
     """Adds the answers to requests for views that are refused."""
 
-    async def refuse(connection: Request | WebSocket, error: Exception) -> Response:
+    async def refuse(_connection: Request | WebSocket, error: Exception) -> Response:
         assert isinstance(error, ViewRefusedError)
         headers = {"Retry-After": "2"} if error.status == 503 else {}
-        response = JSONResponse({"error": str(error)}, status_code=error.status, headers=headers)
-        if isinstance(connection, WebSocket):  # for which the caller ignores what is returned
-            await connection.send_denial_response(response)
-        return response
+        return JSONResponse({"error": str(error)}, status_code=error.status, headers=headers)
 
     app.add_exception_handler(ViewRefusedError, refuse)

@@ -35,6 +35,7 @@ const PATHS = {
   camera: "M3 7h12v10H3zM15 11l6-3v8l-6-3",
   boxes: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
   reset: "M4 4v6h6M4.5 10A8 8 0 1 1 4 14",
+  layouts: "M4 4h10v16H4zM16.5 4H20v4.5h-3.5zM16.5 11H20v9h-3.5z",
   layout1: "M4 4h16v16H4z",
   layout2: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
   layout3: "M4 4h4v4H4zM10 4h4v4h-4zM16 4h4v4h-4zM4 10h4v4H4zM10 10h4v4h-4zM16 10h4v4h-4zM4 16h4v4H4zM10 16h4v4h-4zM16 16h4v4h-4z",

@@ -10,7 +10,7 @@ import { cameraLink } from "../routes.js";
 await style("video");
 
 const STORED = "sightd.layout";
-const LAYOUTS = { auto: "auto", 1: "layout1", 2: "layout2", 3: "layout3" };
+const LAYOUTS = { auto: "layouts", 1: "layout1", 2: "layout2", 3: "layout3" };
 const GAP = 12;
 const NARROW = 560;
 

@@ -1,0 +1,81 @@
+"""One camera, large: zoom, snapshot, boxes drawn over the video, what is seen now, and its events."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sightd.daemon.events.event import EventKind, PendingEvent
+from sightd.plugins.api import Detections, Results
+from tests.support.browser import Browser, Visit
+from tests.support.console import ConsoleServer
+from tests.support.waiting import eventually
+
+NOT_THERE = ("/api/v1/whep/", "/api/v1/mse/")
+PEOPLE = Results(
+    Detections(
+        np.array([[100, 100, 200, 300], [300, 120, 380, 330]], np.float32),
+        np.array([0.9, 0.8], np.float32),
+        np.array([0, 0]),
+        ("person",),
+    )
+)
+
+
+def test_a_camera_is_shown_large_with_what_is_seen_and_its_events(browser: Browser, server: ConsoleServer) -> None:
+    server.journal.record(PendingEvent(EventKind.CAMERA_DOWN, time.time(), camera="gate", facts={"reason": "refused"}))
+    eventually(lambda: server.journal.last_id is not None)
+    with browser.visit(server.url("/#/camera/gate")) as visit:
+        visit.page.get_by_role("heading", name="Gate <north>").wait_for()
+        visit.page.locator(".events").get_by_text("camera.down").wait_for()
+        visit.page.locator(".live-video canvas").wait_for()
+
+        def counted() -> bool:
+            server.analysed("gate", PEOPLE)
+            return "2 person" in visit.page.locator(".counts").inner_text()
+
+        visit.eventually(counted)
+        visit.picture("camera")
+        visit.require_accessible()
+        visit.picture("camera-dark")
+        visit.expect_errors(*NOT_THERE)
+
+
+def transform(visit: Visit) -> str:
+    found: str = visit.page.locator(".stage .content").evaluate("one => one.style.transform")
+    return found
+
+
+def test_the_picture_is_zoomed_by_keyboard_wheel_and_buttons(browser: Browser, server: ConsoleServer) -> None:
+    with browser.visit(server.url("/#/camera/gate")) as visit:
+        stage = visit.page.locator(".stage")
+        stage.press("+")
+        assert "scale(1.4)" in transform(visit)
+        before = transform(visit)
+        stage.press("ArrowRight")
+        assert transform(visit) != before
+        stage.press("0")
+        assert transform(visit) == ""
+        stage.hover()
+        visit.page.mouse.wheel(0, -400)
+        visit.eventually(lambda: "scale(2.7" in transform(visit))
+        visit.page.get_by_role("button", name="Show all").click()
+        assert transform(visit) == ""
+        visit.expect_errors(*NOT_THERE)
+
+
+def test_a_snapshot_is_saved(browser: Browser, server: ConsoleServer, tmp_path: Path) -> None:
+    with browser.visit(server.url("/#/camera/gate")) as visit:
+        with visit.page.expect_download() as download:
+            visit.page.get_by_role("button", name="Save a snapshot").click()
+        assert download.value.suggested_filename.startswith("gate-")
+        download.value.save_as(tmp_path / "snapshot.jpg")
+        assert (tmp_path / "snapshot.jpg").read_bytes().startswith(b"\xff\xd8")
+        visit.expect_errors(*NOT_THERE)
+
+
+def test_a_camera_that_does_not_exist_is_reported(browser: Browser, server: ConsoleServer) -> None:
+    with browser.visit(server.url("/#/camera/nowhere")) as visit:
+        visit.page.get_by_text("There is no camera nowhere.").wait_for()

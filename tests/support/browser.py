@@ -7,7 +7,7 @@ Playwright keeps an event loop in its thread: while a `Browser` is open, this th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -102,8 +102,10 @@ class Browser:
         language: str = "en",
         phone: bool = False,
         headers: Mapping[str, str] | None = None,
+        without: Sequence[str] = (),
     ) -> Iterator[Visit]:
-        """Opens a page, and closes it at the end. Raises AssertionError if it has logged an error."""
+        """Opens a page, and closes it at the end. `without` names interfaces that the browser lacks, such as
+        RTCPeerConnection. Raises AssertionError if the page has logged an error."""
         context = self._chromium.new_context(
             viewport=_PHONE if phone else _DESKTOP,
             color_scheme=theme,
@@ -112,12 +114,12 @@ class Browser:
             extra_http_headers=dict(headers or {}),
         )
         try:
-            context.add_init_script(_REPORT_VIOLATIONS)
+            context.add_init_script("".join([_REPORT_VIOLATIONS, *(f";delete globalThis.{name}" for name in without)]))
             context.set_default_timeout(30_000)
             visit = Visit(context.new_page())
             visit.page.goto(url)
             yield visit
-            assert not visit.errors
+            assert not visit.errors, visit.errors
         finally:
             context.close()
 

@@ -7,13 +7,16 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from sightd.daemon.config.model import Http
+from sightd.daemon.config.model import Http, Output
+from sightd.daemon.config.webrtc import WebRtc
+from sightd.daemon.encode.encoder import H264Encoder, Packet, encode_jpeg
 from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.metrics.registry import Metrics
@@ -34,10 +37,13 @@ from sightd.daemon.serve.view import (
     StoreReport,
     Viewers,
 )
-from sightd.plugins.api import Frame, Results
+from sightd.daemon.serve.webrtc.service import WebRtcService
+from sightd.plugins.api import Frame, Image, Results
 from tests.support.access import NO_TOKENS
 
 _SIZE = (640, 360)
+_DIFFERENT = 16
+"""Frames of the film that all cameras repeat."""
 
 
 def camera_report(name: str, title: str, state: str = "live", reason: str | None = None) -> CameraReport:
@@ -81,11 +87,11 @@ class SimulatedDaemon:
 
     def status(self) -> Status:
         store = StoreReport("/state/events.db", 4096, None)
-        cameras = [replace(one, viewers=Viewers(0, self.streams[one.name].clients)) for one in self.reports]
+        cameras = [replace(one, viewers=self._viewers(one.name)) for one in self.reports]
         return Status(
             version="1.2.3", pid=1, started_at=time.time() - 100, uptime=100.0, config="/etc/sightd.yaml",
             configuration=None, ready=True, reasons=(), cameras=cameras, plugins=(),
-            viewers=Viewers(0, sum(one.viewers.mjpeg for one in cameras)), servers=Servers(None, None, None),
+            viewers=Viewers(0, 0), servers=Servers(None, None, None),
             storage=StorageReport("/state", 10**9, 10**10, store, {}, {}), versions={},
         )  # fmt: skip
 
@@ -95,7 +101,11 @@ class SimulatedDaemon:
     @property
     def watched(self) -> set[str]:
         """Names of the cameras that somebody watches."""
-        return {name for name, stream in self.streams.items() if stream.clients}
+        return {name for name in self.streams if self._viewers(name) != Viewers(0, 0)}
+
+    def _viewers(self, name: str) -> Viewers:
+        video = self.videos[name]
+        return Viewers(0, self.streams[name].clients, video.viewers("webrtc"), video.viewers("mse"))
 
 
 class ConsoleServer:
@@ -108,7 +118,10 @@ class ConsoleServer:
         metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=list(EventKind))
         self.journal = Journal(folder / "events.db", 86400.0, 1000, metrics.events)
         self.live = LiveResults()
-        app = create_app(self.daemon, metrics.exposition, 16, access, journal=self.journal, live=self.live)
+        self._webrtc = WebRtcService(WebRtc.model_validate({"port": 0}), "127.0.0.1")
+        app = create_app(
+            self.daemon, metrics.exposition, 16, access, journal=self.journal, live=self.live, webrtc=self._webrtc
+        )
         self.server = HttpServer(Http(port=port), app)
         self._stop = threading.Event()
         self._publisher = threading.Thread(target=self._publish)
@@ -127,9 +140,13 @@ class ConsoleServer:
 
     def _publish(self) -> None:
         for number in itertools.count():
-            for index, (name, stream) in enumerate(self.daemon.streams.items()):
+            for name, stream in self.daemon.streams.items():
+                image, unit = _pictures(name)[number % _DIFFERENT]
+                now, video = time.monotonic(), self.daemon.videos[name].annotated
                 if stream.wanted:
-                    stream.publish(_picture(name, index, number), time.monotonic())
+                    stream.publish(image, now)
+                if video.wanted:
+                    video.push(Packet(unit, now, keyframe=True))
             if self._stop.wait(0.05):
                 return
 
@@ -146,14 +163,28 @@ class ConsoleServer:
         """Idempotent."""
         self._stop.set()
         self._publisher.join(5)
+        self._webrtc.close()
         self.server.close()
         self.journal.close()
 
 
-def _picture(name: str, index: int, number: int) -> bytes:
+@cache
+def _pictures(name: str) -> list[tuple[bytes, bytes]]:
+    """Returns a film of a moving box, as JPEG images and as key frames of H.264."""
+    encoder = H264Encoder(*_SIZE, 20.0, Output())
+    found = []
+    for number in range(_DIFFERENT):
+        image = _picture(name, number)
+        (packet,) = encoder.encode(image, number / 20, keyframe=True)
+        found.append((encode_jpeg(image, 80), packet.data))
+    encoder.close()
+    return found
+
+
+def _picture(name: str, number: int) -> Image:
     width, height = _SIZE
-    image = np.zeros((height, width, 3), np.uint8)
-    image[:] = np.linspace(50 + 30 * index, 130, height, dtype=np.uint8)[:, None, None]
-    cv2.rectangle(image, (20 + 4 * number % 500, 180), (120 + 4 * number % 500, 300), (200, 160, 60), -1)
-    cv2.putText(image, f"{name} {number}", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 255, 255), 2)
-    return cv2.imencode(".jpg", image)[1].tobytes()
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = np.linspace(60, 130, height, dtype=np.uint8)[:, None, None]
+    cv2.rectangle(image, (20 + 30 * number, 180), (120 + 30 * number, 300), (200, 160, 60), -1)
+    cv2.putText(image, name, (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 255, 255), 2)
+    return image

@@ -122,11 +122,12 @@ class Session {
 
   close() {
     this.#forget();
+    const connected = this.#peer?.connectionState === "connected";
     this.#peer?.close();
-    this.#end();
+    if (!connected) this.#end(); // a connected peer says goodbye itself
   }
 
-  /** Tells the server at once; otherwise it would notice after some seconds. Also while the page is closed. */
+  /** Ends the session that the server keeps, which it would notice after some seconds only. */
   #end() {
     if (this.#id === null) return;
     request("DELETE", `api/v1/whep/sessions/${this.#id}`, { keepalive: true }).catch(() => {});

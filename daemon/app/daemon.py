@@ -44,6 +44,8 @@ from sightd.daemon.serve.http.control_socket import ControlSocket, open_control
 from sightd.daemon.serve.http.routes_plugins import PluginRoutes
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.rtsp.server import RtspServer
+from sightd.daemon.serve.stored_tokens import FILE as TOKENS
+from sightd.daemon.serve.stored_tokens import StoredTokens
 from sightd.daemon.snapshots.store import ANNOTATED
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
@@ -113,7 +115,9 @@ class Daemon:
         self._config = loaded.config
         self._video_gpu = video_gpu(self._config.engines.device)
         self.metrics = new_metrics()
-        self._access = Access(self._config.access, self.metrics.refused, PeerRoles(self._config.control.groups))
+        self._tokens = StoredTokens(state_directory(os.environ) / TOKENS)
+        peers = PeerRoles(self._config.control.groups)
+        self._access = Access(self._config.access, self.metrics.refused, peers, self._tokens, self._config.http.proxies)
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.retention, events.max_count, self.metrics.events)
         self.recorder = recorder_of(self._config, self.journal, self.metrics)
@@ -176,6 +180,7 @@ class Daemon:
         """Opens the servers, then the plug-ins, then the cameras, so that even the first frame is annotated. Raises
         AlreadyRunningError, before anything is written, if a daemon with the same control socket is running."""
         self._log_ring.attach()
+        self._tokens.load()
         refused = self.metrics.connection_refused("http")
         self._control = self.state.control = open_control(
             self._config.control, self._loaded.path, self._access.peers, os.environ, refused

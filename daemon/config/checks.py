@@ -10,8 +10,10 @@ from pathlib import Path, PurePath
 
 from sightd.daemon.common.redaction import ADDRESSES, NETWORK, SOURCES, SUPPORTED
 from sightd.daemon.config.delivery import problems_of
+from sightd.daemon.config.login import oidc_problems, proxy_problems
 from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
 from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
+from sightd.daemon.config.section import is_loopback
 from sightd.daemon.config.source import InvalidSourceError, source_of
 from sightd.engines.files import irregular_kind, open_regular
 from sightd.engines.text import closest, did_you_mean
@@ -184,8 +186,9 @@ class Checks:
     def _access(self) -> Iterator[LocatedProblem]:
         """Requires authentication for a server that other machines can reach."""
         config, tokens = self._config, self._config.access.tokens
-        is_open = not tokens and not self._is_lost("access")
-        if is_open and self._serves("http", config.http):
+        known = not self._is_lost("access")
+        is_open = known and not tokens
+        if known and not config.access.over_http and self._serves("http", config.http):
             yield self._problem(("http", "host"), "anyone on the network could see everything", _TOKENS)
         no_auth = is_open and config.rtsp.auth is None and not self._is_lost("rtsp", "auth")
         if no_auth and self._serves("rtsp", config.rtsp):
@@ -198,17 +201,28 @@ class Checks:
             if not _is_address(proxy):
                 hint = "write an address (127.0.0.1) or a network (10.0.0.0/8)"
                 yield self._problem(("http", "proxies", number), "is not an IP address", hint)
-        known: dict[str, str] = {}
+        yield from self._logins()
+        texts: dict[str, str] = {}
         for name, token in tokens.items():
             text = token.token.get_secret_value()
             if not (text.isascii() and text.isprintable() and " " not in text):
                 hint = "create one with `sightd token`"
                 message = "contains characters that cannot be sent in an HTTP header"
                 yield self._problem(("access", "tokens", name, "token"), message, hint)
-            same = known.setdefault(text, name)
+            same = texts.setdefault(text, name)
             if same != name:
                 hint = "create another with `sightd token`"
                 yield self._problem(("access", "tokens", name, "token"), f"is the same as the token of {same}", hint)
+
+    def _logins(self) -> Iterator[LocatedProblem]:
+        access = self._config.access
+        if access.proxy is not None:
+            has_proxies = bool(self._config.http.proxies) or self._is_lost("http", "proxies")
+            for below, message, hint in proxy_problems(access.proxy, has_proxies):
+                yield self._problem(("access", "proxy", *below), message, hint)
+        if access.oidc is not None:
+            for below, message, hint in oidc_problems(access.oidc):
+                yield self._problem(("access", "oidc", *below), message, hint)
 
     def _serves(self, section: str, server: Rtsp | Http) -> bool:
         """Whether other machines can reach the server."""
@@ -286,14 +300,6 @@ def _pair_fault(tls: Tls) -> tuple[str, str, str] | None:
         reason = (error.reason or str(error)).replace("_", " ").lower()
         return "certificate", f"cannot be used with the key: {reason}", "both must be whole PEM files"
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_address(text: str) -> bool:

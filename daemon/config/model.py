@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, StringConstraints
 
 from sightd.daemon.config.delivery import Delivery
+from sightd.daemon.config.login import OidcLogin, ProxyLogin
 from sightd.daemon.config.rules import EventRule
-from sightd.daemon.config.section import HostName, Name, Section
+from sightd.daemon.config.section import HostName, Name, RoleName, Section
 from sightd.daemon.config.snapshots import Snapshots
 from sightd.daemon.config.webrtc import WebRtc
 from sightd.engines.sessions.backends import DEFAULT_BACKENDS, BackendName, Precision
@@ -324,9 +325,6 @@ class Rtsp(Section):
     max_connections_per_address: int = Field(32, ge=1, description="Maximum number of connections per client address.")
 
 
-RoleName = Literal["view", "operate", "admin"]
-
-
 class Token(Section):
     """An access token and its role."""
 
@@ -342,13 +340,20 @@ class Token(Section):
 
 
 class Access(Section):
-    """Access over HTTP and RTSP. Without tokens, only clients on this machine have access."""
+    """Access over HTTP and RTSP. Without tokens and other logins, only clients on this machine have access."""
 
     tokens: dict[Name, Token] = Field(
         default_factory=dict,
         description="Tokens by name. Over HTTP, send Authorization: Bearer TOKEN, or name and token as user and "
         "password; over RTSP, name and token as user and password.",
     )
+    proxy: ProxyLogin | None = Field(None, description=ProxyLogin.__doc__)
+    oidc: OidcLogin | None = Field(None, description=OidcLogin.__doc__)
+
+    @property
+    def over_http(self) -> bool:
+        """Whether clients can identify themselves over HTTP, and so must."""
+        return bool(self.tokens or self.proxy or self.oidc)
 
 
 class Http(Section):

@@ -1,8 +1,9 @@
-"""The base of every section of the configuration file, and the types of names that several sections share."""
+"""The base of every section of the configuration file, and the types of names and hosts that several sections share."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import ipaddress
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -11,6 +12,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
 """A host name or address, without port."""
+
+RoleName = Literal["view", "operate", "admin"]
+"""What a client may do; each role includes those before it."""
 
 
 class Section(BaseModel):
@@ -21,3 +25,11 @@ class Section(BaseModel):
 
 KindPattern = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.*?-]{1,128}$")]
 """The kind of an event, such as "zone.entered", or a pattern: "*" stands for any text, "?" for one character."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

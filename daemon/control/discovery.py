@@ -224,7 +224,7 @@ def _candidates(
 
 
 def _warn_of_plain_text(host: str) -> None:
-    from sightd.daemon.config.checks import is_loopback  # expensive, and rarely needed
+    from sightd.daemon.config.section import is_loopback  # expensive, and rarely needed
 
     if not is_loopback(host):
         log.warning("sightd: the token is sent unencrypted over the network to %s; use https", host)

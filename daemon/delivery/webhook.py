@@ -7,16 +7,14 @@ import contextlib
 import hashlib
 import hmac
 import http.client
-import io
-import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from sightd.daemon.common.deadline_http import DeadlineConnection
 from sightd.daemon.config.delivery import WebhookOptions, event_template
 from sightd.daemon.delivery.sink import RefusedError, UnavailableError, body_of
 from sightd.daemon.events.event import Event
@@ -49,7 +47,7 @@ class Webhook:
         self._content_type = "application/json" if options.body is None else options.body.content_type
         ca = None if options.ca is None else str(options.ca)
         tls = partial(ssl.create_default_context, cafile=ca) if url.scheme == "https" else None
-        self._connection = _Connection(url.hostname or "", url.port or (443 if tls else 80), tls)
+        self._connection = DeadlineConnection(url.hostname or "", url.port or (443 if tls else 80), tls)
         self._where = f"{url.scheme}://{self._connection.host}:{self._connection.port}"
 
     def keep_alive(self) -> None:
@@ -136,73 +134,3 @@ def signature(secret: bytes, at: int, body: bytes) -> str:
     it again, compares in constant time, and rejects old times."""
     digest = hmac.new(secret, b"%d.%s" % (at, body), hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection of which everything, from connecting to the end of an answer, ends by `until` (monotonic s)."""
-
-    def __init__(self, host: str, port: int, tls: Callable[[], ssl.SSLContext] | None) -> None:
-        super().__init__(host, port)
-        self._tls = tls
-        self.until = 0.0
-        self._aborted = False
-
-    def connect(self) -> None:
-        sock = socket.create_connection((self.host, self.port), timeout=_left(self.until))
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is not None:
-                sock.settimeout(_left(self.until))
-                sock = self._tls().wrap_socket(sock, server_hostname=self.host)
-            if self._aborted:
-                raise ConnectionAbortedError("aborted")
-        except BaseException:
-            sock.close()
-            raise
-        self.sock: Any = _TimedSocket(sock, self)
-
-    def abort(self) -> None:
-        self._aborted = True
-        sock = self.sock
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.raw.shutdown(socket.SHUT_RDWR)
-
-
-class _TimedSocket:
-    """What http.client uses of a socket."""
-
-    def __init__(self, raw: socket.socket, owner: _Connection) -> None:
-        self.raw, self._owner = raw, owner
-
-    def sendall(self, data: bytes) -> None:
-        self.raw.settimeout(_left(self._owner.until))
-        self.raw.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self.raw, self._owner))
-
-    def close(self) -> None:
-        self.raw.close()
-
-
-class _TimedReader(io.RawIOBase):
-    """Reads from the socket; closing it leaves the socket open."""
-
-    def __init__(self, raw: socket.socket, owner: _Connection) -> None:
-        self._raw, self._owner = raw, owner
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._raw.settimeout(_left(self._owner.until))
-        return self._raw.recv_into(buffer)
-
-
-def _left(until: float) -> float:
-    """Returns the seconds until then. Raises TimeoutError if there are none."""
-    left = until - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left

@@ -13,16 +13,21 @@ import struct
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from sightd.daemon.config.login import OidcLogin
 from sightd.daemon.config.model import Access as Options
 from sightd.daemon.config.model import Token
+from sightd.daemon.config.section import RoleName
 from sightd.daemon.serve.limits import client_key
+from sightd.daemon.serve.oidc_login import OidcLogins, User
+from sightd.daemon.serve.proxy_login import ProxyUsers
 from sightd.daemon.serve.sessions import Sessions
+from sightd.daemon.serve.stored_tokens import StoredToken, StoredTokens
 from sightd.engines.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
@@ -38,6 +43,11 @@ class Role(IntEnum):
 
     def __str__(self) -> str:
         return self.name.lower()
+
+
+def highest(names: Iterable[RoleName]) -> Role | None:
+    """Returns the highest of these roles; None if there are none."""
+    return max((Role[name.upper()] for name in names), default=None)
 
 
 How = Literal["token", "session", "proxy", "oidc", "loopback", "control"]
@@ -57,10 +67,14 @@ class Principal:
 class TokenStore:
     """Immutable and thread-safe. Keeps only digests."""
 
-    def __init__(self, tokens: Mapping[str, Token]) -> None:
+    def __init__(self, tokens: Mapping[str, Token], stored: Mapping[str, StoredToken] | None = None) -> None:
+        """`tokens` are those of the configuration, `stored` those that came through the API."""
         self._principals = [
             (_digest(token.token.get_secret_value()), Principal(name, Role[token.role.upper()]))
             for name, token in tokens.items()
+        ]
+        self._principals += [
+            (token.digest, Principal(name, Role[token.role.upper()])) for name, token in (stored or {}).items()
         ]
 
     def __bool__(self) -> bool:
@@ -235,11 +249,19 @@ Refused = Callable[[str, Reason], None]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a browser may do that has logged in. `token` is the digest of the token that it began with; the session ends
-    with that token."""
+    """What a browser may do that has logged in: by a token, whose digest is `token` and with which the session ends, or
+    at an OpenID provider, whose `id_token` ends the provider's session."""
 
     principal: Principal
-    token: bytes
+    token: bytes | None = None
+    id_token: str | None = None
+
+
+def _oidc_logins(options: OidcLogin) -> OidcLogins:
+    """Imports the packages of the extra `oidc`, which the configuration then requires."""
+    from sightd.daemon.serve.oidc_provider import OidcProvider
+
+    return OidcLogins(options, OidcProvider(options))
 
 
 class Access:
@@ -247,38 +269,74 @@ class Access:
     server's name and the reason."""
 
     def __init__(
-        self, options: Options, count: Refused = lambda _server, _reason: None, peers: PeerRoles | None = None
+        self,
+        options: Options,
+        count: Refused = lambda _server, _reason: None,
+        peers: PeerRoles | None = None,
+        stored: StoredTokens | None = None,
+        proxies: Sequence[str] = (),
     ) -> None:
-        """`peers` decides which users of this machine may use the control socket."""
+        """`peers` decides which users of this machine may use the control socket. `stored` are tokens besides those of
+        the configuration, for HTTP; they change. `proxies` are those of http.proxies."""
         self.peers = peers or PeerRoles()
         self.tokens = options.tokens
-        self.token_store = TokenStore(options.tokens)
+        self.proxy = None if options.proxy is None else ProxyUsers(options.proxy, proxies)
+        self.oidc = None if options.oidc is None else _oidc_logins(options.oidc)
+        self._over_http = options.over_http
+        self.stored = stored
+        self._known: tuple[Mapping[str, StoredToken], TokenStore] = {}, TokenStore(options.tokens)
+        self.last_used: dict[str, float] = {}
+        """When a token, or a session that it began, was last used over HTTP, in s since the epoch, by name."""
         self.sessions: Sessions[Session] = Sessions()
         self.login_throttles: Mapping[Server, LoginThrottle] = {"http": LoginThrottle(), "rtsp": LoginThrottle()}
         self._count = count
         self._throttle = LogThrottle()
 
     @property
+    def token_store(self) -> TokenStore:
+        """All tokens that are valid now."""
+        known, store = self._known
+        if self.stored is not None and self.stored.tokens is not known:
+            known = self.stored.tokens
+            store = TokenStore(self.tokens, known)
+            self._known = known, store
+        return store
+
+    @property
     def requires_login(self) -> bool:
         """Whether every client must identify itself. Otherwise those of this machine need not."""
-        return bool(self.token_store)
+        return self._over_http or bool(self.token_store)
+
+    def holder(self, token: str, name: str | None = None) -> Principal | None:
+        """Returns who a token belongs to, as `TokenStore.principal` does, and notes that it was used."""
+        found = self.token_store.principal(token, name)
+        if found is not None:
+            self.last_used[found.name] = time.time()
+        return found
 
     def log_in(self, token: str) -> tuple[Principal, str] | None:
         """Begins a session with a token. Returns who it belongs to and its secret; None if the token is unknown."""
-        holder = self.token_store.principal(token)
+        holder = self.holder(token)
         if holder is None:
             return None
         principal = replace(holder, how="session")
         return principal, self.sessions.begin(holder.name, Session(principal, _digest(token)))
+
+    def log_in_user(self, user: User, length: float) -> tuple[Principal, str]:
+        """Begins a session of a user of the OpenID provider, which has at least one role. It ends after `length` s."""
+        principal = Principal(user.name, highest(user.roles) or Role.VIEW, "oidc")
+        return principal, self.sessions.begin(("oidc", user.name), Session(principal, id_token=user.id_token), length)
 
     def in_session(self, secret: str) -> Principal | None:
         """Returns who a session belongs to; None if it has ended, or its token was revoked."""
         session = self.sessions.find(secret)
         if session is None:
             return None
-        if not self.token_store.has(session.token):
-            self.sessions.end(secret)
-            return None
+        if session.token is not None:
+            if not self.token_store.has(session.token):
+                self.sessions.end(secret)
+                return None
+            self.last_used[session.principal.name] = time.time()
         return session.principal
 
     def refused(self, server: Server, address: str, reason: Reason, guess: str | None = None) -> None:

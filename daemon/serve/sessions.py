@@ -17,6 +17,8 @@ IDLE = 24 * 3600.0
 """Seconds without a request after which a session ends."""
 LONGEST = 30 * 86400.0
 """Seconds after which a session ends even if it is in use."""
+LONGEST_LOGIN = 600.0
+"""Seconds that a user may take to log in at an OpenID provider."""
 MOST_SESSIONS = 1024
 MOST_PER_OWNER = 64
 """Sessions in total and of one owner; beyond these, the one that was unused for longest ends."""
@@ -27,7 +29,7 @@ _BYTES = 32
 class _Entry(Generic[T]):
     owner: Hashable
     value: T
-    began: float
+    ends: float
     used: float
 
 
@@ -45,9 +47,11 @@ class Sessions(Generic[T]):
         with self._lock:
             return len(self._entries)
 
-    def begin(self, owner: Hashable, value: T) -> str:
-        """Begins a session and returns its secret of 256 random bits."""
+    def begin(self, owner: Hashable, value: T, longest: float | None = None) -> str:
+        """Begins a session and returns its secret of 256 random bits. `longest` replaces that of all sessions if it is
+        shorter."""
         secret, now = secrets.token_urlsafe(_BYTES), self._clock()
+        ends = now + min(self._longest, self._longest if longest is None else longest)
         with self._lock:
             for key in [key for key, one in self._entries.items() if self._has_ended(one, now)]:
                 del self._entries[key]
@@ -56,7 +60,7 @@ class Sessions(Generic[T]):
                 del self._entries[of_owner[0]]
             elif len(self._entries) >= MOST_SESSIONS:
                 self._entries.popitem(last=False)
-            self._entries[_digest(secret)] = _Entry(owner, value, now, now)
+            self._entries[_digest(secret)] = _Entry(owner, value, ends, now)
         return secret
 
     def find(self, secret: str) -> T | None:
@@ -70,18 +74,19 @@ class Sessions(Generic[T]):
             self._entries.move_to_end(key)
             return entry.value
 
+    def take(self, secret: str) -> T | None:
+        """Ends a session and returns what it held, to one caller only; None if it had ended or never existed."""
+        with self._lock:
+            entry = self._entries.pop(_digest(secret), None)
+        return None if entry is None or self._has_ended(entry, self._clock()) else entry.value
+
     def end(self, secret: str) -> None:
         """Ends a session. Idempotent."""
         with self._lock:
             self._entries.pop(_digest(secret), None)
 
-    def end_all_of(self, owner: Hashable) -> None:
-        with self._lock:
-            for key in [key for key, one in self._entries.items() if one.owner == owner]:
-                del self._entries[key]
-
     def _has_ended(self, entry: _Entry[T], now: float) -> bool:
-        return now - entry.used >= self._idle or now - entry.began >= self._longest
+        return now - entry.used >= self._idle or now >= entry.ends
 
 
 def _digest(secret: str) -> bytes:

@@ -6,20 +6,27 @@ import asyncio
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from sightd.daemon.serve.http.identity import CONNECTION
 
 HOST = "http://127.0.0.1:8080"
 
 
 class AppClient(httpx.Client):
-    """Keeps cookies like a browser, and seems to come from `address`."""
+    """Keeps cookies like a browser, and seems to come from `address`; `via` is where the connection comes from, which
+    differs behind a proxy."""
 
-    def __init__(self, app: FastAPI, address: str = "192.0.2.1", base_url: str = HOST) -> None:
-        super().__init__(base_url=base_url, transport=_Transport(app, address))
+    def __init__(self, app: FastAPI, address: str = "192.0.2.1", base_url: str = HOST, via: str | None = None) -> None:
+        super().__init__(base_url=base_url, transport=_Transport(app, address, via or address))
 
 
 class _Transport(httpx.BaseTransport):
-    def __init__(self, app: FastAPI, address: str) -> None:
-        self._transport = httpx.ASGITransport(app, client=(address, 50000))
+    def __init__(self, app: FastAPI, address: str, via: str) -> None:
+        async def connected(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": {CONNECTION: via}}, receive, send)
+
+        self._transport = httpx.ASGITransport(connected, client=(address, 50000))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return asyncio.run(self._exchange(request))

@@ -40,8 +40,10 @@ from sightd.daemon.serve.http.routes_log import LogTail, add_log
 from sightd.daemon.serve.http.routes_login import add_login
 from sightd.daemon.serve.http.routes_models import add_models
 from sightd.daemon.serve.http.routes_mse import add_mse
+from sightd.daemon.serve.http.routes_oidc import add_oidc
 from sightd.daemon.serve.http.routes_plugin_options import add_plugin_options
 from sightd.daemon.serve.http.routes_rules import add_rules
+from sightd.daemon.serve.http.routes_tokens import add_tokens
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
 from sightd.daemon.serve.http.routes_whep import add_whep
 from sightd.daemon.serve.http.views import add_view_errors
@@ -101,6 +103,8 @@ def create_app(
     _add_video(app, view, live, webrtc)
     add_health(app, view, quiet=access.requires_login)
     add_login(app, access)
+    add_oidc(app, access)
+    add_tokens(app, access)
     add_metrics(app, exposition)
     add_status(app, view.status)
     if ask_reload is not None:

@@ -106,9 +106,6 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
             raise HTTPException(403, told)
 
     class Guarded(JsonRoute):
-        least = role
-        """The role that the route requires."""
-
         def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
             super().__init__(path, endpoint, **_stating(str(role), options))
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sightd.daemon.serve.auth import peer_at
-from sightd.daemon.serve.http.identity import PEER
+from sightd.daemon.serve.http.identity import CONNECTION, PEER
 
 log = logging.getLogger(__name__)
 # uvicorn's warnings, one per message, are about misbehaving peers, whose requests we count. A client that disconnects
@@ -49,6 +49,8 @@ class HttpConnection(H11Protocol):
         if peer is not None:  # verified by the kernel; no header or token can set it
             self.app_state = {**self.app_state, PEER: peer}
             self.client = (peer.name, 0)
+        elif self.client is not None:
+            self.app_state = {**self.app_state, CONNECTION: self.client[0]}
         self._look(0)
 
     def data_received(self, data: bytes) -> None:

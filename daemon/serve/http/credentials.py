@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from sightd.daemon.serve.sessions import LONGEST
+from sightd.daemon.serve.sessions import LONGEST, LONGEST_LOGIN
 
 
 class Presented(NamedTuple):
@@ -39,16 +39,20 @@ def presented_token(request: HTTPConnection) -> Presented | None:
     return Presented(token, name) if separator else Presented("", "")
 
 
-def presented_session(request: HTTPConnection) -> str | None:
-    """Returns the secret of the session cookie; None if there is none, or several: another server of this host may have
-    set one of them."""
-    wanted = f"{cookie_name(request)}="
+Kind = Literal["session", "oidc"]
+"""The cookie of a session, and of a login that has begun at an OpenID provider."""
+
+
+def presented_cookie(request: HTTPConnection, kind: Kind = "session") -> str | None:
+    """Returns the secret in our cookie; None if there is none, or several: another server of this host may have set one
+    of them."""
+    wanted = f"{cookie_name(request, kind)}="
     cookies = (one.strip() for header in request.headers.getlist("cookie") for one in header.split(";"))
     found = [one.removeprefix(wanted) for one in cookies if one.startswith(wanted)]
     return found[0] if len(found) == 1 else None
 
 
-def cookie_name(request: HTTPConnection, kind: str = "session") -> str:
+def cookie_name(request: HTTPConnection, kind: Kind = "session") -> str:
     """Browsers send cookies to all ports of a host, so the name contains the port. With TLS, browsers accept this
     prefix only for a cookie of exactly this host, which no other host can set."""
     port = request.headers.get("host", "").rpartition("]")[2].rpartition(":")[2]
@@ -56,22 +60,23 @@ def cookie_name(request: HTTPConnection, kind: str = "session") -> str:
     return f"__Host-{name}" if _has_tls(request) else name
 
 
-def set_session(request: HTTPConnection, response: Response, secret: str) -> None:
-    """Makes the browser keep a session, out of reach of scripts, and send it only with requests of our own pages."""
+def set_cookie(request: HTTPConnection, response: Response, secret: str, kind: Kind = "session") -> None:
+    """Makes the browser keep a secret, out of reach of scripts. That of a session is sent only with requests of our own
+    pages, the other one also when the provider sends the browser back."""
     response.set_cookie(
-        cookie_name(request),
+        cookie_name(request, kind),
         secret,
-        max_age=int(LONGEST),
+        max_age=int(LONGEST if kind == "session" else LONGEST_LOGIN),
         path="/",
         secure=_has_tls(request),
         httponly=True,
-        samesite="strict",
+        samesite="strict" if kind == "session" else "lax",
     )
 
 
-def forget_session(request: HTTPConnection, response: Response) -> None:
+def forget_cookie(request: HTTPConnection, response: Response, kind: Kind = "session") -> None:
     """Makes the browser remove the cookie."""
-    response.delete_cookie(cookie_name(request), path="/", secure=_has_tls(request), httponly=True, samesite="strict")
+    response.delete_cookie(cookie_name(request, kind), path="/", secure=_has_tls(request), httponly=True)
 
 
 def _has_tls(request: HTTPConnection) -> bool:

@@ -1,8 +1,9 @@
 """Decides who sent a request, or why it is rejected.
 
 The control socket admits users of this machine, with the role of their user or groups. Over TCP, if there are tokens,
-every client needs one, including local ones; a browser may exchange it for a session. Without tokens, the server
-listens on loopback only (any other configuration is refused) and treats programs of this machine as administrators.
+every client needs one, including local ones; a browser may exchange it for a session, and a trusted reverse proxy may
+name a user instead. Without any login, the server listens on loopback only (any other configuration is refused) and
+treats programs of this machine as administrators.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Mapping
 from fastapi.responses import JSONResponse
 from starlette.requests import HTTPConnection
 
-from sightd.daemon.config.checks import is_loopback
-from sightd.daemon.serve.auth import Access, Peer, Principal, Reason, Role, Server
-from sightd.daemon.serve.http.credentials import Presented, presented_session, presented_token
+from sightd.daemon.config.section import is_loopback
+from sightd.daemon.serve.auth import Access, Peer, Principal, Reason, Role, Server, highest
+from sightd.daemon.serve.http.credentials import Presented, presented_cookie, presented_token
 from sightd.daemon.serve.http.origin import (
     HEADER,
     address_of,
@@ -25,9 +26,12 @@ from sightd.daemon.serve.http.origin import (
     is_sent_by_console,
     reads,
 )
+from sightd.daemon.serve.proxy_login import InvalidUserError
 
 PEER = "sightd.peer"
 """Key in the state of a request's scope: the `Peer` of a control socket connection."""
+CONNECTION = "sightd.connection"
+"""Key in the state of a request's scope: the address that a TCP connection comes from, whatever headers say."""
 SERVER: Server = "http"
 _THIS_MACHINE = Principal("this machine", Role.ADMIN, "loopback")
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="sightd", charset="UTF-8"'}
@@ -72,11 +76,14 @@ def principal_of(request: HTTPConnection, access: Access) -> Principal:
     peer = request.scope.get("state", {}).get(PEER)
     if peer is not None:  # browsers cannot use a Unix socket, so no page caused this
         return _of_peer(request, peer, access)
-    presented = presented_token(request)
-    principal = _of_this_machine(request) if not access.requires_login else _in_session(request, presented, access)
-    may_be_led = principal is not None or (presented is not None and presented.by_browser)
-    principal = principal or _of_token(request, presented, access)
-    if may_be_led and not reads(request):
+    if not access.requires_login:
+        principal = _of_this_machine(request)
+    else:
+        presented = presented_token(request)
+        if presented is not None and not presented.by_browser:
+            return _of_token(request, presented, access)  # no page can make a browser send a bearer
+        principal = _of_proxy(request, access) or _in_session(request, access) or _of_token(request, presented, access)
+    if not reads(request):
         require_own_page(request)
     return principal
 
@@ -95,10 +102,27 @@ def _of_peer(request: HTTPConnection, peer: Peer, access: Access) -> Principal:
     return principal
 
 
-def _in_session(request: HTTPConnection, presented: Presented | None, access: Access) -> Principal | None:
-    """A bearer, which no browser sends by itself, comes before the session, and a password after it. A session needs no
-    patience: it cannot be guessed."""
-    secret = None if presented is not None and not presented.by_browser else presented_session(request)
+def _of_proxy(request: HTTPConnection, access: Access) -> Principal | None:
+    """Returns the user that a trusted proxy names; None if there is none."""
+    proxy = access.proxy
+    if proxy is None or not proxy.trusts(request.scope.get("state", {}).get(CONNECTION)):
+        return None
+    try:
+        user = proxy.user(request.headers.getlist)
+        role = None if user is None else highest(proxy.roles(user, request.headers.getlist))
+    except InvalidUserError as error:
+        raise RejectedError(400, "invalid", str(error)) from error
+    if user is None:
+        return None
+    if role is None:
+        told = f"{user} has no role: an administrator can give one in access.proxy of the configuration."
+        raise RejectedError(403, "role", told)
+    return Principal(user, role, "proxy")
+
+
+def _in_session(request: HTTPConnection, access: Access) -> Principal | None:
+    """A session needs no patience: it cannot be guessed."""
+    secret = presented_cookie(request)
     return None if secret is None else access.in_session(secret)
 
 
@@ -110,9 +134,9 @@ def _of_token(request: HTTPConnection, presented: Presented | None, access: Acce
             "user and password."
         )
         raise RejectedError(401, "missing", told, _challenge(request))
-    principal = access.token_store.principal(presented.token, presented.name)
+    principal = access.holder(presented.token, presented.name)
     if principal is None:
-        told = "This token is not in access.tokens, or has a different name there."
+        told = "This token is not in access.tokens, was revoked, or has a different name."
         raise RejectedError(401, "wrong", told, _challenge(request))
     return principal
 

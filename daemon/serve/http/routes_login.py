@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sightd.daemon.serve.auth import Access, Principal, Role
 from sightd.daemon.serve.http.auth import OpenRoute, principal_of
 from sightd.daemon.serve.http.bodies import JsonRoute
-from sightd.daemon.serve.http.credentials import forget_session, presented_session, set_session
+from sightd.daemon.serve.http.credentials import forget_cookie, presented_cookie, set_cookie
 from sightd.daemon.serve.http.identity import SERVER, RejectedError, require_own_page, require_patience
 from sightd.daemon.serve.http.origin import address_of
 
@@ -38,12 +38,14 @@ def add_login(app: FastAPI, access: Access) -> None:
     async def me(request: Request) -> Response:
         return JSONResponse(_described(principal_of(request), access))
 
-    @router.post("/logout", summary="End the session of this browser", status_code=204, response_class=Response)
+    @router.post("/logout", summary="End the session of this browser; `redirect` is where to go next, if anywhere")
     async def logout(request: Request) -> Response:
-        response = Response(status_code=204)
-        if (secret := presented_session(request)) is not None:
-            access.sessions.end(secret)
-            forget_session(request, response)
+        secret = presented_cookie(request)
+        session = None if secret is None else access.sessions.take(secret)
+        ended = session.id_token if session is not None else None
+        redirect = None if access.oidc is None or ended is None else access.oidc.provider.end_session_url(ended)
+        response = JSONResponse({"redirect": redirect})
+        forget_cookie(request, response)
         return response
 
     app.include_router(router)
@@ -72,7 +74,7 @@ def _add_open(app: FastAPI, access: Access) -> None:
         principal, secret = begun
         log.info("%s (%s) has logged in from %s", principal.name, principal.role, address)
         response = JSONResponse(_described(principal, access))
-        set_session(request, response, secret)
+        set_cookie(request, response, secret)
         return response
 
     app.include_router(router)
@@ -80,7 +82,7 @@ def _add_open(app: FastAPI, access: Access) -> None:
 
 def _kinds(access: Access) -> dict[str, bool]:
     """Both are false if no login is required."""
-    return {"token": access.requires_login, "oidc": False}
+    return {"token": bool(access.token_store), "oidc": access.oidc is not None}
 
 
 def _described(principal: Principal, access: Access) -> dict[str, Any]:

@@ -110,8 +110,9 @@ export async function login(token) {
 }
 
 export async function logout() {
-  await send("POST", "api/v1/logout");
-  await loadSession();
+  const { redirect } = await send("POST", "api/v1/logout");
+  if (redirect) location.assign(redirect); // the OpenID provider ends its own session, too
+  else await loadSession();
 }
 
 /** Whether the logged-in role includes `role`: "view", "operate" or "admin". The server checks it as well. */

@@ -42,6 +42,7 @@ ROUTES = {
     "/api/v1/events/statistics": "application/json",
     "/api/v1/events/stream": "text/event-stream; charset=utf-8",
     "/api/v1/status": "application/json",
+    "/api/v1/tokens": "application/json",
 }
 
 

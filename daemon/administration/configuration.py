@@ -23,7 +23,7 @@ from sightd.daemon.config.history import ConfigHistory, Version
 from sightd.daemon.config.load import LoadedConfig, load_text, read_text
 from sightd.daemon.config.overrides import Override
 from sightd.daemon.config.placeholders import StoredText
-from sightd.daemon.config.plugin_entries import installed_plugins
+from sightd.daemon.config.plugin_entries import PluginSource, installed_plugins
 from sightd.daemon.config.problems import ConfigError, LocatedProblem
 from sightd.daemon.config.secret_options import SecretOptions
 from sightd.daemon.config.yaml import MAX_BYTES, YamlSyntaxError
@@ -139,7 +139,8 @@ class ConfigurationService:
         """Checks an edited text, whose placeholders stand for the secrets of the file, and changes nothing."""
         with _place(self._reading):
             try:
-                loaded = self._checked(self._restored(text, self._text()))
+                plugins = installed_plugins()
+                loaded = self._checked(self._restored(text, self._text(), plugins), plugins)
             except ConfigError as error:
                 return Checked(error.problems, error.warnings, None)
             return Checked((), loaded.warnings, diff(self._loaded(), loaded))
@@ -148,8 +149,8 @@ class ConfigurationService:
         """Writes an edited text to the file and applies it. Raises OutdatedError if the file does not have this
         `revision` (None: any)."""
         with self._turn():
-            before = self._text(revision)
-            return self._applied(before, self._restored(text, before), who, ())
+            before, plugins = self._text(revision), installed_plugins()
+            return self._applied(before, self._restored(text, before, plugins), plugins, who)
 
     def edit(
         self,
@@ -161,14 +162,15 @@ class ConfigurationService:
         """Like `replace`, with the text that `change` returns. The options at the paths `released` are not adjusted any
         more."""
         with self._turn():
-            before = self._text(revision)
-            stored = self._stored(before)
-            return self._applied(before, self._restored(change(stored.shown, stored.values), before), who, released)
+            before, plugins = self._text(revision), installed_plugins()
+            stored = self._stored(before, plugins)
+            after = self._restored(change(stored.shown, stored.values), before, plugins)
+            return self._applied(before, after, plugins, who, released)
 
     def stored(self) -> StoredText:
         """Returns the file. Raises ConfigError if it is not YAML."""
         with _place(self._reading):
-            return self._stored(self._text())
+            return self._stored(self._text(), installed_plugins())
 
     def versions(self) -> list[Version]:
         """Returns the versions of the file that were written or replaced by `replace`, the newest first."""
@@ -187,7 +189,7 @@ class ConfigurationService:
         and UnknownNameError."""
         with self._turn():
             before = self._text(revision)
-            return self._applied(before, self._version(number), who, ())
+            return self._applied(before, self._version(number), installed_plugins(), who)
 
     def _version(self, number: int) -> str:
         try:
@@ -195,8 +197,10 @@ class ConfigurationService:
         except KeyError:
             raise UnknownNameError(f"There is no version {number} of the configuration.") from None
 
-    def _applied(self, before: str, after: str, who: str, released: Sequence[tuple[str, ...]]) -> ConfigDiff:
-        self._checked(after)
+    def _applied(
+        self, before: str, after: str, plugins: PluginSource, who: str, released: Sequence[tuple[str, ...]] = ()
+    ) -> ConfigDiff:
+        self._checked(after, plugins)
         if after != before:
             if reason := self.read_only():
                 raise NotWritableError(reason)
@@ -232,9 +236,8 @@ class ConfigurationService:
         except OSError as error:
             raise NotWritableError(f"{self._path} cannot be written: {error.strerror or error}") from error
 
-    def _checked(self, text: str) -> LoadedConfig:
+    def _checked(self, text: str, plugins: PluginSource) -> LoadedConfig:
         """Loads a text with the options that are adjusted, or without those if they do not fit it."""
-        plugins = installed_plugins()
         for overrides in (tuple(self._reloading.overrides), ()):
             try:
                 return load_text(text, self._path, environ=self._environ, plugins=plugins, overrides=overrides)
@@ -243,20 +246,22 @@ class ConfigurationService:
                     raise
         raise AssertionError
 
-    def _restored(self, text: str, stored: str) -> str:
+    def _restored(self, text: str, stored: str, plugins: PluginSource) -> str:
         if len(text) > MAX_BYTES:
             raise ConfigError([LocatedProblem((), f"is larger than {MAX_BYTES >> 20} MiB", file=str(self._path))])
         try:
-            return self._stored(stored, may_be_broken=True).restored(text, str(self._path))
+            known = StoredText(stored, plugins)
+        except YamlSyntaxError:
+            known = StoredText("", plugins)  # of a broken file, no secret is known
+        try:
+            return known.restored(text, str(self._path))
         except YamlSyntaxError as error:
             raise _located(error, self._path) from None
 
-    def _stored(self, text: str, *, may_be_broken: bool = False) -> StoredText:
+    def _stored(self, text: str, plugins: PluginSource) -> StoredText:
         try:
-            return StoredText(text, installed_plugins())
+            return StoredText(text, plugins)
         except YamlSyntaxError as error:
-            if may_be_broken:
-                return StoredText("", installed_plugins())  # which has no secrets
             raise _located(error, self._path) from None
 
     def _text(self, revision: str | None = None) -> str:

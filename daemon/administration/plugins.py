@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from sightd.daemon.administration.cameras import Values, with_options
@@ -14,7 +15,6 @@ from sightd.daemon.common.redaction import MARK
 from sightd.daemon.config.diff import ConfigDiff, chain_of
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.overrides import Override
-from sightd.plugins.api import PluginConfig
 from sightd.plugins.configuration import registry
 
 _MASKED = "**********"
@@ -59,9 +59,9 @@ class PluginSettings:
 
     def all(self) -> list[PluginEntry]:
         """Returns the plug-in instances in the order of the configuration."""
-        loaded = self._loaded()
+        loaded, installed = self._loaded(), registry.available()
         adjusted = {one.path for one in self._reloading.overrides}
-        return [_entry(loaded, name, config, adjusted) for name, config in loaded.plugin_configs.items()]
+        return [_entry(loaded, name, installed, adjusted) for name in loaded.plugin_configs]
 
     def get(self, name: str) -> PluginEntry:
         """Raises UnknownNameError."""
@@ -90,10 +90,12 @@ class PluginSettings:
             raise BusyError("The change is still in progress; see the log for its result.") from None
 
 
-def _entry(loaded: LoadedConfig, name: str, config: PluginConfig, adjusted: set[tuple[str, ...]]) -> PluginEntry:
-    cameras = loaded.config.cameras.items()
+def _entry(
+    loaded: LoadedConfig, name: str, installed: Mapping[str, EntryPoint], adjusted: set[tuple[str, ...]]
+) -> PluginEntry:
+    cameras, config = loaded.config.cameras.items(), loaded.plugin_configs[name]
     kind = config.use or name
-    live = registry.load(kind).live_options
+    live = registry.load(kind, installed).live_options
     values = _unmasked(config.model_dump(mode="json"))
     options = {
         option: OptionEntry(

@@ -80,7 +80,7 @@ def served_ports(config: Path | None) -> dict[str, int]:
     answer."""
     try:
         client = find(DaemonSelection(config=config), os.environ)
-        servers = client.json("GET", "/api/v1/status")["servers"] if client else {}
+        servers = client.status()["servers"] if client else {}
     except (ControlError, ApiError):  # `sightd status` reports the reason; here the port then counts as taken
         return {}
     ports = {name: urlsplit(address).port for name, address in servers.items() if name in ("rtsp", "http") and address}

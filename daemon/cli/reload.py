@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from sightd.daemon.cli.arguments import SubParsers
 from sightd.daemon.cli.output import exit_code_of
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _reload(args: argparse.Namespace) -> int:
     try:
-        changes = client_for(DaemonSelection.of(args), os.environ).json("POST", "/api/v1/reload", timeout=args.timeout)
+        changes = client_for(DaemonSelection.of(args), os.environ).reload(args.timeout)
     except ApiError as error:
         if error.status != 409:
             raise
@@ -80,7 +81,7 @@ def _reload(args: argparse.Namespace) -> int:
     return 0
 
 
-def summary(changes: Mapping[str, Sequence[str]]) -> str:
+def summary(changes: Mapping[str, Any]) -> str:
     """Describes the response of /api/v1/reload, one line per kind of change."""
     lines = [f"{words}: {', '.join(names)}" for key, words in _WORDS.items() if (names := changes.get(key))]
     if restart := changes.get("restart"):

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    status = client_for(DaemonSelection.of(args), os.environ).json("GET", "/api/v1/status")
+    status = client_for(DaemonSelection.of(args), os.environ).status()
     if args.json:
         print(json_text(status))
     else:

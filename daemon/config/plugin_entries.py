@@ -5,9 +5,11 @@ with that class's `Config`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sightd.daemon.config.interpolation import Resolved
 from sightd.daemon.config.problems import ConfigError, LocatedProblem, PathKey, Positions, dotted, shown
@@ -263,10 +265,10 @@ def installed_plugins() -> PluginSource:
     Raises ConfigError if two packages have plug-ins of the same name.
     """
     try:
-        available = tuple(registry.available())
+        entries = registry.available()
     except PluginError as error:
         raise ConfigError([LocatedProblem(("plugins",), str(error))]) from None
-    return PluginSource(registry.load, check_chain, available)
+    return PluginSource(functools.cache(partial(registry.load, entries=entries)), check_chain, tuple(entries))
 
 
 def plugin_configs(*, others: bool) -> dict[str, type[PluginConfig]]:

@@ -127,8 +127,10 @@ def url_endpoint(url: str, token: str | None, ca_file: Path | None) -> UrlEndpoi
     return UrlEndpoint(parts.scheme, parts.hostname, port, parts.path.rstrip("/"), context, headers)
 
 
-def _request(method: str, path: str, query: Query, body: object) -> Request:
-    headers = {"host": "localhost", "x-sightd": "1"}
+def _request(
+    method: str, path: str, query: Query, body: object, more_headers: Mapping[str, str] | None = None
+) -> Request:
+    headers = {"host": "localhost", "x-sightd": "1", **(more_headers or {})}
     data = body if isinstance(body, bytes) else None
     if data is not None:
         headers["content-type"] = "application/octet-stream"
@@ -149,10 +151,12 @@ class ApiClient(ABC):
         *,
         query: Query = (),
         body: object = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float = ANSWER,
     ) -> Any:
-        """Returns the parsed answer; None if it is empty. `body` is sent as JSON, bytes as they are."""
-        answer = self.request(method, path, query=query, body=body, timeout=timeout)
+        """Returns the parsed answer; None if it is empty. `body` is sent as JSON, bytes as they are; names of further
+        `headers` are in lower case."""
+        answer = self.request(method, path, query=query, body=body, headers=headers, timeout=timeout)
         if not answer.data:
             return None
         try:
@@ -167,11 +171,12 @@ class ApiClient(ABC):
         *,
         query: Query = (),
         body: object = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float = ANSWER,
         most: int = MOST_ANSWER,
     ) -> Answer:
         """Returns the whole answer, of at most `most` bytes, within `timeout` seconds."""
-        answer = self._exchange(_request(method, path, query, body), timeout, most)
+        answer = self._exchange(_request(method, path, query, body, headers), timeout, most)
         if not 200 <= answer.status < 300:
             raise self._error(answer)
         return answer

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from sightd.daemon.config.yaml import MAX_BYTES, YamlSyntaxError, parse
+from sightd.daemon.control.api import DaemonClient
 from sightd.daemon.control.client import (
     CONNECT,
-    Client,
     ControlError,
     DeniedError,
     NoDaemonError,
@@ -145,7 +145,7 @@ class DaemonSelection:
         return choice
 
 
-def client_for(choice: DaemonSelection, environ: Mapping[str, str]) -> Client:
+def client_for(choice: DaemonSelection, environ: Mapping[str, str]) -> DaemonClient:
     """Like `find`, but raises NoDaemonError if no daemon runs."""
     client = find(choice, environ)
     if client is None:
@@ -158,7 +158,7 @@ def client_for(choice: DaemonSelection, environ: Mapping[str, str]) -> Client:
     return client
 
 
-def find(choice: DaemonSelection, environ: Mapping[str, str]) -> Client | None:
+def find(choice: DaemonSelection, environ: Mapping[str, str]) -> DaemonClient | None:
     """Returns a client for the selected daemon; None if none runs, so that a command may work on its files.
 
     Raises DeniedError if one runs that this user may not reach, NoDaemonError if the one named by --socket does not
@@ -168,17 +168,17 @@ def find(choice: DaemonSelection, environ: Mapping[str, str]) -> Client | None:
         endpoint = url_endpoint(choice.url, _token(choice.token_file), choice.ca_file)
         if endpoint.scheme == "http" and choice.token_file is not None:
             _warn_of_plain_text(endpoint.host)
-        return Client(endpoint)
+        return DaemonClient(endpoint)
     if choice.socket is not None:
         if not _listens(choice.socket):
             raise NoDaemonError(f"no sightd daemon listens at {choice.socket}")
-        return Client(SocketEndpoint(choice.socket))
+        return DaemonClient(SocketEndpoint(choice.socket))
     refused: list[Path] = []
     service = installed_service()
     for path in _candidates(choice, service, environ):
         try:
             if _listens(path):
-                return Client(SocketEndpoint(path))
+                return DaemonClient(SocketEndpoint(path))
         except DeniedError:
             refused.append(path)
     own = [path for path in user_sockets(environ) if _listens(path)] if _may_be_own(choice, service) else []
@@ -188,7 +188,7 @@ def find(choice: DaemonSelection, environ: Mapping[str, str]) -> Client | None:
             f"{', '.join(map(str, own))}"
         )
     if own:
-        return Client(SocketEndpoint(own[0]))
+        return DaemonClient(SocketEndpoint(own[0]))
     if refused:
         raise DeniedError(denied(refused[0]))
     return None

@@ -78,19 +78,18 @@ def load(name: str, entries: Mapping[str, EntryPoint] | None = None) -> type[Any
     entry = entries.get(name)
     if entry is None:
         raise PluginError(_unknown(name, entries))
-    whose = _described(entry, "plug-in")
-    loaded = _imported(entry, whose)
+    loaded = _imported(entry, "plug-in")
     if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
-        raise PluginError(f"{whose} is not a class derived from sightd.plugins.api.Plugin")
+        raise PluginError(f"{_described(entry, 'plug-in')} is not a class derived from sightd.plugins.api.Plugin")
     if loaded.api_version != API_VERSION:
         raise PluginError(
-            f"{whose} was made for plug-in API version {loaded.api_version}, but this sightd has {API_VERSION}; "
-            "install a compatible version of the plug-in"
+            f"{_described(entry, 'plug-in')} was made for plug-in API version {loaded.api_version}, but this sightd "
+            f"has {API_VERSION}; install a compatible version of the plug-in"
         )
     try:
         Declarations.of(loaded)
     except PluginError as error:
-        raise PluginError(f"{whose}: {error}") from None
+        raise PluginError(f"{_described(entry, 'plug-in')}: {error}") from None
     return loaded
 
 
@@ -113,10 +112,9 @@ def _for_role(group: str, kind: str, role: str) -> Any:
     entry = _entries(group, kind).get(role)
     if entry is None:
         return None
-    whose = _described(entry, kind)
-    found = _imported(entry, whose)
+    found = _imported(entry, kind)
     if not callable(found):
-        raise PluginError(f"{whose} is not a function")
+        raise PluginError(f"{_described(entry, kind)} is not a function")
     return found
 
 
@@ -124,11 +122,12 @@ def _described(entry: EntryPoint, kind: str) -> str:
     return f'{kind} "{entry.name}" ({entry.value} of {package_of(entry)})'
 
 
-def _imported(entry: EntryPoint, whose: str) -> object:
-    """Raises PluginError if the import fails."""
+def _imported(entry: EntryPoint, kind: str) -> object:
+    """Raises PluginError if the import fails. Whose the object is takes longer to find out than a repeated import."""
     try:
         return entry.load()
     except Exception as error:
+        whose = _described(entry, kind)
         raise PluginError(f"{whose} cannot be imported: {type(error).__name__}: {error}{_renamed(error)}") from error
 
 

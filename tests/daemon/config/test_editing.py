@@ -132,7 +132,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from([("cameras", "front", "title"), ("cameras", "back", "title"), ("plugins", "detector", "classes"),
                         ("cameras", "new", "a b"), ("chain",)]), _VALUES)  # fmt: skip
 def test_any_value_can_be_set_and_removed(path: tuple[str, ...], value: object) -> None:

@@ -31,6 +31,7 @@ from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.manager import PluginManager
 from sightd.daemon.pipeline.output import CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
+from sightd.daemon.ptz.manager import PtzManager
 from sightd.daemon.recording.recorder import Recorder
 from sightd.daemon.recording.tap import AnnotatedPackets, PacketTap
 from sightd.daemon.render.renderer import Renderer
@@ -92,6 +93,7 @@ class CameraRun:
         rules: EventRules,
         reported: ReportedState,
         live: LiveResults,
+        ptz: PtzManager,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
         video: CameraVideo,
@@ -114,7 +116,7 @@ class CameraRun:
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
         self._journal, self._rules = journal, rules
-        self._live = live
+        self._live, self._ptz = live, ptz
         self._availability = CameraAvailability(name, self._metrics, journal, reported)
         self._reported = reported
         self._results: Results | None = None
@@ -313,6 +315,7 @@ class CameraRun:
                 self._metrics.count(count)
         self._metrics.measured(task.gauges)
         self._live.publish(task.frame, task.results)
+        self._ptz.observe(task.frame, task.results)
         with self._taking_snapshots(task):
             for plugin, event in task.events:
                 at, about = task.frame.wall_time, event.about
@@ -378,6 +381,7 @@ class CameraManager:
         self.nvdec: Nvdec | None = None
         self.recorder: Recorder | None = None
         self.live = LiveResults()
+        self.ptz = PtzManager()
         self.snapshots: SnapshotWriter | None = None
 
     @property
@@ -490,6 +494,7 @@ class CameraManager:
             rules=self._rules,
             reported=place.reported,
             live=self.live,
+            ptz=self.ptz,
             rtsp=place.rtsp,
             jpeg=place.jpeg,
             video=place.video,

@@ -208,6 +208,7 @@ class Daemon:
                     self._manager.add(instance)
                     undo.pop_all()
         with self._change():
+            self._camera_manager.ptz.apply(self._config)
             self._camera_manager.start(self._config, codecs)
         self.state.started = True
 
@@ -277,6 +278,7 @@ class Daemon:
         self._config = loaded.config
         self._rules.apply(loaded.config.events.rules, _kinds_by_rule(loaded))
         self._camera_manager.place(loaded.config, enabled(loaded.config))
+        self._camera_manager.ptz.apply(loaded.config)
         self._camera_manager.start(loaded.config, codecs)
         self.delivery.apply(loaded.config.delivery)
 
@@ -324,6 +326,7 @@ class Daemon:
                 parts.callback(lambda: http.close(deadline.within(2.0, keep=1.5)))
             if (rtsp := self._camera_manager.rtsp) is not None:
                 parts.callback(lambda: rtsp.close(deadline.within(2.0, keep=2.0)))
+            parts.callback(lambda: self._camera_manager.ptz.close(deadline.within(1.0, keep=3.0)))
             parts.callback(lambda: self._manager.close(deadline.within(5.0, keep=3.0)))
             parts.callback(lambda: self._camera_manager.close(deadline.within(3.0, keep=4.5)))
 
@@ -402,6 +405,8 @@ class Daemon:
                 self._webrtc,
                 administration=self._administration,
                 log_tail=self._log_ring,
+                ptz=self._camera_manager.ptz,
+                cameras=lambda: self._loaded.config.cameras,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))

@@ -155,11 +155,13 @@ class WebClient:
         opening: float,
         allowed_hosts: frozenset[str] = frozenset(),
         clock: Callable[[], float] = time.monotonic,
+        basic: bool = True,
     ) -> None:
+        """`basic`: whether a password may be sent in clear text, if the camera asks for it so."""
         parts = urlsplit(address)
         self._access = WebScope(parts, allowed_hosts)
         self._timeout, self._opening, self._clock = timeout, opening, clock
-        self._auth = Authenticator(unquote(parts.username or ""), unquote(parts.password or ""))
+        self._auth = Authenticator(unquote(parts.username or ""), unquote(parts.password or ""), basic=basic)
         self._address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
         self._rejected = False
         """Whether the last password sent was rejected."""
@@ -185,6 +187,16 @@ class WebClient:
             url = _joined(url, next(iter(response.header("Location")), ""))
         raise SourceError(Reason.REDIRECT, f"more than {_REDIRECTS} times")
 
+    def post(self, url: str, body: bytes, content_type: str) -> WebResponse:
+        """Sends `body` to `url`. Ends the previous response, and returns the answer whatever its status; a redirect is
+        not followed. Raises SourceError, or what a socket raises; see `errors.fault_of`."""
+        self._deadline = self._clock() + self._opening
+        parts, headers = self._access.check(url), {"Content-Type": content_type}
+        response = self._ask(parts, url, headers, body)
+        if self._access.is_own(parts):
+            response = self._logged_in(response, parts, url, headers, body)
+        return response
+
     def opened(self) -> None:
         """Records that the source is open: from now on a response must begin within the timeout."""
         self._opening = self._timeout
@@ -197,7 +209,9 @@ class WebClient:
             self._kept[1].close_socket()
         self._response = self._kept = None
 
-    def _logged_in(self, response: WebResponse, parts: SplitResult, url: str, headers: dict[str, str]) -> WebResponse:
+    def _logged_in(
+        self, response: WebResponse, parts: SplitResult, url: str, headers: dict[str, str], body: bytes | None = None
+    ) -> WebResponse:
         """Answers the challenge of a 401. Sends a rejected password again only if the camera says that the nonce was
         stale: cameras lock an account after a few wrong passwords. If the password was accepted before, a 401 without
         that word counts as a stale nonce too."""
@@ -208,7 +222,7 @@ class WebClient:
             usable = self._auth.challenged(response.header("WWW-Authenticate"))
             if not usable or (self._rejected and not self._auth.stale):
                 break
-            response = self._ask(parts, url, headers)
+            response = self._ask(parts, url, headers, body)
             self._rejected = response.status == _UNAUTHORISED
         return response
 
@@ -221,31 +235,36 @@ class WebClient:
             raise SourceError(Reason.OTHER, f"the server answered with HTTP status {response.status}")
         return response
 
-    def _ask(self, parts: SplitResult, url: str, headers: dict[str, str]) -> WebResponse:
+    def _ask(self, parts: SplitResult, url: str, headers: dict[str, str], body: bytes | None = None) -> WebResponse:
+        """Sends a GET, or with a `body` a POST."""
         target = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=_AS_WRITTEN)
         headers = {**headers, "User-Agent": "sightd", "Accept": "*/*", "Accept-Encoding": "identity"}
-        if self._access.is_own(parts) and (authorization := self._auth.authorization("GET", target)):
+        if self._access.is_own(parts) and (authorization := self._authorization(target, body)):
             headers["Authorization"] = authorization
         wire, kept = self._connected(parts)
         try:
-            response = self._exchange(wire, parts, target, headers)
+            response = self._exchange(wire, parts, target, headers, body)
         except ConnectionError:
             self.close()
             if not kept:
                 raise
             wire, _ = self._connected(parts)  # the camera closed the kept connection
-            response = self._exchange(wire, parts, target, headers)
+            response = self._exchange(wire, parts, target, headers, body)
         self._response = WebResponse(response, wire, url, self._timeout)
         return self._response
 
+    def _authorization(self, target: str, body: bytes | None) -> str | None:
+        return self._auth.authorization("GET" if body is None else "POST", target, body or b"")
+
     def _exchange(
-        self, wire: WebConnection, parts: SplitResult, target: str, headers: dict[str, str]
+        self, wire: WebConnection, parts: SplitResult, target: str, headers: dict[str, str], body: bytes | None
     ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
         connection.sock = wire  # has all that http.client needs of a socket
         wire.allow(self._left(), HEADER_BYTES)
         try:
-            connection.request("GET", target, headers={"Host": _host_of(parts), **headers})
+            method = "GET" if body is None else "POST"
+            connection.request(method, target, body, headers={"Host": _host_of(parts), **headers})
             return connection.getresponse()
         except http.client.LineTooLong:
             raise SourceError(Reason.TOO_LARGE, "a line of its response header does not end") from None
@@ -290,6 +309,7 @@ class WebClient:
             sock = socket.create_connection((parts.hostname, parts.port or (443 if tls else 80)), self._left())
         except socket.gaierror:
             raise SourceError(Reason.NAME_NOT_RESOLVED) from None
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a body follows its header at once
         if not tls:
             return WebConnection(sock, self._clock)
         context = ssl.create_default_context()

@@ -17,8 +17,9 @@ _BEST_FIRST = ("SHA-512-256", "SHA-256", "MD5")
 class Authenticator:
     """Answers the challenges of one camera. Holds the password, but includes it in none of its texts."""
 
-    def __init__(self, user: str, password: str) -> None:
-        self._user, self._password = user, password
+    def __init__(self, user: str, password: str, *, basic: bool = True) -> None:
+        """`basic`: whether to log in by basic authentication, which sends the password in clear text."""
+        self._user, self._password, self._allows_basic = user, password, basic
         self._digest: dict[str, str] | None = None
         self._basic = False
         self._count = 0
@@ -54,32 +55,33 @@ class Authenticator:
         self._offered = [f"{scheme} {fields.get('algorithm', '')}".strip() for scheme, fields in offers]
         digests = {_algorithm(fields): fields for scheme, fields in offers if scheme == "digest" and "nonce" in fields}
         self._digest = next((digests[name] for name in _BEST_FIRST if name in digests), None)
-        self._basic = self._digest is None and any(scheme == "basic" for scheme, _ in offers)
+        self._basic = self._allows_basic and self._digest is None and any(scheme == "basic" for scheme, _ in offers)
         self._count = 0
         return bool(self._user) and (self._digest is not None or self._basic) and before != (self._digest, self._basic)
 
-    def authorization(self, method: str, target: str) -> str | None:
-        """Returns the Authorization header for a request; None before the first challenge."""
+    def authorization(self, method: str, target: str, body: bytes = b"") -> str | None:
+        """Returns the Authorization header for a request with that body; None before the first challenge."""
         if self._digest is not None:
-            return self._digest_of(self._digest, method, target)
+            return self._digest_of(self._digest, method, target, body)
         if self._basic:
             return "Basic " + base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
         return None
 
-    def _digest_of(self, challenge: dict[str, str], method: str, target: str) -> str:
+    def _digest_of(self, challenge: dict[str, str], method: str, target: str, body: bytes) -> str:
         self._count += 1
         count, client, realm, nonce = f"{self._count:08x}", os.urandom(8).hex(), challenge.get("realm", ""), ""
         nonce, algorithm = challenge["nonce"], _algorithm(challenge)
 
-        def hashed(*parts: str) -> str:
-            return hashlib.new(_HASHES[algorithm], ":".join(parts).encode()).hexdigest()
+        def hashed(*parts: str | bytes) -> str:
+            data = b":".join(part if isinstance(part, bytes) else part.encode() for part in parts)
+            return hashlib.new(_HASHES[algorithm], data).hexdigest()
 
         secret = hashed(self._user, realm, self._password)
         if challenge.get("algorithm", "").upper().endswith("-SESS"):
             secret = hashed(secret, nonce, client)
         offered = [word.strip().lower() for word in challenge.get("qop", "").split(",")]
         qop = next((word for word in ("auth", "auth-int") if word in offered), None)
-        of_body = [hashed("")] if qop == "auth-int" else []  # our requests have no body
+        of_body = [hashed(body)] if qop == "auth-int" else []
         asked = hashed(method, target, *of_body)
         response = hashed(secret, nonce, *([count, client, qop] if qop else []), asked)
         fields = {"username": self._user, "realm": realm, "nonce": nonce, "uri": target, "response": response}

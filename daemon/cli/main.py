@@ -27,6 +27,7 @@ COMMANDS = {
     "engine": "build, list and verify TensorRT engines for an NVIDIA GPU",
     "events": "show the event journal",
     "rules": "list the rules for events, and try them on a film",
+    "cameras": "find cameras in the network, try their addresses, and move them",
     "clips": "list, save, protect and delete recordings",
     "delivery": "show sinks, and events that they refused",
     "style": "list styles, preview them, train new ones",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from sightd.daemon.common.redaction import ADDRESSES, NETWORK, SOURCES, SUPPORTED
 from sightd.daemon.config.delivery import problems_of
+from sightd.daemon.config.diff import chain_of
 from sightd.daemon.config.login import oidc_problems, proxy_problems
 from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
+from sightd.daemon.config.onvif import onvif_problems
 from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
 from sightd.daemon.config.section import is_loopback
 from sightd.daemon.config.source import InvalidSourceError, source_of
@@ -57,9 +59,16 @@ class Checks:
     """
 
     def __init__(
-        self, config: Config, positions: Positions, written: Config, lost: Collection[PathKey] = frozenset()
+        self,
+        config: Config,
+        positions: Positions,
+        written: Config,
+        lost: Collection[PathKey] = frozenset(),
+        tracks: Callable[[Sequence[str]], bool] = lambda _chain: True,
     ) -> None:
+        """`tracks` returns whether a plug-in of a chain tracks objects."""
         self._config, self._positions, self._written, self._lost = config, positions, written, lost
+        self._tracks = tracks
 
     def problems(self) -> Iterator[LocatedProblem]:
         """Yields what keeps the daemon from starting."""
@@ -70,6 +79,7 @@ class Checks:
         for name, camera in self._config.cameras.items():
             yield from self._source(("cameras", name), self._known_part(name, camera))
             yield from self._reconnect(("cameras", name, "reconnect"), camera.reconnect)
+            yield from self._onvif(("cameras", name), camera)
         yield from self._servers()
         yield from self._access()
         for section, tls in (("rtsp", self._config.rtsp.tls), ("http", self._config.http.tls)):
@@ -136,6 +146,18 @@ class Checks:
             message = f"initial_delay ({initial:g} s) is greater than max_delay ({maximum:g} s)"
             hint = f"lower initial_delay, or write max_delay: {initial:g}s or more"
             yield self._problem((*path, "initial_delay"), message, hint)
+
+    def _onvif(self, path: PathKey, camera: Camera) -> Iterator[LocatedProblem]:
+        if not self._is_lost(*path, "onvif") and not self._is_lost(*path, "ptz"):
+            for below, message, hint in onvif_problems(camera.onvif, camera.ptz):
+                yield self._problem((*path, *below), message, hint)
+            follows = camera.ptz is not None and camera.ptz.follow is not None
+            if follows and self._knows_chains and not self._tracks(chain_of(self._config, camera)):
+                message, hint = (
+                    "needs a plug-in that tracks objects",
+                    "write chain: [detector, tracker] for this camera",
+                )
+                yield self._problem((*path, "ptz", "follow"), message, hint)
 
     def _known_part(self, name: str, camera: Camera) -> Camera:
         """Returns the camera with the default for each option that is checked together with an unknown one."""

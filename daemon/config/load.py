@@ -161,7 +161,7 @@ def load_text(
         problems = reader.problems(configs | partial, networks)
         report.add(problem for problem in problems if not report.tells_of(problem.path))
     if cameras:
-        checks = Checks(config, document.positions, readable.config, readable.lost)
+        checks = Checks(config, document.positions, readable.config, readable.lost, reader.tracks)
         report.add(problem for problem in checks.problems() if not report.tells_of(problem.path))
         report.warn(warning for warning in checks.warnings() if not report.tells_of(warning.path))
         recording = RecordingChecks(config, document.positions, reader.redacting, readable.lost)

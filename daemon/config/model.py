@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, StringConstraints
 
 from sightd.daemon.config.delivery import Delivery
 from sightd.daemon.config.login import OidcLogin, ProxyLogin
+from sightd.daemon.config.onvif import Onvif, Ptz
 from sightd.daemon.config.rules import EventRule
 from sightd.daemon.config.section import HostName, Name, RoleName, Section
 from sightd.daemon.config.snapshots import Snapshots
@@ -286,6 +287,8 @@ class Camera(Section):
     recording: CameraRecording | None = Field(
         None, description="What to record of this camera; by default as in the top-level `recording`."
     )
+    onvif: Onvif | None = Field(None, description="The ONVIF service that moves this camera (docs/ptz.md).")
+    ptz: Ptz | None = Field(None, description="How this camera moves; needs `onvif`.")
 
 
 class Tls(Section):

@@ -17,7 +17,7 @@ from sightd.daemon.config.validate import salvage, validate
 from sightd.engines.files import Version, version_of
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.text import did_you_mean
-from sightd.plugins.api import AnyPlugin, ConfigProblem, PluginConfig, PluginError
+from sightd.plugins.api import AnyPlugin, ConfigProblem, PluginConfig, PluginError, Tracks
 from sightd.plugins.configuration import registry
 from sightd.plugins.configuration.registry import check_chain
 
@@ -173,6 +173,11 @@ class EntryReader:
     def redacting(self, chain: Sequence[str]) -> list[str]:
         """Returns the plug-ins of a chain that redact frames."""
         return [name for name in chain if self._redacts(name)]
+
+    def tracks(self, chain: Sequence[str]) -> bool:
+        """Returns whether a plug-in of a chain tracks objects, as far as the plug-ins are known."""
+        classes = self.entries.classes
+        return any(name not in classes or Tracks in classes[name].produces for name in chain)
 
     def hiding(self, chain: Sequence[str]) -> frozenset[str]:
         """Returns the plug-ins of a chain that redact frames, and those whose results these take into account: if they

@@ -25,8 +25,8 @@ _ALLOWED = (
     "0BSD", "Apache", "BSD", "CC0-1.0", "ISC", "MIT", "MPL-2.0", "Mozilla Public License 2.0", "PSF-2.0", "Zlib",
 )  # fmt: skip
 """Substrings of licence names. None of these licences obliges a user of sightd to more than attribution."""
-_IN_ITS_FILES = {"axe-playwright-python": "MIT"}
-"""Licences of packages that state theirs in a file only. axe-core, which this one contains, has the MPL-2.0."""
+_IN_ITS_FILES = {"axe-playwright-python": "MIT", "isodate": "BSD-3-Clause"}
+"""Licences of packages that name theirs in a file only. axe-core, which this one contains, has the MPL-2.0."""
 _BINDING = re.compile(r"\b[AL]?GPL|Affero|SSPL|Commons Clause|non-?commercial", re.IGNORECASE)
 
 
@@ -95,7 +95,7 @@ def licence_fault(data: PackageMetadata) -> str | None:
     allowed; of those in parentheses, all."""
     classifiers = [one.split(" :: ")[-1] for one in data.get_all("Classifier") or [] if one.startswith("License ::")]
     given = data.get_all("License-Expression") or data.get_all("License") or classifiers
-    text = "; ".join(given).strip() or _IN_ITS_FILES.get(data["Name"], "")
+    text = _IN_ITS_FILES.get(data["Name"]) or "; ".join(given).strip()
     if not text:
         return "states no licence"
     text = text.splitlines()[0]

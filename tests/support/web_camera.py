@@ -65,6 +65,10 @@ def web_camera(give: Answer, tls: ssl.SSLContext | None = None) -> Iterator[WebC
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def do_GET(self) -> None:
             request = Request(self.path, self.headers, time.monotonic(), self.client_address)
             camera.requests.append(request)

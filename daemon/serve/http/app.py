@@ -13,6 +13,7 @@ from sightd.daemon.administration.services import Administration
 from sightd.daemon.common.process import installed_version
 from sightd.daemon.delivery.manager import EventDelivery
 from sightd.daemon.events.journal import Journal
+from sightd.daemon.ptz.manager import PtzManager
 from sightd.daemon.recording.index import ClipReader
 from sightd.daemon.serve.auth import Access
 from sightd.daemon.serve.http.answers import add_failures
@@ -35,6 +36,7 @@ from sightd.daemon.serve.http.routes_daemon import (
 from sightd.daemon.serve.http.routes_delivery import add_delivery
 from sightd.daemon.serve.http.routes_event_media import AwaitsClip, add_event_media
 from sightd.daemon.serve.http.routes_events import add_events
+from sightd.daemon.serve.http.routes_finding import Cameras, add_finding
 from sightd.daemon.serve.http.routes_live import add_live_results
 from sightd.daemon.serve.http.routes_log import LogTail, add_log
 from sightd.daemon.serve.http.routes_login import add_login
@@ -42,6 +44,7 @@ from sightd.daemon.serve.http.routes_models import add_models
 from sightd.daemon.serve.http.routes_mse import add_mse
 from sightd.daemon.serve.http.routes_oidc import add_oidc
 from sightd.daemon.serve.http.routes_plugin_options import add_plugin_options
+from sightd.daemon.serve.http.routes_ptz import add_ptz
 from sightd.daemon.serve.http.routes_rules import add_rules
 from sightd.daemon.serve.http.routes_tokens import add_tokens
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
@@ -74,12 +77,15 @@ def create_app(
     *,
     administration: Administration | None = None,
     log_tail: LogTail | None = None,
+    ptz: PtzManager | None = None,
+    cameras: Cameras | None = None,
 ) -> FastAPI:
     """Creates the application. At most `max_viewers` watch MJPEG or MSE at once; `app.state.viewer_limit` disconnects
     them. `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
     their clips (`awaits_clip` says of which events they are being recorded), `snapshots` their pictures, `delivery`
     sends them; `live` has the newest results, `webrtc` shows video by WebRTC; `administration` changes the
-    configuration, `log_tail` has the newest log records. `PluginRoutes` adds the routes of plug-ins."""
+    configuration, `log_tail` has the newest log records; `ptz` moves cameras, `cameras` returns those of the
+    configuration. `PluginRoutes` adds the routes of plug-ins."""
     app = FastAPI(
         title="sightd",
         version=installed_version(),
@@ -118,6 +124,10 @@ def create_app(
         add_delivery(app, delivery, access)
     if administration is not None:
         _add_administration(app, administration, log_tail, view, access)
+    if ptz is not None:
+        add_ptz(app, ptz, access)
+    if cameras is not None:
+        add_finding(app, cameras, access)
     return app
 
 

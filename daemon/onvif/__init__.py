@@ -1,0 +1,1 @@
+"""ONVIF: finds cameras in the network, asks them for their streams, and moves them."""

@@ -81,7 +81,11 @@ def test_a_camera_that_does_not_exist_is_reported(browser: Browser, server: Cons
 
 @pytest.mark.parametrize(
     ("without", "transport"),
-    [((), "WebRTC"), (["RTCPeerConnection"], "MSE"), (["RTCPeerConnection", "MediaSource"], "MJPEG")],
+    [
+        ((), "WebRTC"),
+        pytest.param(["RTCPeerConnection"], "MSE", marks=pytest.mark.slow),
+        pytest.param(["RTCPeerConnection", "MediaSource"], "MJPEG", marks=pytest.mark.slow),
+    ],
 )
 def test_video_comes_by_the_best_transport_that_the_browser_has(
     browser: Browser, server: ConsoleServer, without: list[str], transport: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.browser import Browser, Visit
 from tests.support.console import CAMERAS, ConsoleServer
 
@@ -55,6 +57,7 @@ def test_a_hidden_tab_costs_nothing(browser: Browser, server: ConsoleServer) -> 
         watched(visit, server, ALL)
 
 
+@pytest.mark.slow
 def test_after_a_restart_of_the_daemon_the_picture_comes_back(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()

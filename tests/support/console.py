@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from sightd.daemon.capture.packets import ReceivedPacket
 from sightd.daemon.config.model import Http, Output
 from sightd.daemon.config.webrtc import WebRtc
 from sightd.daemon.encode.encoder import H264Encoder, Packet, encode_jpeg
@@ -71,6 +72,8 @@ class SimulatedDaemon:
         self.reports = list(reports)
         self.streams = {one.name: JpegStream(max_fps=100) for one in reports}
         self.videos = {one.name: CameraVideo() for one in reports}
+        for video in self.videos.values():
+            video.clean.stream_opened("h264")
 
     def cameras(self) -> Sequence[CameraEntry]:
         return [CameraEntry(one.name, one.title, None) for one in self.reports]
@@ -142,11 +145,12 @@ class ConsoleServer:
         for number in itertools.count():
             for name, stream in self.daemon.streams.items():
                 image, unit = _pictures(name)[number % _DIFFERENT]
-                now, video = time.monotonic(), self.daemon.videos[name].annotated
+                now, video = time.monotonic(), self.daemon.videos[name]
                 if stream.wanted:
                     stream.publish(image, now)
-                if video.wanted:
-                    video.push(Packet(unit, now, keyframe=True))
+                if video.annotated.wanted:
+                    video.annotated.push(Packet(unit, now, keyframe=True))
+                video.clean.packet_received(ReceivedPacket(unit, now, now, True, now))
             if self._stop.wait(0.05):
                 return
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_OFFER = 1 << 16
 """Bytes of an offer; those of browsers have about 8 kB."""
+EPOCH = "X-Sightd-Epoch"
+"""Header of an answer: wall-clock time of the RTP timestamp 0, in s since the epoch. Viewers find a frame's results by
+its time; the clock of sender reports reaches no page."""
 _SDP = "application/sdp"
 _PREFIX = "/api/v1/whep"
 
@@ -49,7 +52,7 @@ def add_whep(app: FastAPI, view: DaemonView, service: WebRtcService) -> None:
         opened = await run_in_threadpool(_opened, service, video, text, _reached(request))
         if isinstance(opened, Response):
             return opened
-        headers = {"Location": f"{_PREFIX}/sessions/{opened.id}", **links}
+        headers = {"Location": f"{_PREFIX}/sessions/{opened.id}", EPOCH: f"{opened.epoch:.6f}", **links}
         return Response(opened.answer, 201, headers, _SDP)
 
     @router.options("/{camera}", status_code=204, response_class=Response, summary="STUN and TURN servers to use")

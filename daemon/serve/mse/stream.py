@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,8 +50,9 @@ class MseViewer:
         self._bytes -= len(message)
         return message
 
-    def put(self, head: Header, data: bytes, at: int, *, key: bool) -> None:
-        """Adds a fragment, or several that begin with a key frame. `at`: time of the last, in ticks."""
+    def put(self, head: Header, data: bytes, at: int, *, key: bool, epoch: float) -> None:
+        """Adds a fragment, or several that begin with a key frame. `at`: time of the last, in ticks; `epoch`: the
+        wall-clock time of the time 0, in s since the epoch."""
         if self._needs_key and not key:
             return
         if self._waiting and (at - self._waiting[0][1] > _MOST_BEHIND or self._bytes + len(data) > _MOST_WAITING):
@@ -60,7 +62,7 @@ class MseViewer:
         self._needs_key = False
         if self._header is not head:
             self._header = head
-            self._append(json.dumps({"type": head.type}), at)
+            self._append(json.dumps({"type": head.type, "epoch": round(epoch, 6)}), at)
             self._append(head.init, at)
         self._append(data, at)
         self._arrived.set()
@@ -101,6 +103,7 @@ class MseStream:
         self._header: Header | None = None
         self._number = 0
         self._origin: int | None = None
+        self._epoch = 0.0
         self._last: int | None = None
         self._duration = _USUAL
 
@@ -116,7 +119,7 @@ class MseStream:
         self._viewers.add(viewer)
         self._video.joined("mse")
         if self._group and self._header is not None and self._last is not None:
-            viewer.put(self._header, b"".join(self._group), self._last, key=True)
+            viewer.put(self._header, b"".join(self._group), self._last, key=True, epoch=self._epoch)
 
     def leave(self, viewer: MseViewer) -> None:
         self._viewers.discard(viewer)
@@ -139,7 +142,7 @@ class MseStream:
         self._number += 1
         self._keep(data, packet.key)
         for viewer in self._viewers:
-            viewer.put(self._header, data, times[1], key=packet.key)
+            viewer.put(self._header, data, times[1], key=packet.key, epoch=self._epoch)
 
     def restarted(self) -> None:
         self._group, self._group_bytes = [], 0
@@ -170,6 +173,7 @@ class MseStream:
         pts, dts = self._clock.times(packet)
         if self._origin is None:
             self._origin = dts
+            self._epoch = time.time() - time.monotonic() + dts / TICKS
         pts, dts = pts - self._origin, dts - self._origin
         if self._last is not None:
             dts = max(dts, self._last + 1)

@@ -71,6 +71,11 @@ class Session:
         self._packets = self._bytes = 0
         self._repeated = 0
 
+    @property
+    def epoch(self) -> float:
+        """Wall-clock time of the RTP timestamp 0, in s since the epoch; timestamps wrap after 2**32 ticks."""
+        return time.time() - (now_stamp() + self._offset) / CLOCK
+
     def checked(self, message: stun.Message, route: Route) -> None:
         """Answers an authentic check of the viewer; its nomination chooses the way."""
         self._heard_at = self._loop.time()

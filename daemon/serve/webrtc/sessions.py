@@ -38,10 +38,11 @@ class FullError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A new session: its unguessable id, and the answer (SDP)."""
+    """A new session: its unguessable id, the answer (SDP), and the wall-clock time of the RTP timestamp 0."""
 
     id: str
     answer: str
+    epoch: float
 
 
 class Sessions:
@@ -86,7 +87,7 @@ class Sessions:
             session.cname,
             video.view,
         )
-        return Opened(session.id, sdp.answer(offer, ours))
+        return Opened(session.id, sdp.answer(offer, ours), session.epoch)
 
     def end(self, number: str) -> bool:
         """Ends a session. Returns False if there is none with this id."""

@@ -79,8 +79,16 @@ export function draw(canvas, record) {
   const left = (canvas.width - scale * record.width) / 2;
   const top = (canvas.height - scale * record.height) / 2;
   const pen = new Pen(context, (x, y) => [left + scale * x, top + scale * y], devicePixelRatio);
-  for (const one of record.detections ?? []) pen.detection(one, record.skeleton ?? []);
+  for (const one of shownDetections(record)) pen.detection(one, record.skeleton ?? []);
   for (const one of record.faces ?? []) pen.box(one.box, colourOf(one.track ?? 2), one.identity ?? "");
+}
+
+const tracking = new Set(); // cameras with a tracker
+
+/** The detections that viewers see: of a camera with a tracker those that have a track, otherwise all. */
+export function shownDetections({ camera, detections = [] }) {
+  if (detections.some((one) => one.track !== null)) tracking.add(camera);
+  return tracking.has(camera) ? detections.filter((one) => one.track !== null) : detections;
 }
 
 class Pen {

@@ -6,6 +6,7 @@ import { get, onVisibility, send } from "./api.js";
 /** A value with subscribers. */
 export class Store {
   #listeners = new Set();
+  #first = [];
 
   constructor(value) {
     this.value = value;
@@ -13,7 +14,7 @@ export class Store {
 
   set(value) {
     this.value = value;
-    for (const listener of [...this.#listeners]) listener(value);
+    for (const listener of [...this.#first, ...this.#listeners]) listener(value);
   }
 
   /** Calls `listener` after each change; returns a function that ends this. */
@@ -24,6 +25,11 @@ export class Store {
 
   get watched() {
     return this.#listeners.size > 0;
+  }
+
+  /** Calls `listener` before all others, without being a reason to keep the value up to date. */
+  subscribeQuietly(listener) {
+    this.#first.push(listener);
   }
 }
 
@@ -37,8 +43,8 @@ export function useStore(store) {
   return value;
 }
 
-/** Polls a path every `seconds` while somebody subscribes and the tab is visible. Its value is `{data, error}`: the
- * newest answer, and the ApiError of the newest request, if that failed. */
+/** Polls a path every `seconds` while somebody subscribes and the tab is visible. Its value is `{data, error, asked,
+ * answered}`: the newest answer, the ApiError of the newest request, if that failed, and when this clock was read. */
 export class Polled extends Store {
   #path;
   #seconds;
@@ -62,8 +68,9 @@ export class Polled extends Store {
   /** Asks now; resolves when the answer is in. */
   async refresh() {
     this.#asking = true;
+    const asked = Date.now();
     try {
-      this.set({ data: await get(this.#path), error: null });
+      this.set({ data: await get(this.#path), error: null, asked, answered: Date.now() });
     } catch (error) {
       this.set({ data: this.value.data, error });
     } finally {
@@ -81,6 +88,20 @@ export class Polled extends Store {
 
 /** GET /api/v1/status, every two seconds. */
 export const status = new Polled("api/v1/status", 2);
+
+let clock = null;
+
+status.subscribeQuietly(({ data, error, asked, answered }) => {
+  if (error) return;
+  const way = answered - asked;
+  if (clock && clock.way < way && clock.at > answered - 60000) return;
+  clock = { way, at: answered, ahead: 1000 * (data.started_at + data.uptime) - (asked + answered) / 2 };
+});
+
+/** The time by the daemon's clock, in ms since the epoch, as the status shows it; null before the first answer. */
+export function daemonTime() {
+  return clock && Date.now() + clock.ahead;
+}
 
 /** Hook: `{data, error}` of the daemon's status. */
 export function useStatus() {

@@ -64,7 +64,7 @@ class LiveBuffer {
   #queue = [];
   #opened;
   #url;
-  #began = null;
+  #epoch = null;
 
   constructor(video, Source, onEnd) {
     this.#video = video;
@@ -75,10 +75,10 @@ class LiveBuffer {
     video.src = this.#url;
   }
 
-  /** Takes the type of what follows: at first, and when the codec or the frame size changes. `began` is the wall-clock
+  /** Takes the type of what follows: at first, and when the codec or the frame size changes. `epoch` is the wall-clock
    * time of the media time 0, in s since the epoch. */
-  begin({ type, began = null }) {
-    this.#began = began;
+  begin({ type, epoch = null }) {
+    this.#epoch = epoch;
     this.#queue.push({ type });
     this.#opened.then(() => this.#next());
   }
@@ -92,7 +92,7 @@ class LiveBuffer {
   timing() {
     const { buffered, currentTime } = this.#video;
     const latency = buffered.length ? 1000 * (buffered.end(buffered.length - 1) - currentTime) : null;
-    return { latency, frameAt: this.#began === null ? null : 1000 * (this.#began + currentTime) };
+    return { latency, frameAt: this.#epoch === null ? null : 1000 * (this.#epoch + currentTime) };
   }
 
   close() {

@@ -61,7 +61,7 @@ class Session {
   #onEnd;
   #peer = null;
   #id = null;
-  #offset = null;
+  #epoch = null;
   #forget = () => {};
 
   constructor(camera, view, signal, { mount, onFrame, onEnd }) {
@@ -93,7 +93,7 @@ class Session {
     const path = `api/v1/whep/${encodeURIComponent(this.#camera)}?view=${this.#view}`;
     const response = await request("POST", path, { body: peer.localDescription.sdp, headers: { "Content-Type": "application/sdp" } });
     this.#id = response.headers.get("location").split("/").at(-1);
-    this.#offset = Number(response.headers.get("x-sightd-clock")) || null;
+    this.#epoch = Number(response.headers.get("x-sightd-epoch")) || null;
     const sdp = await response.text();
     if (this.#signal.aborted) return this.#end();
     await peer.setRemoteDescription({ type: "answer", sdp });
@@ -115,8 +115,8 @@ class Session {
 
   /** The wall-clock time of a timestamp, which wraps every 13 hours: the one closest to now. */
   #capturedAt(timestamp) {
-    if (this.#offset === null || timestamp === undefined) return null;
-    const at = timestamp / CLOCK + this.#offset;
+    if (this.#epoch === null || timestamp === undefined) return null;
+    const at = timestamp / CLOCK + this.#epoch;
     return 1000 * (at + WRAP * Math.round((Date.now() / 1000 - at) / WRAP));
   }
 

@@ -4,6 +4,7 @@
 import { html, useEffect, useRef } from "../vendor/preact-htm.js";
 import { Backoff, onVisibility } from "./api.js";
 import { t } from "./i18n.js";
+import { daemonTime } from "./store.js";
 import { openMjpeg, openStills } from "./video-mjpeg.js";
 import { openMse } from "./video-mse.js";
 import { openWebRtc } from "./video-webrtc.js";
@@ -19,10 +20,11 @@ const broken = new Map(); // transport → until when it is avoided, for all pla
 /** Order in which transports are tried. "mjpeg" and "stills" have the annotated view only. */
 export const TRANSPORTS = ["webrtc", "mse", "mjpeg", "stills"];
 
-/** Plays one view of a camera inside an element. `onState` gets `{transport, fps, latency, error, size, frameAt}`: which
- * transport shows the video (null while none does), frames per second of the last seconds, the browser's part of the
- * latency in ms, why there is no video, its [width, height], and when the shown frame was captured, in ms since the
- * epoch by the server's clock (null if the transport does not say). Call `start` and `stop` as often as you like. */
+/** Plays one view of a camera inside an element. `onState` gets `{transport, fps, latency, whole, error, size,
+ * frameAt}`: which transport shows the video (null while none does), frames per second of the last seconds, the latency
+ * in ms (`whole`: since the frame was captured; otherwise the browser's part of it), why there is no video, its
+ * [width, height], and when the shown frame was captured, in ms since the epoch by the daemon's clock (null if the
+ * transport does not say). Call `start` and `stop` as often as you like. */
 export class LivePlayer {
   #host;
   #camera;
@@ -38,7 +40,7 @@ export class LivePlayer {
   #lastFrame = 0;
   #playing = false;
   #element = null;
-  state = { transport: null, fps: 0, latency: null, error: null, size: null, frameAt: null };
+  state = { transport: null, fps: 0, latency: null, whole: false, error: null, size: null, frameAt: null };
 
   constructor(host, { camera, view = "annotated", transports = TRANSPORTS, onState = () => {} }) {
     this.#host = host;
@@ -94,8 +96,8 @@ export class LivePlayer {
     this.#frames.push(now);
     this.#lastFrame = now;
     if (this.state.size?.[0] !== size[0] || this.state.size?.[1] !== size[1]) this.#set({ size });
-    this.state.latency = latency;
-    this.state.frameAt = frameAt;
+    const age = frameAt === null ? null : daemonTime() && daemonTime() - frameAt;
+    Object.assign(this.state, { frameAt, whole: age !== null, latency: age ?? latency });
   }
 
   #show(name, element) {

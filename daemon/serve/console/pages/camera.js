@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { get, request, serverEvents, withQuery } from "../lib/api.js";
 import { Button, Card, Choice, Empty, ErrorNote, Loading, PageHead, StateBadge, style, toastError } from "../lib/components.js";
 import { ago, number, t, time } from "../lib/i18n.js";
-import { Overlay, liveResults } from "../lib/overlay.js";
+import { Overlay, liveResults, shownDetections } from "../lib/overlay.js";
 import { useStatus } from "../lib/store.js";
 import { LiveVideo, transportName } from "../lib/video.js";
 import { Zoom } from "../lib/zoom.js";
@@ -72,7 +72,7 @@ function Facts({ camera, video }) {
   const rows = [
     ["video.transport", video.transport ? transportName(video.transport) : "–"],
     ["video.fps", video.transport ? number(video.fps) : "–"],
-    ["video.latency", video.latency === null || video.latency === undefined ? "–" : `${number(video.latency, 0)} ms`],
+    [video.whole ? "video.age" : "video.latency", video.latency === null || video.latency === undefined ? "–" : `${number(video.latency, 0)} ms`],
     ["camera.size", camera.size ? `${camera.size[0]} × ${camera.size[1]}` : "–"],
     ["camera.cameraFps", number(camera.fps)],
     ["camera.chain", camera.chain.join(" → ") || "–"],
@@ -84,7 +84,7 @@ function Facts({ camera, video }) {
 
 function counts(record) {
   const found = new Map();
-  for (const one of record?.detections ?? []) found.set(one.class, (found.get(one.class) ?? 0) + 1);
+  for (const one of record ? shownDetections(record) : []) found.set(one.class, (found.get(one.class) ?? 0) + 1);
   return [...found].sort((first, second) => second[1] - first[1]);
 }
 

@@ -96,7 +96,7 @@ export class LivePlayer {
     this.#frames.push(now);
     this.#lastFrame = now;
     if (this.state.size?.[0] !== size[0] || this.state.size?.[1] !== size[1]) this.#set({ size });
-    const age = frameAt === null ? null : daemonTime() && daemonTime() - frameAt;
+    const age = frameAt === null ? null : daemonTime() && Math.max(0, daemonTime() - frameAt);
     Object.assign(this.state, { frameAt, whole: age !== null, latency: age ?? latency });
   }
 

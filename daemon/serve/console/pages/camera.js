@@ -22,6 +22,7 @@ function useResults(name, onRecord) {
   useEffect(() => {
     let newest = null;
     const forget = liveResults(name, (one) => {
+      if (!newest) set(one);
       newest = one;
       onRecord(one);
     });
@@ -71,7 +72,7 @@ function composed(element, canvas, [width, height]) {
 function Facts({ camera, video }) {
   const rows = [
     ["video.transport", video.transport ? transportName(video.transport) : "–"],
-    ["video.fps", video.transport ? number(video.fps) : "–"],
+    ["video.fps", video.fps ? number(video.fps) : "–"],
     [video.whole ? "video.age" : "video.latency", video.latency === null || video.latency === undefined ? "–" : `${number(video.latency, 0)} ms`],
     ["camera.size", camera.size ? `${camera.size[0]} × ${camera.size[1]}` : "–"],
     ["camera.cameraFps", number(camera.fps)],

@@ -40,6 +40,8 @@ _LONGEST_NAME = 15
 
 INFERENCE_NICENESS = 10
 """If cores are scarce, inference yields to decoding, drawing and encoding: those keep the video moving."""
+DELIVERY_NICENESS = 5
+"""Delivery of events yields to the video, too, but not to inference: an event is small, and somebody waits for it."""
 
 
 def name_threads(process: str) -> None:
@@ -126,15 +128,22 @@ class Trimmer:
 
 
 def lower_thread_priority() -> None:
-    """Lowers the calling thread's priority (each Linux thread has its own), so that inference does not delay the video.
+    """Lowers the calling thread's priority to that of inference, so that it does not delay the video.
 
     As a batch thread it also takes no core from another thread when it wakes up (sched(7)), which an engine's threads
     do at every layer. Threads that it starts inherit both.
     """
+    raise_niceness(INFERENCE_NICENESS)
+    try:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    except OSError as error:
+        log.debug("thread keeps its scheduling policy: %s", error)
+
+
+def raise_niceness(least: int) -> None:
+    """Raises the calling thread's niceness to `least` if it is lower; each Linux thread has its own."""
     try:
         thread = threading.get_native_id()
-        niceness = max(INFERENCE_NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
-        os.setpriority(os.PRIO_PROCESS, thread, niceness)
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, thread, max(least, os.getpriority(os.PRIO_PROCESS, thread)))
     except OSError as error:
         log.debug("thread keeps its priority: %s", error)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from sightd.daemon.common.process import lower_thread_priority
+from sightd.daemon.common.process import DELIVERY_NICENESS, raise_niceness
 from sightd.daemon.delivery.sink import Backoff, PipelinedSink, RefusedError, Sink, UnavailableError
 from sightd.daemon.delivery.store import DeadLetter, SinkStore, StoreError
 from sightd.daemon.events.event import Event, event_of
@@ -113,7 +113,7 @@ class SinkWorker:
         self._sink.abort()
 
     def _run(self) -> None:
-        lower_thread_priority()
+        raise_niceness(DELIVERY_NICENESS)
         if self._earlier is not None:
             self._earlier._thread.join()
             self._earlier = None

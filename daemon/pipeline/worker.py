@@ -1,8 +1,11 @@
 """Runs one plug-in instance for all cameras: takes queued frames, as often as it is due, and passes them on.
 
-A quick plug-in without a model runs inline: on the worker thread that finished the plug-in before it, so that no other
-thread has to wake up for a call of a millisecond. An inline plug-in gets threads of its own, and keeps them, once it
-turns out to be slow, hangs, or is reached from a thread that must not wait, such as a camera's output.
+Calls run on threads of low priority. Their results are passed on by threads of normal priority: if cores are scarce,
+what was found does not wait for a core behind other inference, and the next call begins meanwhile.
+
+A quick plug-in without a model runs inline: on the thread that passes on the results of the plug-in before it, so that
+no other thread has to wake up for a call of a millisecond. An inline plug-in gets threads of its own, and keeps them,
+once it turns out to be slow, hangs, or is reached from a thread that must not wait, such as a camera's output.
 """
 
 from __future__ import annotations
@@ -11,8 +14,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
 
 from sightd.daemon.common.process import lower_thread_priority
 from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
@@ -66,11 +72,11 @@ class RateLimit:
         self._next_at.pop(camera, None)
 
 
-class WorkerThread(threading.Thread):
-    """A thread of `owner`. After each of its batches it also runs the inline plug-ins that the batch reached.
+class ResultThread(threading.Thread):
+    """Passes on the results of `owner`. After those of each batch it runs the inline plug-ins that they reached.
 
     If such a plug-in keeps it, another thread takes its place, and it ends when it is free. So a call that hangs delays
-    the owner's other cameras once, by LENT_LIMIT and the time to the manager's next check.
+    the results of the owner's other cameras once, by LENT_LIMIT and the time to the manager's next check.
     """
 
     def __init__(self, owner: Worker, name: str, reached: Iterable[Worker] = ()) -> None:
@@ -88,17 +94,16 @@ class WorkerThread(threading.Thread):
         return self._borrower is not None
 
     def run(self) -> None:
-        lower_thread_priority()
         self._run_reached()
-        while not self._is_replaced and self._owner.run_next():
+        while not self._is_replaced and self._owner.pass_on_next():
             self._run_reached()
 
     def reach(self, worker: Worker) -> None:
-        """Runs an inline worker's tasks after the current batch. Thread: this one."""
+        """Runs an inline worker's tasks after the current results. Thread: this one."""
         with self._lock:
             self._reached.append(worker)
 
-    def replace_if_kept(self, now: float) -> tuple[Worker, WorkerThread] | None:
+    def replace_if_kept(self, now: float) -> tuple[Worker, ResultThread] | None:
         """Returns the worker that has kept this thread for more than LENT_LIMIT, and an unstarted thread to replace
         it."""
         with self._lock:
@@ -106,7 +111,7 @@ class WorkerThread(threading.Thread):
                 return None
             self._is_replaced = True
             reached, self._reached = self._reached, deque()
-            return self._borrower, WorkerThread(self._owner, self.name, reached)
+            return self._borrower, ResultThread(self._owner, self.name, reached)
 
     def _run_reached(self) -> None:
         while (worker := self._next()) is not None:
@@ -119,10 +124,10 @@ class WorkerThread(threading.Thread):
 
 
 class Worker:
-    """One plug-in instance with its queue and `threads` threads. `pass_on` receives each task after the plug-in.
+    """One plug-in instance with its queue and `threads` threads that call it. `pass_on` receives each task afterwards.
 
-    `threads` is also the number of `process` calls at a time: one if the plug-in is not `parallel`. With `inline`, the
-    threads are started only when the plug-in turns out to need them.
+    `threads` is also the number of `process` calls at a time: one if the plug-in is not `parallel`. As many threads
+    pass on what it found. With `inline`, all are started only when the plug-in turns out to need them.
     """
 
     def __init__(
@@ -152,20 +157,23 @@ class Worker:
         self._inline = inline
         self._inline_seconds = 0.0
         self._lock = threading.Lock()  # guards `_inline` and the start of its threads
-        self._threads: list[WorkerThread] = []
+        self._callers: list[threading.Thread] = []
+        self._passers: list[ResultThread] = []
+        self._found: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        """What passes on the results of each call, at most one per camera; None for each caller that has ended."""
 
     @property
     def threads(self) -> int:
-        """Number of threads of its own; 0 while the plug-in runs inline."""
-        return len(self._threads)
+        """Number of threads that call it; 0 while the plug-in runs inline."""
+        return len(self._callers)
 
     def submit(self, task: FrameTask) -> None:
-        """Queues a task. An inline plug-in takes it on the current thread, as soon as that has passed on its batch."""
+        """Queues a task. An inline plug-in takes it on the current thread once that has passed on its results."""
         self.queue.put(task)
         if not self._inline:
             return
         thread = threading.current_thread()
-        if isinstance(thread, WorkerThread):
+        if isinstance(thread, ResultThread):
             thread.reach(self)
         else:
             self._leave_inline()
@@ -215,20 +223,33 @@ class Worker:
         until = time.monotonic() + deadline
         self.request_stop()
         ended = self._wait_for_calls(until)
-        for thread in self._threads if ended else ():
+        for thread in self._passers if ended else ():
             if not thread.is_lent:
                 thread.join(max(0.0, until - time.monotonic()))
         return ended
 
-    def run_next(self) -> bool:
-        """Waits for a batch and runs it; returns False if the worker was stopped. Thread: one of its own."""
+    def pass_on_next(self) -> bool:
+        """Waits for the results of a call and passes them on; returns False if a caller has ended instead."""
+        send_on = self._found.get()
+        if send_on is not None:
+            send_on()
+        return send_on is not None
+
+    def _call(self) -> None:
+        lower_thread_priority()
+        while self._call_next():
+            pass
+        self._found.put(None)
+
+    def _call_next(self) -> bool:
+        """Waits for a batch and runs the plug-in on it; returns False if the worker was stopped."""
         with self._permits:
             tasks = self.queue.take(self._max_batch, self._max_wait)
             if tasks:
-                self._safely(lambda: self._process(tasks))
+                self._found.put(self._process(tasks))
         return bool(tasks)
 
-    def run_inline(self, thread: WorkerThread) -> None:
+    def run_inline(self, thread: ResultThread) -> None:
         """Runs all waiting batches on `thread`, which is the current one and another worker's.
 
         If as many calls as may run at a time are in progress, their threads run the batches instead.
@@ -237,7 +258,7 @@ class Worker:
             try:
                 if tasks := self.queue.take_ready(self._max_batch):
                     begun = thread.lent_since = time.monotonic()
-                    self._safely(lambda tasks=tasks: self._process(tasks))  # type: ignore[misc]
+                    self._process(tasks)()
                     self._inline_seconds += _SMOOTHING * (time.monotonic() - begun - self._inline_seconds)
             finally:
                 thread.lent_since = None
@@ -253,18 +274,20 @@ class Worker:
                 self._start_threads()
 
     def _start_threads(self) -> None:
-        self._threads = [WorkerThread(self, f"plugin:{self.supervisor.name}:{n}") for n in range(self._calls)]
-        for thread in self._threads:
+        name, numbers = self.supervisor.name, range(self._calls)
+        self._passers = [ResultThread(self, f"results:{name}:{n}") for n in numbers]
+        self._callers = [threading.Thread(target=self._call, name=f"plugin:{name}:{n}", daemon=True) for n in numbers]
+        for thread in (*self._passers, *self._callers):
             thread.start()
 
     def _replace_lent_threads(self) -> None:
-        for n, thread in enumerate(self._threads):
+        for n, thread in enumerate(self._passers):
             replaced = thread.replace_if_kept(time.monotonic())
             if replaced is not None:
                 borrower, replacement = replaced
                 borrower._leave_inline()
                 replacement.start()
-                self._threads[n] = replacement
+                self._passers[n] = replacement
 
     def _wait_for_calls(self, until: float) -> bool:
         """Whether all calls in progress end before `until`, a monotonic time."""
@@ -279,32 +302,37 @@ class Worker:
             for _ in range(held):
                 self._permits.release()
 
-    def _safely(self, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except Exception:  # top of the thread: it serves all cameras, which would stop without it
-            log.exception("plug-in %s: error in sightd itself; the frame continues without it", self.supervisor.name)
-
-    def _process(self, tasks: Sequence[FrameTask]) -> None:
-        for task in tasks:
-            self.rate_limit.passed(task.frame)  # now, not when it was queued: a newer one may have replaced it
+    def _process(self, tasks: Sequence[FrameTask]) -> Callable[[], None]:
+        """Runs the plug-in on a batch. Returns what passes it on with what was found, once: it does nothing if the call
+        hung and was abandoned."""
         first = threading.Lock()  # its holder passes the tasks on; nobody else touches them
 
         def send_on(found: Sequence[Answer] | None = None) -> None:
             if first.acquire(blocking=False):
                 self._send_on(tasks, found)
 
-        try:
+        found = None  # if there is a bug in sightd, which must not hold them back
+        with self._logged():
+            for task in tasks:
+                self.rate_limit.passed(task.frame)  # now, not when it was queued: a newer one may have replaced it
             self._on_batch(len(tasks))
-            send_on(self.supervisor.process([t.frame for t in tasks], [t.results for t in tasks], send_on))
-        finally:  # a bug in sightd must not hold them back
-            send_on()
+            found = self.supervisor.process([t.frame for t in tasks], [t.results for t in tasks], send_on)
+        return partial(send_on, found)
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception:  # top of the thread: it serves all cameras, which would stop without it
+            log.exception("plug-in %s: error in sightd itself; the frame continues without it", self.supervisor.name)
 
     def _send_on(self, tasks: Sequence[FrameTask], found: Sequence[Answer] | None) -> None:
         """Passes on each task with the results of its frame, or with a prediction if there are none."""
         for n, task in enumerate(tasks):
-            self._safely(lambda n=n, task=task: self._take_in(task, None if found is None else found[n]))  # type: ignore[misc]
-            self._safely(lambda task=task: self._pass_on(task))  # type: ignore[misc]
+            with self._logged():
+                self._take_in(task, None if found is None else found[n])
+            with self._logged():
+                self._pass_on(task)
 
     def _take_in(self, task: FrameTask, found: Answer | None) -> None:
         if found is None:

@@ -1,4 +1,5 @@
-"""A quick plug-in without a model runs on the thread that finished the plug-in before it, and harms nobody there."""
+"""A quick plug-in without a model runs on the thread that passes on the results of the one before it, and harms nobody
+there."""
 
 from __future__ import annotations
 
@@ -118,16 +119,16 @@ def analysed(pipeline: CameraPipeline, seq: int) -> FrameTask:
     return task
 
 
-def threads_of(name: str) -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(f"plugin:{name}:")]
+def threads_of(name: str, what: str = "plugin") -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(f"{what}:{name}:")]
 
 
-def test_it_runs_on_the_thread_of_the_plugin_before_it(plugins: PluginManager) -> None:
+def test_it_runs_on_the_thread_that_passes_on_the_results_of_the_plugin_before_it(plugins: PluginManager) -> None:
     added(plugins, "detector", Detector)
     following, second = tracker(plugins), tracker(plugins, "second")
     pipeline = plugins.pipeline("a", ["detector", "tracker", "second"])
     assert Tracks in analysed(pipeline, 1).processed
-    assert following.threads == second.threads == {"plugin:detector:0"}
+    assert following.threads == second.threads == {"results:detector:0"}
     assert plugins.instances["tracker"].worker.threads == 0
     assert threads_of("tracker") == threads_of("second") == []
 
@@ -189,7 +190,7 @@ def test_a_fault_is_its_own_and_takes_only_itself_out(plugins: PluginManager) ->
 
 
 def test_while_it_hangs_the_detector_and_other_cameras_go_on(plugins: PluginManager) -> None:
-    """Long before the call counts as hung: the detector gets another thread."""
+    """Long before the call counts as hung: the detector's results get another thread."""
     detector = added(plugins, "detector", Detector)
     assert isinstance(detector, Detector)
     following = tracker(plugins)
@@ -211,8 +212,8 @@ def test_while_it_hangs_the_detector_and_other_cameras_go_on(plugins: PluginMana
     eventually(lambda: plugins.instances["tracker"].supervisor.hanging == 0)
     plugins.instances["tracker"].supervisor._breakers["process"].retry_at = 0.0
     assert Tracks in analysed(hung, 3).processed
-    assert following.threads == {"plugin:detector:0", "plugin:tracker:0"}
-    eventually(lambda: threads_of("detector") == ["plugin:detector:0"])  # the one that was kept has ended
+    assert following.threads == {"results:detector:0", "plugin:tracker:0"}
+    eventually(lambda: threads_of("detector", "results") == ["results:detector:0"])  # the one that was kept has ended
 
 
 def test_what_the_kept_thread_was_to_do_next_is_done_by_the_one_in_its_place(plugins: PluginManager) -> None:
@@ -231,7 +232,7 @@ def test_what_the_kept_thread_was_to_do_next_is_done_by_the_one_in_its_place(plu
     assert detector.batches == [1, 2]
     assert tasks[1].wait(HANGS_AFTER)
     assert Tracks in tasks[1].processed
-    assert healthy.threads == {"plugin:detector:0"}
+    assert healthy.threads == {"results:detector:0"}
 
 
 def test_one_that_is_slow_gets_its_own_thread(plugins: PluginManager) -> None:
@@ -241,7 +242,7 @@ def test_one_that_is_slow_gets_its_own_thread(plugins: PluginManager) -> None:
     following.seconds = 0.04
     for seq in range(20):
         analysed(pipeline, seq)
-    assert following.threads == {"plugin:detector:0", "plugin:tracker:0"}
+    assert following.threads == {"results:detector:0", "plugin:tracker:0"}
     assert following.seen == [("a", seq) for seq in range(20)]
     assert following.most_at_once == 1
 
@@ -287,7 +288,7 @@ def test_one_that_hangs_is_left_behind_at_a_stop_and_the_plugin_before_it_is_clo
     assert detector.is_closed
     assert following.ended == []
     following.let.set()
-    eventually(lambda: threads_of("detector") == [])
+    eventually(lambda: threads_of("detector") == threads_of("detector", "results") == [])
 
 
 def test_removing_the_plugin_before_it_does_not_wait_for_it(plugins: PluginManager) -> None:

@@ -62,22 +62,21 @@ class CameraPipeline:
         if not any(worker.may_be_due(frame, watched=watched) for worker in first):
             return None
         task = FrameTask(frame, self._ended, watched=watched)
-        superseded: list[FrameTask] = []
+        prepared_for = self._prepare_to_replace(self._running, task)
         with self._lock:
             if self._closed:
                 return None
             running, waiting = self._running, self._waiting
-            if running is None:
-                self._running = task
+            if running is prepared_for and self._replaced(prepared_for, task):
+                superseded = [running, waiting]
+                self._running, self._waiting = task, None
             else:
-                superseded = [] if waiting is None else [waiting]
-                if self._takes_the_place_of(running, task):
-                    superseded.append(running)
-                    self._running, self._waiting = task, None
-                else:
-                    self._waiting = task
+                superseded = [waiting]
+                task.stage, task.results = 0, Results()
+                self._running, self._waiting = (task, None) if running is None else (running, task)
         for older in superseded:
-            older.supersede()
+            if older is not None:
+                older.supersede()
         if running is None:
             self._submit(task)
         return task
@@ -121,13 +120,23 @@ class CameraPipeline:
         for worker in self.chain:
             worker.queue.discard(self.camera)
 
-    def _takes_the_place_of(self, running: FrameTask, task: FrameTask) -> bool:
-        """Replaces `running` by `task` if it still waits for the first plug-in; returns whether it did."""
-        task.stage, task.submitted_at = 1, running.submitted_at  # before a worker can see it
-        if self.chain[0].queue.replace(running, task):
-            return True
-        task.stage = 0
-        return False
+    def _prepare_to_replace(self, running: FrameTask | None, task: FrameTask) -> FrameTask | None:
+        """Prepares `task` for the queue in which `running` waits, with predictions of the plug-ins before that. Returns
+        `running`, or None if a plug-in has already run on it: what that found would be lost."""
+        if running is None:
+            return None
+        stage = running.stage  # read first: `processed` then has all that was found before this stage
+        if stage == 0 or running.processed:
+            return None
+        for worker in self.chain[: stage - 1]:
+            worker.predict(task)
+        task.stage, task.submitted_at = stage, running.submitted_at  # before a worker can see it
+        return running
+
+    def _replaced(self, running: FrameTask | None, task: FrameTask) -> bool:
+        """Replaces `running` by `task` if it still waits in the queue that `task` is prepared for; returns whether it
+        did."""
+        return running is not None and self.chain[task.stage - 1].queue.replace(running, task)
 
     def _submit(self, task: FrameTask) -> None:
         task.submitted_at = self._clock()

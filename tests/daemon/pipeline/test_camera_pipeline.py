@@ -462,6 +462,58 @@ def test_what_waited_behind_a_replaced_frame_does_not_come_after_the_newer_one()
     assert len(worker.queue) == 0, "the older frame is gone"
 
 
+def unstarted_chain(*names: str) -> tuple[CameraPipeline, list[Worker]]:
+    """Returns a pipeline through several finders whose workers have no threads. The first finds every 100th frame."""
+    pipelines: dict[str, CameraPipeline] = {}
+    workers = [
+        Worker(
+            PluginSupervisor(name, Finder(), Observations()),
+            RateLimit(1 if number else 100, 0.0),
+            threads=0,
+            max_batch=1,
+            max_wait=0.0,
+            on_batch=lambda _: None,
+            pass_on=lambda task: pipelines["a"].advance(task),
+        )
+        for number, name in enumerate(names)
+    ]
+    pipelines["a"] = CameraPipeline("a", workers)
+    return pipelines["a"], workers
+
+
+def test_a_frame_gives_way_to_a_newer_one_also_behind_a_plugin_that_rests_on_both() -> None:
+    pipeline, [rare, model] = unstarted_chain("rare", "model")
+    rare.rate_limit.passed(frame(seq=0))
+    first, second = pipeline.offer(frame(seq=1)), pipeline.offer(frame(seq=2))
+    assert first is not None
+    assert first.wait(0) is False
+    [taken] = model.queue.take(1)
+    assert taken is second
+    assert taken.results.get(Detections) is not None, "the first plug-in's prediction"
+    assert len(rare.queue) == 0
+    pipeline.advance(taken)
+    assert taken.complete
+    assert pipeline._running is None
+
+
+def test_a_frame_on_which_a_plugin_has_run_does_not_give_way() -> None:
+    pipeline, [rare, model] = unstarted_chain("rare", "model")
+    first = pipeline.offer(frame(seq=1))
+    [taken] = rare.queue.take(1)
+    assert taken is first
+    rare.rate_limit.passed(taken.frame)
+    taken.processed.add(Detections)
+    pipeline.advance(taken)
+    second = pipeline.offer(frame(seq=2))
+    assert second is not None
+    assert list(second.results) == [], "nothing was predicted for it yet"
+    [taken] = model.queue.take(1)
+    assert taken is first
+    pipeline.advance(taken)
+    [taken] = model.queue.take(1)
+    assert taken is second, "it came after it, from the begin of the chain"
+
+
 def test_a_worker_that_takes_a_frame_the_moment_it_is_laid_in_knows_where_that_stands() -> None:
     pipeline, worker = unstarted_pipeline()
     stages: list[int] = []

@@ -32,9 +32,10 @@ class Bar:
         return (((clock_us() if now_us is None else now_us) - self.made_us) & _CLOCK_MASK) / 1e6
 
 
-def clock_us() -> int:
-    """Returns CLOCK_MONOTONIC in µs, modulo 2**40 as in the bar. All processes of a machine share this clock."""
-    return time.monotonic_ns() // 1000 & _CLOCK_MASK
+def clock_us(at: float | None = None) -> int:
+    """Returns CLOCK_MONOTONIC (now, or `at` in s) in µs, modulo 2**40 as in the bar. All processes of a machine share
+    this clock."""
+    return (time.monotonic_ns() // 1000 if at is None else round(1e6 * at)) & _CLOCK_MASK
 
 
 def put_bar(picture: NDArray[np.uint8], number: int, made_us: int | None = None) -> None:

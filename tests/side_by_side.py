@@ -7,7 +7,8 @@ its lane; a new test needs none unless it belongs to a lane other than the first
 - `waiting`: it waits for events, however long they take. Runs next to the foreground, at a lower priority.
 - `computing`: it needs CPU and measures no time. Runs at the lowest priority. A test with both marks runs here.
 
-A folder marks its tests in its conftest.py, a module by `pytestmark`. Tests marked `slow` or `systemd` are left out.
+A folder marks its tests in its conftest.py, a module by `pytestmark`: each lane imports only the files that name its
+mark (`tests.support.lane_files`). Tests marked `slow` or `systemd` are left out.
 At the end one table lists everything that did not run, and the run fails if any other test was not run exactly once.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -19,18 +20,17 @@ from tests.support.host_kernels.build import kernels_of
 from tests.support.nvrtc import compiler
 
 CAPABILITIES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)]
-QUICK = {min(CAPABILITIES), max(CAPABILITIES)}
-"""The ones that `make test` compiles for."""
+QUICK = {*((source, min(CAPABILITIES)) for source in sources()), ("preprocess", max(CAPABILITIES))}
+"""What `make test` compiles: each source for the oldest card, and one for the newest. No source asks for the card."""
 
 
 @pytest.mark.parametrize(
-    "capability",
+    ("source", "capability"),
     [
-        pytest.param(one, marks=[] if one in QUICK else pytest.mark.slow, id=f"sm_{one[0]}{one[1]}")
-        for one in CAPABILITIES
+        pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow, id=f"{one[0]}-sm_{one[1][0]}{one[1][1]}")
+        for one in itertools.product(sources(), CAPABILITIES)
     ],
 )
-@pytest.mark.parametrize("source", sources())
 def test_every_kernel_compiles_for_every_card(source: str, capability: tuple[int, int], tmp_path: Path) -> None:
     cubin = CubinCache(tmp_path, compiler()).cubin(source, capability)
     assert cubin.startswith(b"\x7fELF")

@@ -50,7 +50,7 @@ class RedBoxes:
         scale = min(INPUT[0] / width, INPUT[1] / height, 1.0)
         red = np.asarray(cv2.subtract(cv2.extractChannel(image, 2), cv2.extractChannel(image, 0)) > 100, np.uint8)
         left, top, across, down = cv2.boundingRect(red)
-        stats = np.zeros((1, 5), np.int32)
+        stats: Any = np.zeros((1, 5), np.int32)
         if across:  # searching all of the picture would take most of the time of these tests
             _, _, stats, _ = cv2.connectedComponentsWithStats(red[top : top + down, left : left + across])
         x, y, w, h = (stats[1:, :4] + (left, top, 0, 0)).T.astype(np.float32)

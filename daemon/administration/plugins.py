@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
 from typing import Any
 
 from sightd.daemon.administration.cameras import Values, with_options
@@ -15,7 +14,6 @@ from sightd.daemon.common.redaction import MARK
 from sightd.daemon.config.diff import ConfigDiff, chain_of
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.overrides import Override
-from sightd.plugins.configuration import registry
 
 _MASKED = "**********"
 """How pydantic writes a secret as JSON."""
@@ -59,9 +57,9 @@ class PluginSettings:
 
     def all(self) -> list[PluginEntry]:
         """Returns the plug-in instances in the order of the configuration."""
-        loaded, installed = self._loaded(), registry.available()
+        loaded = self._loaded()
         adjusted = {one.path for one in self._reloading.overrides}
-        return [_entry(loaded, name, installed, adjusted) for name in loaded.plugin_configs]
+        return [_entry(loaded, name, adjusted) for name in loaded.plugin_configs]
 
     def get(self, name: str) -> PluginEntry:
         """Raises UnknownNameError."""
@@ -90,12 +88,10 @@ class PluginSettings:
             raise BusyError("The change is still in progress; see the log for its result.") from None
 
 
-def _entry(
-    loaded: LoadedConfig, name: str, installed: Mapping[str, EntryPoint], adjusted: set[tuple[str, ...]]
-) -> PluginEntry:
+def _entry(loaded: LoadedConfig, name: str, adjusted: set[tuple[str, ...]]) -> PluginEntry:
     cameras, config = loaded.config.cameras.items(), loaded.plugin_configs[name]
     kind = config.use or name
-    live = registry.load(kind, installed).live_options
+    live = frozenset[str]() if config.isolate else config.live_options
     values = _unmasked(config.model_dump(mode="json"))
     options = {
         option: OptionEntry(

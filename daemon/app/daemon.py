@@ -237,6 +237,10 @@ class Daemon:
                 with as_config_error(loaded, ("plugins", name)):
                     ready.append(self._opened(loaded, name))
                 undo.callback(self._manager.discard, ready[-1])
+            for name in change.adjusted:
+                with as_config_error(loaded, ("plugins", name)):
+                    self._manager.reconfigure(name, loaded.plugin_configs[name])
+                undo.callback(self._manager.reconfigure, name, old.plugin_configs[name])
             with as_config_error(loaded, ("plugins",)):
                 routes = offered_routes(loaded) if self._http is not None else {}
                 services = self._services.opened(loaded) if self._http is not None else {}

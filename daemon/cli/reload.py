@@ -34,6 +34,7 @@ _WORDS = {
     "removed": "cameras removed",
     "opened": "plug-ins started",
     "replaced": "plug-ins restarted",
+    "adjusted": "plug-ins adjusted",
     "closed": "plug-ins stopped",
     "renewed": "certificates renewed",
     "sinks": "sinks changed",

@@ -20,7 +20,8 @@ _FIXED = ("access", "rtsp", "http", "webrtc", "control", "engines", "models", "e
 
 @dataclass(frozen=True, slots=True)
 class ConfigDiff:
-    """Names, in order. A camera is `changed` if anything that defines it is, including a plug-in of its chain. `fixed`
+    """Names, in order. A camera is `changed` if anything that defines it is, including a plug-in of its chain that is
+    `replaced`; plug-ins that are `adjusted` take over their new options while they run. `fixed`
     are sections that differ and require a restart, `renewed` the servers that switch to a renewed certificate, `sinks`
     and `event_rules` those that are added, removed or have other options."""
 
@@ -29,6 +30,7 @@ class ConfigDiff:
     removed: tuple[str, ...] = ()
     opened: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    adjusted: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
@@ -36,7 +38,10 @@ class ConfigDiff:
     event_rules: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        cameras, plugins = (self.added, self.changed, self.removed), (self.opened, self.replaced, self.closed)
+        cameras, plugins = (
+            (self.added, self.changed, self.removed),
+            (self.opened, self.replaced, self.adjusted, self.closed),
+        )
         return any((*cameras, *plugins, self.renewed, self.sinks, self.event_rules))
 
     def __str__(self) -> str:
@@ -46,6 +51,7 @@ class ConfigDiff:
             "cameras removed": self.removed,
             "plug-ins opened": self.opened,
             "plug-ins replaced": self.replaced,
+            "plug-ins adjusted": self.adjusted,
             "plug-ins closed": self.closed,
             "certificates renewed": self.renewed,
             "sinks changed": self.sinks,
@@ -58,11 +64,11 @@ def diff(old: LoadedConfig, new: LoadedConfig) -> ConfigDiff:
     """Compares two configurations."""
     cameras_before, cameras = enabled(old.config), enabled(new.config)
     plugins_before, plugins = plugins_in_use(old), plugins_in_use(new)
-    replaced = {
-        name
-        for name in plugins.keys() & plugins_before.keys()
-        if plugins[name] != plugins_before[name] or old.plugin_files.get(name) != new.plugin_files.get(name)
-    }
+    both = plugins.keys() & plugins_before.keys()
+    differing = {name for name in both if plugins[name] != plugins_before[name]}
+    renewed = {name for name in both if old.plugin_files.get(name) != new.plugin_files.get(name)}
+    adjusted = {name for name in differing - renewed if _differ_live(plugins_before[name], plugins[name])}
+    replaced = (differing | renewed) - adjusted
 
     def is_changed(name: str) -> bool:
         chain = chain_of(new.config, cameras[name])
@@ -74,11 +80,20 @@ def diff(old: LoadedConfig, new: LoadedConfig) -> ConfigDiff:
         removed=tuple(name for name in cameras_before if name not in cameras),
         opened=tuple(name for name in plugins if name not in plugins_before),
         replaced=tuple(name for name in plugins if name in replaced),
+        adjusted=tuple(name for name in plugins if name in adjusted),
         closed=tuple(name for name in plugins_before if name not in plugins),
         fixed=tuple(name for name in _FIXED if _read_once(old.config, name) != _read_once(new.config, name)),
         sinks=changed_sinks(old.config.delivery, new.config.delivery),
         event_rules=_differing(old.config.events.rules, new.config.events.rules),
     )
+
+
+def _differ_live(old: PluginConfig, new: PluginConfig) -> bool:
+    """Whether a plug-in with the options `old` can take over `new` while it runs."""
+    if type(old) is not type(new) or old.use != new.use or new.isolate:
+        return False
+    options = type(new).model_fields
+    return {name for name in options if getattr(old, name) != getattr(new, name)} <= new.live_options
 
 
 def _read_once(config: Config, section: str) -> Section:

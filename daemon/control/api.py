@@ -27,6 +27,7 @@ class Changes(TypedDict):
     removed: list[str]
     opened: list[str]
     replaced: list[str]
+    adjusted: list[str]
     closed: list[str]
     renewed: list[str]
     sinks: list[str]

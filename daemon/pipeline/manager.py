@@ -21,7 +21,7 @@ from sightd.daemon.pipeline.supervisor import HANGS_AFTER, PluginObserver, Plugi
 from sightd.daemon.pipeline.worker import RateLimit, Worker
 from sightd.engines.progress import Progress, silent
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.plugins.api import AnyPlugin, PluginConfig, PluginError
 from sightd.plugins.configuration.declarations import Declarations
 
 log = logging.getLogger(__name__)
@@ -162,6 +162,17 @@ class PluginManager:
         self._instances[instance.name] = instance
         if self._watch.ident is None:
             self._watch.start()
+
+    def reconfigure(self, name: str, config: PluginConfig) -> None:
+        """Has an instance take over options that differ in `live_options` only. Raises PluginError; it continues with
+        its previous options then."""
+        plugin = self._instances[name].supervisor.plugin
+        try:
+            plugin.reconfigure(config)
+        except PluginError:
+            raise
+        except Exception as error:
+            raise PluginError(f"it cannot take over its options: {type(error).__name__}: {error}") from error
 
     def remove(self, name: str) -> None:
         """Closes an instance that no camera uses any more."""

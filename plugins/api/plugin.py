@@ -41,6 +41,9 @@ class PluginConfig(BaseModel):
     """Previous names of options, and their current ones. A configuration may use them; a warning names the new one."""
     renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     """The same for values: previous and current ones by the current name of the option."""
+    live_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that `Plugin.reconfigure` takes over while the plug-in runs. If others change, the plug-in is opened
+    again, and the cameras that use it start again."""
 
     use: str | None = Field(
         None, description="Plug-in that this entry is an instance of; by default the name of the entry."
@@ -170,8 +173,6 @@ class Plugin(Generic[C]):
     """Kinds of the events that `process` returns as `Events`, which `produces` must name then."""
     parallel: ClassVar[bool] = False
     """Whether `process` is stateless, so that the daemon may run one call per core concurrently."""
-    live_options: ClassVar[frozenset[str]] = frozenset()
-    """Options that `reconfigure` takes over while the plug-in runs."""
     routes: ClassVar[Sequence[Route]] = ()
     """What the daemon's API offers of the plug-in's service."""
 
@@ -195,6 +196,14 @@ class Plugin(Generic[C]):
 
     def open(self, context: Context) -> None:
         """Loads models and does other slow set-up. Raises PluginError or EngineError, which say what to do."""
+
+    def reconfigure(self, config: C) -> None:
+        """Takes over other options, which differ only in `live_options`. Called while all other methods may run on
+        other threads. Raises PluginError if they cannot be used; the plug-in continues with the previous ones then.
+
+        By default sets `config`, which is enough for options that each call reads from there.
+        """
+        self.config = config
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Analyses a batch of frames from several cameras (at most one frame per camera).

@@ -56,6 +56,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class ClassifierConfig(PluginConfig):
     """Classifies frames or objects. Every option has a default: `classifier: {}` works."""
 
+    live_options: ClassVar[frozenset[str]] = frozenset(
+        {"area", "classes", "margin", "max_objects", "top", "min_score", "smoothing_time", "change_after"}
+    )
+
     model: str | OwnClassifier = Field(
         "mobilenet-v2",
         description="Model name (see `sightd models list`), or your own file: {file, labels}. `sightd classifier "

@@ -98,6 +98,11 @@ class Classifier(Plugin[ClassifierConfig]):
         self._labels, spec = self._engine.model.labels, self._engine.model.input
         self._scores([np.zeros((spec.height, spec.width, 3), np.uint8)])
 
+    def reconfigure(self, config: ClassifierConfig) -> None:
+        """Takes over other options between two batches."""
+        with self._turn:
+            self.config, self._rules = config, ChangeRules(config.min_score, config.change_after)
+
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         with self._turn:
             chosen = [self._chosen(frame, found) for frame, found in zip(frames, results, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -58,6 +58,11 @@ class _Named(NamedTuple):
 
 class DetectorConfig(PluginConfig):
     """Detects objects. Every option has a default: `detector: {}` works."""
+
+    live_options: ClassVar[frozenset[str]] = frozenset(
+        {"min_score", "class_min_score", "classes", "nms_iou", "agnostic", "min_size", "max_detections"}
+        | {"only_inside", "ignore"}
+    )
 
     model: ModelChoice = Field(
         ModelChoice(AUTO),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
@@ -200,6 +201,57 @@ class _LastWord:
     results: Results
 
 
+@dataclass(slots=True, eq=False)
+class _Parts:
+    """What the options make of an engine. The plug-in's lock guards `calls`, of `process`, and `retired`."""
+
+    detector: ObjectDetector
+    views: ObjectDetector | None
+    looking: LookingDetector | None
+    redacted: frozenset[int]
+    max_detections: int
+    reliable_score: float
+    calls: int = 0
+    retired: bool = False
+
+    @classmethod
+    def of(cls, engine: Engine, config: DetectorConfig) -> _Parts:
+        """Raises PluginError if the options do not fit the model."""
+        model = engine.model
+        head, suppressed = head_of(model), suppresses(model.head)
+        selection = Selection(config, model.labels, suppressed=suppressed)
+        wanted = WantedShapes(config.masks, config.keypoints)
+        redacted = frozenset(ids_of(config.redact, model.labels, "redact"))
+        detector, views, looking = object_detector_for(engine, head, selection, wanted), None, None
+        if look_options(config.look).mode != "frame" or gate_options(config.gate).mode != "off":
+            of_parts = Selection(of_views(config), model.labels, suppressed=suppressed)
+            views = object_detector_for(engine, head, of_parts, wanted)
+            distinct = suppressed or is_oriented(model.head)  # the boxes around turned objects may overlap much
+            within_views = config.agnostic or not distinct
+            suppression = Suppression(config.nms_iou, config.agnostic, within_views)
+            looking = LookingDetector(
+                views,
+                selection.labels,
+                (model.input.width, model.input.height),
+                suppression,
+                look_options(config.look),
+                gate_options(config.gate),
+                selection.of_frame,
+                model.input.pad,
+            )
+        return cls(detector, views, looking, redacted, config.max_detections, reliable_score(model.head))
+
+    def retire(self) -> bool:
+        """Marks it as replaced. Returns whether it can be closed now; otherwise after the calls that use it."""
+        self.retired = True
+        return not self.calls
+
+    def close(self) -> None:
+        for detector in (self.detector, self.views):
+            if detector is not None:
+                detector.close()
+
+
 class Detector(Plugin[DetectorConfig]):
     """Detects objects of the model's classes on each frame.
 
@@ -212,11 +264,8 @@ class Detector(Plugin[DetectorConfig]):
     )
     parallel: ClassVar[bool] = True
 
-    _object_detector: ObjectDetector | None = None
-    _views: ObjectDetector | None = None
-    _looking: LookingDetector | None = None
-    _redacted: frozenset[int] = frozenset()
-    _reliable_score: float
+    _engine: Engine | None = None
+    _parts: _Parts | None = None
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__(config)
@@ -232,62 +281,63 @@ class Detector(Plugin[DetectorConfig]):
     def open(self, context: Context) -> None:
         """Loads the model and runs it on a generated and on a black image, so that a file that does not match its head
         or labels is reported now and not on the first frame."""
-        engine = context.engine(self.config.model.resolve())
+        self._engine = engine = context.engine(self.config.model.resolve())
         model = engine.model
-        head, suppressed = head_of(model), suppresses(model.head)
-        self._reliable_score = reliable_score(model.head)
-        config = self.config
-        self._selection = Selection(config, model.labels, suppressed=suppressed)
-        wanted = WantedShapes(config.masks, config.keypoints)
-        self._redacted = frozenset(ids_of(config.redact, model.labels, "redact"))
-        self._object_detector = object_detector_for(engine, head, self._selection, wanted)
-        if look_options(config.look).mode != "frame" or gate_options(config.gate).mode != "off":
-            of_parts = Selection(of_views(config), model.labels, suppressed=suppressed)
-            self._views = object_detector_for(engine, head, of_parts, wanted)
-            distinct = suppressed or is_oriented(model.head)  # the boxes around turned objects may overlap much
-            within_views = config.agnostic or not distinct
-            suppression = Suppression(config.nms_iou, config.agnostic, within_views)
-            self._looking = LookingDetector(
-                self._views,
-                self._selection.labels,
-                (model.input.width, model.input.height),
-                suppression,
-                look_options(config.look),
-                gate_options(config.gate),
-                self._selection.of_frame,
-                model.input.pad,
-            )
+        self._parts = parts = _Parts.of(engine, self.config)
         try:
             require_head(engine)
-            self._object_detector.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])
+            parts.detector.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])
         except (PluginError, HeadMismatchError) as fault:
             raise PluginError(f"model {model.name!r}: {fault}") from None
 
+    def reconfigure(self, config: DetectorConfig) -> None:
+        """Prepares other filters for the same engine. Frames that are being processed keep the previous ones, which are
+        closed after them. What is known of the parts of frames is forgotten."""
+        assert self._engine is not None, "reconfigure was called before open"
+        parts = _Parts.of(self._engine, config)
+        with self._lock:
+            before, self._parts, self.config = self._parts, parts, config
+            unused = before is not None and before.retire()
+        if before is not None and unused:
+            before.close()
+
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Runs the model on the whole batch together."""
-        assert self._object_detector is not None, "process was called before open"
         with self._lock:
             sessions = [self._sessions.setdefault(frame.camera, object()) for frame in frames]
-        if self._looking is None:
-            found = [
-                self._reported(frame, shaped)
-                for frame, shaped in zip(frames, self._object_detector.shaped(frames), strict=True)
-            ]
-        else:
-            found = [
-                self._reported(frame, shaped, activity)
-                for frame, (shaped, activity) in zip(frames, self._looking.find(frames), strict=True)
-            ]
+        with self._used() as parts:
+            if parts.looking is None:
+                shaped_frames = zip(frames, parts.detector.shaped(frames), strict=True)
+                found = [self._reported(parts, frame, shaped) for frame, shaped in shaped_frames]
+            else:
+                looked = zip(frames, parts.looking.find(frames), strict=True)
+                found = [self._reported(parts, frame, shaped, activity) for frame, (shaped, activity) in looked]
         for frame, result, session in zip(frames, found, sessions, strict=True):
             self._remember(frame, result, session)
         return found
 
-    def _reported(self, frame: Frame, found: Shaped, *more: Activity) -> Results:
-        detections = replace(found.detections, reliable_score=self._reliable_score)
+    @contextmanager
+    def _used(self) -> Iterator[_Parts]:
+        """Keeps the parts from being closed meanwhile."""
+        with self._lock:
+            parts = self._parts
+            assert parts is not None, "process was called before open"
+            parts.calls += 1
+        try:
+            yield parts
+        finally:
+            with self._lock:
+                parts.calls -= 1
+                unused = parts.retired and not parts.calls
+            if unused:
+                parts.close()
+
+    def _reported(self, parts: _Parts, frame: Frame, found: Shaped, *more: Activity) -> Results:
+        detections = replace(found.detections, reliable_score=parts.reliable_score)
         results = replace(found, detections=detections).results().merged(Results(*more))
         if not self.redacts:
             return results
-        return results.merged(Results(privacy_mask(found, self._redacted, frame, self.config.max_detections)))
+        return results.merged(Results(privacy_mask(found, parts.redacted, frame, parts.max_detections)))
 
     def predict(self, frame: Frame, results: Results) -> Results:
         """Returns the camera's last detections, unmoved, for half a second: no flicker without a tracker. It is not
@@ -307,13 +357,13 @@ class Detector(Plugin[DetectorConfig]):
         with self._lock:
             self._last.pop(camera, None)
             self._sessions.pop(camera, None)
-        if self._looking is not None:
-            self._looking.forget(camera)
+            looking = None if self._parts is None else self._parts.looking
+        if looking is not None:
+            looking.forget(camera)
 
     def close(self) -> None:
-        for detector in (self._object_detector, self._views):
-            if detector is not None:
-                detector.close()
+        if self._parts is not None:
+            self._parts.close()
 
     def _remember(self, frame: Frame, results: Results, session: object) -> None:
         """Stores a result. Workers may finish out of order, so only a newer frame replaces the stored one; and none

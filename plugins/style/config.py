@@ -79,6 +79,10 @@ class Where(BaseModel):
 class StyleConfig(PluginConfig):
     """Repaints frames in a style. Every option has a default: `style: {}` works."""
 
+    live_options: ClassVar[frozenset[str]] = frozenset(
+        {"style", "interval", "fade", "strength", "keep_colours", "smoothing", "where"}
+    )
+
     model: str | OwnStyle = Field(
         "style26",
         description="Model name (see `sightd models list`), or your own file with one style: {file}, with colour "

@@ -65,6 +65,8 @@ class Stylist(Plugin[StyleConfig]):
         super().__init__(config)
         self._feeds: dict[str, _Feed] = {}
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        """Held by `process` and `reconfigure`."""
         self._steadier = TemporalSmoother(config.smoothing)
         self._cycle: Cycle | None = None
         self._engine: Engine | None = None
@@ -80,29 +82,35 @@ class Stylist(Plugin[StyleConfig]):
         self._many = engine.model.head == "styles"
         if isinstance(network, str):
             _require_style(engine)
-        styles = engine.model.labels
-        if not self._many or (len(styles) == 1 and "style" not in config.model_fields_set):
-            looks = [np.ones(1, np.float32)]
-        else:
-            looks = [weights_of(look, styles) for look in config.looks]
-        self._cycle = Cycle.of(looks, max(config.interval, 1e-3), config.fade)
+        self._cycle = self._cycle_of(engine, config)
         height, width = engine.session.inputs[engine.model.input.tensor].shape[2:]
         self._fixed = None if height is None or width is None else (width, height)
         self._engine = engine
         wanted = engine.model.input.width, engine.model.input.height
         if self._many and engine.gpu is not None and self._fixed == wanted:
             self._ordinal = engine.gpu.device.ordinal
-            finish = Finish(self.config.strength, self.config.keep_colours)
-            self._pipelines = engine.style_pipelines(StyleInput(_WEIGHTS, finish))
+            self._pipelines = engine.style_pipelines(_style_input(config))
         self._paint(np.zeros((64, 64, 3), np.uint8), self._weights(0.0), self._fixed or (64, 64))
+
+    def reconfigure(self, config: StyleConfig) -> None:
+        """Takes over other options between two batches."""
+        assert self._engine is not None, "reconfigure was called before open"
+        cycle = self._cycle_of(self._engine, config)
+        made = None if self._pipelines is None else self._engine.style_pipelines(_style_input(config))
+        with self._turn:
+            self.config, self._cycle, before, self._pipelines = config, cycle, self._pipelines, made
+            self._steadier = TemporalSmoother(config.smoothing)
+            if before is not None:
+                before.close()
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Paints frames that are on the model's GPU there, as one batch, and all others one by one."""
-        there = self._painted_there(frames, results)
-        return [
-            Results(there.get(row) or self._painted(frame, given))
-            for row, (frame, given) in enumerate(zip(frames, results, strict=True))
-        ]
+        with self._turn:
+            there = self._painted_there(frames, results)
+            return [
+                Results(there.get(row) or self._painted(frame, given))
+                for row, (frame, given) in enumerate(zip(frames, results, strict=True))
+            ]
 
     def lines_of(self, camera: str) -> int:
         """Returns the height of the model's input for a camera that was painted before. Raises KeyError otherwise."""
@@ -118,6 +126,15 @@ class Stylist(Plugin[StyleConfig]):
             self._pipelines.close()
         with self._lock:
             self._feeds.clear()
+
+    def _cycle_of(self, engine: Engine, config: StyleConfig) -> Cycle:
+        """Raises PluginError if the model does not have a style."""
+        styles = engine.model.labels
+        if not self._many or (len(styles) == 1 and "style" not in config.model_fields_set):
+            looks = [np.ones(1, np.float32)]
+        else:
+            looks = [weights_of(look, styles) for look in config.looks]
+        return Cycle.of(looks, max(config.interval, 1e-3), config.fade)
 
     def _weights(self, at: float) -> FloatArray:
         """Returns the weight of each style at a time (s)."""
@@ -208,6 +225,10 @@ class Stylist(Plugin[StyleConfig]):
         share = np.float32(config.strength) if cover is None else cover * np.float32(config.strength)
         mixed = source + share * (large - source)
         return np.rint(mixed).astype(np.uint8)
+
+
+def _style_input(config: StyleConfig) -> StyleInput:
+    return StyleInput(_WEIGHTS, Finish(config.strength, config.keep_colours))
 
 
 def _require_style(engine: Engine) -> None:

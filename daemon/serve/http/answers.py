@@ -57,6 +57,7 @@ class Changes(BaseModel):
     removed: list[str] = Field(description="Cameras.")
     opened: list[str] = Field(description="Plug-ins.")
     replaced: list[str] = Field(description="Plug-ins.")
+    adjusted: list[str] = Field(description="Plug-ins that have taken over their options without a restart.")
     closed: list[str] = Field(description="Plug-ins.")
     renewed: list[str] = Field(description="Servers with a renewed certificate.")
     sinks: list[str]

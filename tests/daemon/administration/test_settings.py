@@ -88,7 +88,7 @@ def test_an_option_of_a_plugin_is_written_to_the_file(site: Site) -> None:
     plugins = site.administration.plugins
     assert plugins.get("detector").options["min_score"].value == 0.4
     changes = plugins.change("detector", {"min_score": 0.5, "classes": ["person"]}, "anna", persist=True)
-    assert changes.replaced == ("detector",)
+    assert (changes.adjusted, changes.replaced, changes.changed) == (("detector",), (), ())
     assert "    min_score: 0.5  # low\n    classes: [person]\n" in site.path.read_text()
 
 
@@ -112,7 +112,7 @@ def test_what_redaction_depends_on_changes_only_in_the_file(tmp_path: Path) -> N
     assert plugins.get("detector").redacting
     with pytest.raises(UnsupportedError, match="persist=true"):
         plugins.change("detector", {"min_score": 0.9}, "anna", persist=False)
-    assert plugins.change("detector", {"min_score": 0.3}, "anna", persist=True).replaced == ("detector",)
+    assert plugins.change("detector", {"min_score": 0.3}, "anna", persist=True).adjusted == ("detector",)
 
 
 def test_secret_options_of_plugins_are_not_shown(tmp_path: Path) -> None:

@@ -87,6 +87,17 @@ def detector(folder: Path, **options: Any) -> LoadedConfig:
     return load_text(text, folder / "site.yaml", environ={}, plugins=installed_plugins())
 
 
+def test_a_plug_in_takes_over_its_live_options_and_no_camera_starts_again(tmp_path: Path) -> None:
+    before = detector(tmp_path, min_score=0.4)
+    adjusted = ConfigDiff(adjusted=("detector",))
+    assert diff(before, detector(tmp_path, min_score=0.5, classes=["person"])) == adjusted
+    replaced = ConfigDiff(changed=("a",), replaced=("detector",))
+    assert diff(before, detector(tmp_path, min_score=0.5, every=2)) == replaced
+    assert diff(before, detector(tmp_path, min_score=0.5, isolate=True)) == replaced
+    assert str(adjusted) == "plug-ins adjusted: detector"
+    assert adjusted
+
+
 @pytest.mark.parametrize("changed", ["best.onnx", "weights.data", "names.txt"])
 def test_a_plug_in_whose_model_was_replaced_under_the_same_name_is_replaced(tmp_path: Path, changed: str) -> None:
     outputs = {"output0": np.zeros((7, 126), np.float32)}

@@ -39,7 +39,7 @@ def test_cameras_plugins_and_rules_are_read_and_changed(client: Client) -> None:
     client.order_cameras(["back", "gate", "front"])
     assert client.remove_camera("gate")["removed"] == ["gate"]
     assert (client.pause("front")["paused"], client.resume("front")["paused"]) == (True, False)
-    assert client.change_plugin("detector", persist=False, min_score=0.7)["replaced"] == ["detector"]
+    assert client.change_plugin("detector", persist=False, min_score=0.7)["adjusted"] == ["detector"]
     assert client.plugins()[0]["options"]["min_score"]["value"] == 0.7
     assert client.put_rule("night", kinds=["line.*"])["event_rules"] == ["night"]
     assert client.rules() == {"night": {"kinds": ["line.*"]}}

@@ -346,3 +346,12 @@ def patterned(colour: tuple[int, int, int], seed: int) -> Image:
     """Returns an image of one colour, with a pattern of the scene `seed` in its brightness."""
     light = np.random.default_rng(seed).uniform(0.6, 1, (12, 16, 1)).repeat(8, 0).repeat(8, 1)
     return (light * colour).astype(np.uint8)
+
+
+def test_live_options_apply_to_the_next_frame(opened: Opened, colours: dict[str, Any]) -> None:
+    plugin = opened(model=colours, top=1)
+    assert seen(plugin, plain(RED), still=True).class_ids.shape == (1, 1)
+    plugin.reconfigure(plugin.config.model_copy(update={"top": 2, "min_score": 0.7}))
+    found = seen(plugin, plain(RED), still=True)
+    assert (found.class_ids.shape, found.shown_from) == ((1, 2), 0.7)
+    assert {"top", "min_score"} <= ClassifierConfig.live_options

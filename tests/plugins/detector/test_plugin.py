@@ -215,7 +215,8 @@ def test_overlapping_objects_of_a_model_that_needs_no_suppression_are_all_kept(
 def test_a_frame_that_is_finished_after_its_camera_was_forgotten_is_not_remembered(
     detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finder = detector._object_detector
+    assert detector._parts is not None
+    finder = detector._parts.detector
     assert finder is not None
     shaped = finder.shaped
 
@@ -269,3 +270,39 @@ def test_a_forgotten_camera_is_looked_at_as_a_new_one(tmp_path: Path) -> None:
     activity = activity_of(detector, 5).get(Activity)
     assert activity is not None
     assert activity.looked_at == "frame"
+
+
+def test_live_options_apply_to_the_next_frame(detector: Detector) -> None:
+    for name, value in {"min_score": 0.9, "classes": ["bolt"], "only_inside": [[[0, 0], [0.1, 0], [0, 0.1]]]}.items():
+        assert name in DetectorConfig.live_options
+        (found,) = analyse(detector, frame())
+        assert len(found.boxes) == 1
+        before = detector.config
+        detector.reconfigure(DetectorConfig.model_validate({"model": before.model, name: value}))
+        (found,) = analyse(detector, frame())
+        assert len(found.boxes) == 0
+        detector.reconfigure(before)
+
+
+def test_options_that_do_not_fit_the_model_change_nothing(detector: Detector) -> None:
+    before = detector.config
+    with pytest.raises(PluginError, match="washer"):
+        detector.reconfigure(DetectorConfig.model_validate({"model": before.model, "classes": ["washer"]}))
+    assert detector.config is before
+    assert len(analyse(detector, frame())[0].boxes) == 1
+
+
+def test_what_a_call_uses_is_closed_after_it(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert detector._parts is not None
+    finder, closed = detector._parts.detector, list[bool]()
+    monkeypatch.setattr(finder, "close", lambda: closed.append(True))
+    shaped = finder.shaped
+
+    def reconfigured_meanwhile(frames: Sequence[Frame]) -> list[Shaped]:
+        detector.reconfigure(detector.config)
+        assert closed == []
+        return shaped(frames)
+
+    monkeypatch.setattr(finder, "shaped", reconfigured_meanwhile)
+    assert len(analyse(detector, frame())[0].boxes) == 1
+    assert closed == [True]

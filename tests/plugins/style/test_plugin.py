@@ -372,3 +372,13 @@ def test_a_style_that_nobody_learnt_is_reported_with_all_there_are(tmp_path: Pat
     (near,) = StyleConfig(style="myne").problems(taught(tmp_path, "mine"))
     assert near.message == 'unknown style "myne"; did you mean "mine"?'
     assert near.hint.endswith("mosaic, mine")
+
+
+def test_live_options_apply_to_the_next_frame(opened: Any, tmp_path: Path) -> None:
+    file = write_double(tmp_path / "twice.onnx", ("batch", 3, "height", "width"))
+    plugin = opened(model={"file": str(file)})
+    image = np.full((64, 64, 3), 50, np.uint8)
+    assert painted(plugin, image).max() > 90
+    plugin.reconfigure(plugin.config.model_copy(update={"strength": 0.0}))
+    assert np.array_equal(painted(plugin, image), image)
+    assert "strength" in StyleConfig.live_options

@@ -165,13 +165,14 @@ def test_cameras_are_paused_and_resumed(api: Api) -> None:
 
 def test_options_of_plugins_are_read_and_changed(api: Api) -> None:
     detector = next(one for one in api("GET", "/plugins", role="view").json() if one["name"] == "detector")
-    assert detector["options"]["min_score"]["value"] == 0.4
+    assert detector["options"]["min_score"] == {"value": 0.4, "is_set": True, "adjusted": False, "live": True}
+    assert not detector["options"]["model"]["live"]
     assert detector["options_schema"]["properties"]["min_score"]["maximum"] == 1
     assert detector["report"]["seconds"] == 0.01
-    assert api("PATCH", "/plugins/detector?persist=false", {"min_score": 0.7}).json()["replaced"] == ["detector"]
+    assert api("PATCH", "/plugins/detector?persist=false", {"min_score": 0.7}).json()["adjusted"] == ["detector"]
     assert api("GET", "/plugins/detector").json()["options"]["min_score"]["adjusted"]
     assert api("GET", "/configuration").json()["adjusted"] == {"plugins.detector.min_score": 0.7}
-    assert api("PATCH", "/plugins/detector", {"min_score": None}).json()["replaced"] == ["detector"]
+    assert api("PATCH", "/plugins/detector", {"min_score": None}).json()["adjusted"] == ["detector"]
     assert "min_score" not in api.site.path.read_text()
     assert api("PATCH", "/plugins/nothing", {}).status_code == 404
     assert api("PATCH", "/plugins/detector", {"min_score": 7}).json()["problems"][0]["line"] > 0

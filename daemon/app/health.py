@@ -121,6 +121,7 @@ def camera_reports(camera_manager: CameraManager, rtsp_host: str, http_url: str 
                 encoder=status.encoder or "",
                 rtsp=None if entry.rtsp is None else entry.rtsp.url(rtsp_host),
                 mjpeg=None if http_url is None else f"{http_url}/{entry.name}.mjpg",
+                paused=run.paused if run.can_pause else None,
             )
         )
     return reports

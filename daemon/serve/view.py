@@ -136,7 +136,8 @@ class Viewers:
 class CameraReport:
     """A camera. `state` and `reason` as in /readyz; times in seconds since the epoch. `size` is (width, height) in
     pixels, `fps` the recent frame rate, `age` the newest frame's age on arrival, in s by the stream's own clock (null:
-    not measured). `last_error` is the source's last error, which may be over."""
+    not measured). `last_error` is the source's last error, which may be over. `paused`: whether the analysis
+    is paused; null if it cannot be, because the chain redacts."""
 
     name: str
     title: str
@@ -156,6 +157,7 @@ class CameraReport:
     encoder: str
     rtsp: str | None
     mjpeg: str | None
+    paused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,10 +113,11 @@ class Browser:
         phone: bool = False,
         headers: Mapping[str, str] | None = None,
         without: Sequence[str] = (),
+        fresh: bool = False,
     ) -> Iterator[Visit]:
         """Opens an address, and leaves it at the end. `without` names interfaces that the browser lacks, such as
-        RTCPeerConnection. Raises AssertionError if the page has logged an error."""
-        with self._page(language, phone, without) as page:
+        RTCPeerConnection; `fresh`: without a cache either. Raises AssertionError if the page has logged an error."""
+        with self._page(language, phone, without, fresh=fresh or bool(without)) as page:
             page.set_extra_http_headers(dict(headers or {}))
             page.emulate_media(color_scheme=theme)
             visit = Visit(page)
@@ -127,8 +128,8 @@ class Browser:
         assert not visit.errors, visit.errors
 
     @contextmanager
-    def _page(self, language: str, phone: bool, without: Sequence[str]) -> Iterator[Page]:
-        page = None if without else self._pages.pop((language, phone), None)
+    def _page(self, language: str, phone: bool, without: Sequence[str], *, fresh: bool) -> Iterator[Page]:
+        page = None if fresh else self._pages.pop((language, phone), None)
         page = page or self._new_page(language, phone, without)
         try:
             yield page
@@ -137,7 +138,7 @@ class Browser:
         except BaseException:
             page.context.close()
             raise
-        if without:
+        if fresh:
             page.context.close()
         else:
             self._pages[language, phone] = page

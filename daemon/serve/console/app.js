@@ -20,14 +20,18 @@ function useRoute() {
 
 const loaded = new Map();
 
-/** Loads the page's module, once. */
+/** Loads a page's module, once. */
+function load(module) {
+  if (!loaded.has(module)) loaded.set(module, import(`./pages/${module}.js`));
+  return loaded.get(module);
+}
+
 function Page({ route }) {
   const [page, set] = useState(null);
   const { module } = route;
   useEffect(() => {
     let current = true;
-    if (!loaded.has(module)) loaded.set(module, import(`./pages/${module}.js`));
-    loaded.get(module).then(
+    load(module).then(
       (found) => current && set({ module, component: found.default }),
       (error) => {
         loaded.delete(module);
@@ -118,5 +122,6 @@ function Application() {
 }
 
 applyTheme();
+load(routeOf(location.hash).module).catch(() => {}); // meanwhile; what fails is shown by the page
 await useLanguage();
 render(html`<${Application} />`, document.getElementById("app"));

@@ -79,6 +79,8 @@ def test_the_state_follows_the_cameras_and_commands_are_carried_out(subscriber: 
         command("cameras/gate/analysis", "OFF")
         subscriber.wait_for(lambda: gate()["paused"] and not gate()["zones_current"])
         assert not daemon.values("sightd_zone_occupancy", "zone", camera="gate"), "nor has the gauge a number"
+        cameras = {one["name"]: one["paused"] for one in daemon.get("/api/v1/status").json()["cameras"]}
+        assert (cameras["gate"], cameras["private"]) == (True, None)
         command("cameras/gate/analysis", "ON")
         subscriber.wait_for(lambda: not gate()["paused"] and gate()["zones"]["drive"]["inside"] == 1)
         assert not newest(subscriber, "sightd/yard/cameras/private")["paused"]

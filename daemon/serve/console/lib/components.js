@@ -98,6 +98,11 @@ export function StateBadge({ state, reason }) {
   return html`<${Badge} tone=${TONES[state] ?? "warn"} title=${reason}>${hasText(key) ? t(key) : state}<//>`;
 }
 
+/** The state of a camera of the status, and whether its analysis is paused. `away`: the daemon cannot be reached. */
+export function CameraBadges({ camera, away }) {
+  return html`${camera.paused && !away && html`<${StateBadge} state="paused" />`}<${StateBadge} state=${away ? "away" : camera.state} reason=${camera.reason} />`;
+}
+
 /** The head of a page: its title, and actions beside it. Sets the title of the tab. */
 export function PageHead({ title, back, children }) {
   useEffect(() => {

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { get, request, serverEvents, withQuery } from "../lib/api.js";
-import { Button, Card, Choice, Empty, ErrorNote, Loading, PageHead, StateBadge, style, toastError } from "../lib/components.js";
+import { Button, CameraBadges, Card, Choice, Empty, ErrorNote, Loading, PageHead, style, toastError } from "../lib/components.js";
 import { ago, number, t, time } from "../lib/i18n.js";
 import { Overlay, liveResults, shownDetections } from "../lib/overlay.js";
 import { useStatus } from "../lib/store.js";
@@ -172,7 +172,7 @@ function Known({ camera, away }) {
   };
   const full = () => (document.fullscreenElement ? document.exitFullscreen() : tools.current.stage.requestFullscreen()).catch(toastError);
   return html`<${PageHead} title=${camera.title} back=${link("/")}>
-      <${StateBadge} state=${away ? "away" : camera.state} reason=${camera.reason} />
+      <${CameraBadges} camera=${camera} away=${away} />
       <${Choice} label=${t("camera.boxes")} value=${boxes} onChange=${choose} options=${BOXES.map((value) => ({ value, label: t(`camera.boxesAs.${value}`) }))} />
       <span class="row tight"><${Button} kind="quiet" icon="minus" label=${t("camera.farther")} onClick=${() => tools.current.zoom.farther()} />
         <${Button} kind="quiet" icon="plus" label=${t("camera.closer")} onClick=${() => tools.current.zoom.closer()} />

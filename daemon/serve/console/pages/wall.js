@@ -1,7 +1,7 @@
 // All cameras at once. Only tiles in view stream, and none in a hidden tab.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
-import { Button, Choice, Empty, ErrorNote, Loading, PageHead, StateBadge, style } from "../lib/components.js";
+import { Button, CameraBadges, Choice, Empty, ErrorNote, Loading, PageHead, style } from "../lib/components.js";
 import { number, t } from "../lib/i18n.js";
 import { useStatus } from "../lib/store.js";
 import { LiveVideo, transportName } from "../lib/video.js";
@@ -48,14 +48,13 @@ function bestColumns(count, width, height) {
 function Tile({ camera, away }) {
   const [video, setVideo] = useState({});
   const shown = video.transport !== null && video.transport !== undefined;
-  const state = away ? "away" : camera.state;
   return html`<article class="tile">
     <a href=${cameraLink("camera", camera.name)} aria-label=${t("live.open", { camera: camera.title })}>
       <${LiveVideo} camera=${camera.name} label=${t("live.picture", { camera: camera.title })} onState=${setVideo} /></a>
     ${!shown && html`<p class="video-note">${video.error ?? t("video.connecting")}</p>`}
     <footer><h2 title=${camera.title}>${camera.title}</h2>
       ${shown && html`<span class="dim rate" title=${t("video.rate", { transport: transportName(video.transport) })}>${number(video.fps, 0)} fps</span>`}
-      <${StateBadge} state=${state} reason=${camera.reason} /></footer>
+      <${CameraBadges} camera=${camera} away=${away} /></footer>
     ${camera.reason && !away && html`<p class="reason">${camera.reason}</p>`}</article>`;
 }
 

@@ -23,7 +23,7 @@ def test_the_wall_shows_each_camera_with_its_state_and_why(browser: Browser, ser
         assert visit.page.title() == "Live · sightd"
         tiles = visit.page.locator(".tile")
         assert tiles.locator("h2").all_inner_texts() == ["Gate <north>", "Yard", "Front door"]
-        assert tiles.locator(".badge").all_inner_texts() == ["Live", "Late", "Offline"]
+        assert tiles.locator(".badge").all_inner_texts() == ["Live", "Analysis paused", "Late", "Offline"]
         visit.page.get_by_text("the camera refuses the password (401)").wait_for()
         visit.page.get_by_text("3 cameras · 1 live").wait_for()
         tiles.locator(".rate").nth(2).wait_for()

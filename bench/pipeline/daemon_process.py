@@ -89,6 +89,7 @@ class DaemonProcess:
                     "chain": list(chain),
                     "rtsp": {"port": self.rtsp_port},
                     "http": {"port": self.http_port},
+                    "webrtc": {"port": 0},
                 }
             )
         )
@@ -102,6 +103,10 @@ class DaemonProcess:
     def address(self, camera: int = 0) -> str:
         """Returns the RTSP address of a camera."""
         return f"rtsp://127.0.0.1:{self.rtsp_port}/cam{camera}"
+
+    def web(self) -> str:
+        """Returns the address of the web server."""
+        return f"http://127.0.0.1:{self.http_port}"
 
     def counters(self) -> Counters:
         return Counters.read(f"http://127.0.0.1:{self.http_port}/metrics")

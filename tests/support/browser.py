@@ -163,6 +163,19 @@ def browser() -> Iterator[Browser]:
             chromium.close()
 
 
+@contextmanager
+def chromium_page(url: str) -> Iterator[Page]:
+    """Starts Chromium with a page to which no Content-Security-Policy applies, for scripts that no page of ours has."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program("chromium", "chromium"), args=_ARGUMENTS)
+        try:
+            page = chromium.new_context(bypass_csp=True).new_page()
+            page.goto(url)
+            yield page
+        finally:
+            chromium.close()
+
+
 def _axe() -> str:
     """axe-core (Mozilla Public License 2.0), from a package that only tests use."""
     return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ from bench.pipeline.ages import Ages
 from bench.pipeline.daemon_process import ROOT, DaemonProcess, stop
 from bench.pipeline.report import heading, progress, table
 from tests.support.barcode import Bar, get_bar
-from tests.support.browser import chromium_page
+from tests.support.browser import LIVE_PAGE, chromium_page
 from tests.support.camera import CameraSimulator, Look
 from tests.support.websocket import WebSocketClient
 
@@ -42,7 +42,6 @@ one."""
 MANY = 20
 _MODEL, _CHAIN = "deimv2-femto", ("detector", "tracker")
 _SETTLE = 3.0
-_SCRIPT = ROOT / "tests" / "support" / "live_page.js"
 _SHOW = {"webrtc": "showByWebRtc", "mse": "showByMse"}
 _THREADS = {"webrtc": "webrtc", "mse": "http"}
 _CELLS, _CELL = 80, scene.SIZE[0] // 80
@@ -95,7 +94,7 @@ def measure_latency(way: Way, seconds: float, pages: int) -> Latency:
         for number in range(pages):
             progress(f"latency: {way}, page {number + 1} of {pages}")
             with chromium_page(f"{daemon.web()}/healthz") as page:
-                page.add_script_tag(path=_SCRIPT)
+                page.add_script_tag(path=LIVE_PAGE)
                 began = page.evaluate("performance.now()")
                 shown = page.evaluate(f"async () => firstFrame(window.video = await {_SHOW[way]}('cam0'))")
                 first.append((shown - began) / 1000)
@@ -132,7 +131,7 @@ def _clock_offset(page: Any) -> float:
     tries = []
     for _ in range(20):
         before = time.monotonic()
-        there = page.evaluate("performance.now()") / 1000
+        there = float(page.evaluate("performance.now()")) / 1000
         after = time.monotonic()
         tries.append((after - before, (before + after) / 2 - there))
     return min(tries)[1]
@@ -201,10 +200,16 @@ async def _peer(url: str) -> RTCPeerConnection:
     async with httpx.AsyncClient() as client:
         answer = await client.post(f"{url}/api/v1/whep/cam0", content=peer.localDescription.sdp, headers=headers)
     connected = asyncio.Event()
-    peer.on("connectionstatechange", lambda: peer.connectionState == "connected" and connected.set())
+
+    @peer.on("connectionstatechange")
+    def changed() -> None:
+        if peer.connectionState == "connected":
+            connected.set()
+
     await peer.setRemoteDescription(RTCSessionDescription(answer.raise_for_status().text, "answer"))
     await asyncio.wait_for(connected.wait(), 10)
-    transceiver.receiver.transport._handle_rtp_data = _ignore  # only what the daemon does is measured
+    transport: Any = transceiver.receiver.transport
+    transport._handle_rtp_data = _ignore  # only what the daemon does is measured
     return peer
 
 

@@ -26,6 +26,8 @@ _DESKTOP, _PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 _ARGUMENTS = ("--disable-gpu", "--no-sandbox", "--autoplay-policy=no-user-gesture-required")
 _REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation",
     (event) => console.error(`Content-Security-Policy: ${event.violatedDirective} ${event.blockedURI}`))"""
+LIVE_PAGE = Path(__file__).with_name("live_page.js")
+"""What a page does to show live video; for `chromium_page`."""
 _SERIOUS = frozenset({"serious", "critical"})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
 
@@ -97,6 +97,7 @@ def create_app(
     )
     app.router.route_class = JsonRoute
     app.add_exception_handler(RequestValidationError, refuse_invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, refuse_invalid)
     app.state.viewer_limit = ViewerLimit(max_viewers)
     app.add_middleware(HeadRequests)
     app.add_middleware(Compression)

@@ -11,9 +11,9 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 import numpy as np
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Request, WebSocket
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
@@ -89,9 +89,9 @@ def require_values(body: bytes, most: int) -> None:
             raise HTTPException(413, f"The body has more than {most} values.")
 
 
-async def refuse_invalid(_request: Request, error: Exception) -> Response:
+async def refuse_invalid(_request: Request | WebSocket, error: Exception) -> Response:
     """Answers a request that fails its route's validation: says what is wrong and where, without echoing the body."""
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     return invalid(error.errors())
 
 

@@ -9,11 +9,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, WebSocket
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import WebSocketRequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from sightd.daemon.serve.http.bodies import JsonRoute, invalid
+from sightd.daemon.serve.http.bodies import JsonRoute
 from sightd.daemon.serve.http.converse import converse
 from sightd.daemon.serve.http.routes_video import UnknownCameraError
 from sightd.daemon.serve.limits import ViewerLimit
@@ -81,11 +80,6 @@ def add_live_results(app: FastAPI, view: DaemonView, live: LiveResults, viewer_l
         error = f"No frame of camera {camera!r} was analysed in time; see /readyz for its status."
         return JSONResponse({"error": error}, status_code=503, headers={"Retry-After": "1"})
 
-    async def refuse_invalid(websocket: WebSocket, error: Exception) -> None:
-        assert isinstance(error, WebSocketRequestValidationError)
-        await websocket.send_denial_response(invalid(error.errors()))
-
-    app.add_exception_handler(WebSocketRequestValidationError, refuse_invalid)
     app.include_router(router)
 
 

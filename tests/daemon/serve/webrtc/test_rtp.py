@@ -13,6 +13,7 @@ from aiortc.rtp import (
     RtcpPacket,
     RtcpPsfbPacket,
     RtcpRtpfbPacket,
+    RtcpSdesPacket,
     RtcpSrPacket,
 )
 from hypothesis import given
@@ -79,6 +80,7 @@ def test_malformed_feedback_raises_nothing(data: bytes) -> None:
 def test_another_library_reads_the_report() -> None:
     report, description = RtcpPacket.parse(sender_report(SSRC, 1_700_000_000.25, 90_000 + 2**32, 10, 2000, "a-name"))
     assert isinstance(report, RtcpSrPacket)
+    assert isinstance(description, RtcpSdesPacket)
     info = report.sender_info
     assert (report.ssrc, info.rtp_timestamp, info.packet_count, info.octet_count) == (SSRC, 90_000, 10, 2000)
     assert info.ntp_timestamp == (1_700_000_000 + 2_208_988_800 << 32) + (1 << 30)

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from sightd.daemon.serve.webrtc import udp
-from sightd.daemon.serve.webrtc.udp import UdpPort
+from sightd.daemon.serve.webrtc.udp import Route, UdpPort
 
 pytestmark = pytest.mark.waiting
 
@@ -50,7 +50,11 @@ def test_a_network_that_does_not_split_gets_them_one_by_one(
 def test_an_answer_leaves_from_the_address_that_was_asked(peer: socket.socket) -> None:
     async def exchange() -> tuple[bytes, tuple[str, int]]:
         port = UdpPort("0.0.0.0", 0)
-        port.attach(asyncio.get_running_loop(), lambda datagram, route: port.send(route, [datagram * 2]) and None)
+
+        def echo(datagram: bytes, route: Route) -> None:
+            port.send(route, [datagram * 2])
+
+        port.attach(asyncio.get_running_loop(), echo)
         peer.settimeout(5)
         peer.sendto(b"ping", ("127.0.0.2", port.port))
         answer = await asyncio.to_thread(peer.recvfrom, 100)

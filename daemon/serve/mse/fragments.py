@@ -1,4 +1,4 @@
-"""Fragmented MP4 (ISO/IEC 14496-12) of a live stream, one frame per fragment, so that none waits for the next."""
+"""Fragmented MP4 (ISO/IEC 14496-12) of a live stream, one frame per fragment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One view of one camera for all its viewers over WebSockets: muxed once, with a bounded queue for each viewer."""
+"""One view of one camera for all its viewers over WebSockets: muxed once, with a bounded queue for each viewer. A frame
+is sent when the next one arrives."""
 
 from __future__ import annotations
 
@@ -19,9 +20,6 @@ _MOST_BEHIND = TICKS
 """Ticks of video that wait for a viewer; beyond that, the viewer skips to the next key frame."""
 _MOST_WAITING = 8 << 20
 """Bytes that wait for a viewer."""
-_USUAL = TICKS // 25
-_LONGEST = TICKS // 4
-"""Ticks that a frame is shown at most, until the next arrives."""
 _REORDERED = 2
 """Frames that an encoder with B-frames usually reorders."""
 
@@ -105,7 +103,9 @@ class MseStream:
         self._origin: int | None = None
         self._epoch = 0.0
         self._last: int | None = None
-        self._duration = _USUAL
+        self._held: tuple[ReceivedPacket, tuple[int, int]] | None = None
+        """The newest frame, and its pts and dts."""
+        self._sent = 0
 
     def join(self, viewer: MseViewer) -> None:
         """Adds a viewer, who gets a key frame at once."""
@@ -118,8 +118,8 @@ class MseStream:
             self._video.request_keyframe()
         self._viewers.add(viewer)
         self._video.joined("mse")
-        if self._group and self._header is not None and self._last is not None:
-            viewer.put(self._header, b"".join(self._group), self._last, key=True, epoch=self._epoch)
+        if self._group and self._header is not None:
+            viewer.put(self._header, b"".join(self._group), self._sent, key=True, epoch=self._epoch)
 
     def leave(self, viewer: MseViewer) -> None:
         self._viewers.discard(viewer)
@@ -132,19 +132,29 @@ class MseStream:
         codec = self._video.codec
         if codec is None:
             return
+        times = self._times(packet)
+        self._release(times[1])
         if packet.key:
             with suppress(UnplayableError):
                 self._begin_group(codec, packet.data)
-        if self._header is None or codec != self._codec:
+        if self._header is not None and codec == self._codec:
+            self._held = packet, times
+
+    def _release(self, next_dts: int) -> None:
+        """Sends the frame before the one that has arrived: only now its duration is known, and without that browsers
+        drop what follows a frame that was late."""
+        if self._held is None or self._header is None:
             return
-        times = self._times(packet)
-        data = fragment(codec, packet.data, self._number, times, self._duration, packet.key)
-        self._number += 1
+        packet, (pts, dts) = self._held
+        self._held = None
+        data = fragment(self._codec, packet.data, self._number, (pts, dts), next_dts - dts, packet.key)
+        self._number, self._sent = self._number + 1, dts
         self._keep(data, packet.key)
         for viewer in self._viewers:
-            viewer.put(self._header, data, times[1], key=packet.key, epoch=self._epoch)
+            viewer.put(self._header, data, dts, key=packet.key, epoch=self._epoch)
 
     def restarted(self) -> None:
+        self._held = None
         self._group, self._group_bytes = [], 0
         self._clock = ClipClock((), self._reordered)
         for viewer in self._viewers:
@@ -167,8 +177,7 @@ class MseStream:
             self._codec, self._sets = codec, sets
 
     def _times(self, packet: ReceivedPacket) -> tuple[int, int]:
-        """Returns pts and dts since the first frame. A frame's duration is known when the next arrives: the last one
-        is taken."""
+        """Returns pts and dts since the first frame."""
         assert self._clock is not None
         pts, dts = self._clock.times(packet)
         if self._origin is None:
@@ -177,7 +186,6 @@ class MseStream:
         pts, dts = pts - self._origin, dts - self._origin
         if self._last is not None:
             dts = max(dts, self._last + 1)
-            self._duration = min(dts - self._last, _LONGEST)
         self._last = dts
         return max(pts, dts), dts
 

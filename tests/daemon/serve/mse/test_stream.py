@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Callable, Coroutine
 
+import av
 import pytest
 
 from sightd.daemon.encode.encoder import Packet
@@ -62,10 +64,26 @@ def test_a_viewer_gets_the_type_then_the_initialisation_then_fragments_from_a_ke
         watched = Watched(AnnotatedVideo())
         viewer = watched.join()
         assert watched.annotated.wanted
-        await watched.send(GOP - 2, GOP + 2)
+        await watched.send(GOP - 2, GOP + 3)
         assert kinds(viewer) == ["type", "init", "fragment", "fragment"]
         told = json.loads(str(await viewer.next()))
         assert told["type"].startswith('video/mp4; codecs="avc1.')
+
+    run(act)
+
+
+def test_a_frame_lasts_until_the_next_however_late_that_is() -> None:
+    async def act() -> None:
+        watched = Watched(AnnotatedVideo())
+        viewer = watched.join()
+        first, *others = encoded("h264", 5)
+        for one, at in zip((first, *others), (0.0, 0.04, 0.30, 0.31, 0.40), strict=True):
+            watched.annotated.push(Packet(one.data, 10 + at, one.key))
+        await asyncio.sleep(0)
+        film = b"".join(one for one, _ in viewer._waiting if isinstance(one, bytes))
+        with av.open(io.BytesIO(film), "r") as container:
+            times = [(one.dts, one.duration) for one in container.demux(video=0) if one.size]
+        assert times == [(0, 3600), (3600, 23400), (27000, 900), (27900, 8100)]
 
     run(act)
 
@@ -74,7 +92,7 @@ def test_fragments_are_made_once_for_all_viewers() -> None:
     async def act() -> None:
         watched = Watched(AnnotatedVideo())
         first, second = watched.join(), watched.join()
-        await watched.send(0, 3)
+        await watched.send(0, 4)
         pairs = list(zip(first._waiting, second._waiting, strict=True))[1:]
         assert len(pairs) == 4
         assert all(one is other for (one, _), (other, _) in pairs)
@@ -104,7 +122,7 @@ def test_a_late_viewer_of_the_clean_view_begins_with_the_last_key_frame() -> Non
         await watched.send(0, 3)
         first = watched.join()
         assert kinds(first) == ["type", "init", "fragment"]
-        await watched.send(3, 4)
+        await watched.send(3, 5)
         late = watched.join()
         assert kinds(late) == ["type", "init", "fragment"]
         fragments = [one for one, _ in late._waiting][2]
@@ -125,9 +143,9 @@ def test_a_slow_viewer_skips_to_the_next_key_frame_and_a_fast_one_misses_nothing
             while kinds(fast):
                 await fast.next()
             assert len(kinds(slow)) <= FPS + 3
-        assert taken == GOP + FPS + 2
+        assert taken == GOP + FPS + 1
         assert kinds(slow)[:3] == ["type", "init", "fragment"]
-        assert len(kinds(slow)) == FPS + 2
+        assert len(kinds(slow)) == FPS + 1
 
     run(act)
 
@@ -137,7 +155,7 @@ def test_another_frame_size_has_another_type_and_initialisation() -> None:
         watched = Watched(AnnotatedVideo())
         viewer = watched.join()
         await watched.send(0, 2)
-        await watched.send(0, 2, LARGE, later=0.5)
+        await watched.send(0, 3, LARGE, later=0.5)
         assert kinds(viewer) == ["type", "init", "fragment", "fragment"] * 2
 
     run(act)
@@ -151,7 +169,7 @@ def test_nothing_is_muxed_after_the_last_viewer_has_left_and_a_new_one_starts_ag
         assert not watched.annotated.wanted
         assert watched.video.viewers("mse") == 0
         again = watched.join()
-        await watched.send(0, 1)
+        await watched.send(0, 2)
         assert kinds(again) == ["type", "init", "fragment"]
 
     run(act)
@@ -161,7 +179,7 @@ def test_the_end_of_the_video_reaches_viewers_after_what_waits() -> None:
     async def act() -> None:
         watched = Watched(AnnotatedVideo())
         viewer = watched.join()
-        await watched.send(0, 1)
+        await watched.send(0, 2)
         watched.video.end()
         await asyncio.sleep(0)
         found = [await viewer.next() for _ in range(4)]

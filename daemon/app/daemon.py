@@ -410,7 +410,7 @@ class Daemon:
                 administration=self._administration,
                 log_tail=self._log_ring,
                 ptz=self._camera_manager.ptz,
-                cameras=lambda: self._loaded.config.cameras,
+                configured=lambda: self._loaded.config.cameras,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
             self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))

@@ -122,6 +122,7 @@ def camera_reports(camera_manager: CameraManager, rtsp_host: str, http_url: str 
                 rtsp=None if entry.rtsp is None else entry.rtsp.url(rtsp_host),
                 mjpeg=None if http_url is None else f"{http_url}/{entry.name}.mjpg",
                 paused=run.paused if run.can_pause else None,
+                ptz=camera_manager.ptz.get(entry.name) is not None,
             )
         )
     return reports

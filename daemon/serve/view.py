@@ -158,6 +158,8 @@ class CameraReport:
     rtsp: str | None
     mjpeg: str | None
     paused: bool | None = None
+    ptz: bool = False
+    """Whether the camera can be moved."""
 
 
 @dataclass(frozen=True, slots=True)

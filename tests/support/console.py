@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -118,15 +119,28 @@ class ConsoleServer:
     """Serves the console on a free port of the loopback; a context manager."""
 
     def __init__(
-        self, folder: Path, cameras: Sequence[CameraReport] = CAMERAS, access: Access = NO_TOKENS, port: int = 0
+        self,
+        folder: Path,
+        cameras: Sequence[CameraReport] = CAMERAS,
+        access: Access = NO_TOKENS,
+        port: int = 0,
+        **services: Any,
     ) -> None:
+        """`services` are further ones of `create_app`, such as `administration`."""
         self.daemon = SimulatedDaemon(cameras)
         metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=list(EventKind))
         self.journal = Journal(folder / "events.db", 86400.0, 1000, metrics.events)
         self.live = LiveResults()
         self._webrtc = WebRtcService(WebRtc.model_validate({"port": 0}), "127.0.0.1")
         app = create_app(
-            self.daemon, metrics.exposition, 16, access, journal=self.journal, live=self.live, webrtc=self._webrtc
+            self.daemon,
+            metrics.exposition,
+            16,
+            access,
+            journal=self.journal,
+            live=self.live,
+            webrtc=self._webrtc,
+            **services,
         )
         self.server = HttpServer(Http(port=port), app)
         self._stop = threading.Event()

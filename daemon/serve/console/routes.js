@@ -21,6 +21,7 @@ const routes = [
   // system
 
   // settings
+  { path: "/settings/cameras", module: "cameras", section: "cameras", icon: "camera", role: "admin" },
 
   // login
   { path: "/login", module: "login", section: "login", role: "view" },

@@ -78,13 +78,13 @@ def create_app(
     administration: Administration | None = None,
     log_tail: LogTail | None = None,
     ptz: PtzManager | None = None,
-    cameras: Cameras | None = None,
+    configured: Cameras | None = None,
 ) -> FastAPI:
     """Creates the application. At most `max_viewers` watch MJPEG or MSE at once; `app.state.viewer_limit` disconnects
     them. `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events, `clips`
     their clips (`awaits_clip` says of which events they are being recorded), `snapshots` their pictures, `delivery`
     sends them; `live` has the newest results, `webrtc` shows video by WebRTC; `administration` changes the
-    configuration, `log_tail` has the newest log records; `ptz` moves cameras, `cameras` returns those of the
+    configuration, `log_tail` has the newest log records; `ptz` moves cameras, `configured` returns those of the
     configuration. `PluginRoutes` adds the routes of plug-ins."""
     app = FastAPI(
         title="sightd",
@@ -127,8 +127,8 @@ def create_app(
         _add_administration(app, administration, log_tail, view, access)
     if ptz is not None:
         add_ptz(app, ptz, access)
-    if cameras is not None:
-        add_finding(app, cameras, access)
+    if configured is not None:
+        add_finding(app, configured, access)
     return app
 
 

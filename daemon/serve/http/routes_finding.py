@@ -133,8 +133,9 @@ class DeviceReport(BaseModel):
     profiles: list[ProfileReport]
 
 
-def add_finding(app: FastAPI, cameras: Cameras, access: Access, search: Discover = discover) -> None:
-    """Adds the routes to `app`. `cameras` returns those of the configuration."""
+def add_finding(app: FastAPI, cameras: Cameras, access: Access, search: Discover | None = None) -> None:
+    """Adds the routes to `app`. `cameras` returns those of the configuration; `search` looks for devices, by default by
+    WS-Discovery."""
     router = APIRouter(prefix="/api/v1", tags=["cameras"], route_class=at_least(Role.ADMIN, access))
     searching, probing = _Turns(1), _Turns(MOST_PROBES)
     busy: dict[int | str, dict[str, Any]] = {429: {"model": Failure, "description": "One is in progress already"}}
@@ -147,7 +148,7 @@ def add_finding(app: FastAPI, cameras: Cameras, access: Access, search: Discover
             if not is_free:
                 return _busy("a search")
             try:
-                found = await run_in_threadpool(partial(search, asked.seconds, asked.interfaces))
+                found = await run_in_threadpool(partial(search or discover, asked.seconds, asked.interfaces))
             except (NoInterfaceError, OSError) as error:
                 return JSONResponse({"error": f"Cannot search: {error}."}, status_code=409)
         return JSONResponse([found_for_json(device, name) for device, name in known_as(found, cameras())])

@@ -28,6 +28,7 @@ def test_a_camera_follows_what_the_tracker_finds_until_somebody_moves_it(tmp_pat
             eventually(lambda: camera.moving, 30, "the object is right of the centre")
             assert camera.view.speed[0] > 0
             assert camera.view.speed[1] == 0
+            assert [one["ptz"] for one in web.get(daemon.url("/api/v1/status")).json()["cameras"]] == [True]
             base = daemon.url("/api/v1/cameras/gate/ptz")
             state = web.get(base).json()
             assert (state["following"]["enabled"], state["following"]["track"]) == (True, 1)

@@ -32,6 +32,8 @@ const PATHS = {
   search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13M15.5 15.5L20 20",
   check: "M5 13l4 4L19 7",
   warning: "M12 4L2.5 20h19zM12 10v4M12 17h.01",
+  grip: "M9 6h.01M15 6h.01M9 12h.01M15 12h.01M9 18h.01M15 18h.01",
+  home: "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
   camera: "M3 7h12v10H3zM15 11l6-3v8l-6-3",
   boxes: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
   reset: "M4 4v6h6M4.5 10A8 8 0 1 1 4 14",

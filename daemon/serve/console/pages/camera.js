@@ -5,6 +5,7 @@ import { get, request, serverEvents, withQuery } from "../lib/api.js";
 import { Button, CameraBadges, Card, Choice, Empty, ErrorNote, Loading, PageHead, style, toastError } from "../lib/components.js";
 import { ago, number, t, time } from "../lib/i18n.js";
 import { Overlay, liveResults, shownDetections } from "../lib/overlay.js";
+import { Ptz } from "../lib/ptz.js";
 import { useStatus } from "../lib/store.js";
 import { LiveVideo, transportName } from "../lib/video.js";
 import { Zoom } from "../lib/zoom.js";
@@ -184,5 +185,5 @@ function Known({ camera, away }) {
     <div class="camera-page">
       <div class="stack"><${Stage} camera=${camera} boxes=${boxes} video=${video} setVideo=${setVideo} overlay=${overlay} tools=${tools} />
         <${Facts} camera=${camera} video=${video} /></div>
-      <div class="stack"><${Now} record=${record} /><${Events} name=${name} /></div></div>`;
+      <div class="stack">${camera.ptz && html`<${Ptz} name=${name} />`}<${Now} record=${record} /><${Events} name=${name} /></div></div>`;
 }

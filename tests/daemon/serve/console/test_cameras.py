@@ -177,7 +177,7 @@ def test_on_a_phone_and_in_german_everything_fits(browser: Browser, console: Con
         page.page.locator(".camera-row").first.wait_for()
         page.picture("cameras-phone")
         page.page.get_by_role("button", name="Kamera hinzufügen").click()
-        page.page.get_by_label("Adresse").wait_for()
+        page.page.get_by_label("Passwort").wait_for()
         page.picture("cameras-add-phone")
         assert page.page.evaluate("document.documentElement.scrollWidth") <= 390
         page.require_accessible()

@@ -231,7 +231,7 @@ def test_what_needs_more_than_view_or_nothing_is_exactly_this(table: dict[Operat
 def test_the_application_has_all_parts_that_it_can_have(whole: Whole) -> None:
     """A new part may have routes. Snapshots and clips only add to routes that are there without them."""
     others = set(signature(create_app).parameters) - whole.parts.keys()
-    assert others == {"snapshots", "awaits_clip", "cameras"}
+    assert others == {"snapshots", "awaits_clip", "configured"}
 
 
 def test_openapi_describes_all_routes_but_its_own_page(whole: Whole, table: dict[Operation, str]) -> None:

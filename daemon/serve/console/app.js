@@ -67,9 +67,9 @@ function Daemon() {
 }
 
 function Person({ who }) {
-  if (!who.login?.token && !who.login?.oidc) return null;
+  if (!who.login.token && !who.login.oidc) return null;
   return html`<div class="person"><span title=${t(`roles.${who.role}`)}>${who.name}</span>
-    <${Button} kind="quiet" icon="logout" label=${t("shell.logout")} onClick=${logout} /></div>`;
+    ${who.how === "session" && html`<${Button} kind="quiet" icon="logout" label=${t("shell.logout")} onClick=${logout} />`}</div>`;
 }
 
 function Navigation({ route, who, open, close }) {

@@ -30,7 +30,8 @@ def test_an_address_without_a_page_says_so(browser: Browser, server: ConsoleServ
 
 
 def test_who_has_no_token_sees_the_login_and_gets_in_with_one(browser: Browser, guarded: ConsoleServer) -> None:
-    with browser.visit(guarded.url()) as visit:
+    with browser.visit(guarded.url("/#/login?problem=role")) as visit:
+        visit.page.get_by_role("alert").get_by_text("have no role here").wait_for()
         token = visit.page.get_by_label("Access token")
         token.wait_for()
         visit.picture("login")

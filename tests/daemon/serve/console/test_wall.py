@@ -64,7 +64,7 @@ def test_after_a_restart_of_the_daemon_the_picture_comes_back(browser: Browser, 
     with ConsoleServer(tmp_path / "first", CAMERAS[:1]) as first:
         port = first.server.port
         with browser.visit(first.url()) as visit:
-            watched(visit, first, {"gate"})
+            visit.page.locator(".tile .rate").wait_for()
             first.close()
             visit.page.locator(".tile .badge", has_text="Not reachable").wait_for()
             with ConsoleServer(tmp_path / "second", CAMERAS[:1], port=port) as second:

@@ -34,7 +34,8 @@ class ReceivedPacket:
     audio: bool = False
 
 
-_START = b"\0\0\0\1"
+_PREFIX = b"\0\0\1"
+_START = b"\0" + _PREFIX
 _MOST_UNITS = 64
 """NAL units of an access unit that are examined: only a few precede the image."""
 
@@ -43,14 +44,19 @@ def parameter_sets(codec: str, unit: bytes) -> bytes:
     """Returns the parameter sets at the beginning of an access unit (Annex B) of H.264 or HEVC, in order, each once and
     after a start code; empty if there are none."""
     found: list[bytes] = []
-    for part in unit.split(b"\0\0\1", _MOST_UNITS)[1:_MOST_UNITS]:
-        if not part:
-            continue
-        kind = part[0] & 31 if codec == "h264" else part[0] >> 1 & 63
-        if kind in ((1, 5) if codec == "h264" else range(32)):  # the image itself
+    end = unit.find(_PREFIX)
+    for _ in range(_MOST_UNITS):
+        if end < 0 or (begin := end + len(_PREFIX)) == len(unit):
             break
+        if unit.startswith(_PREFIX, begin):  # nothing between two start codes
+            end = begin
+            continue
+        kind = unit[begin] & 31 if codec == "h264" else unit[begin] >> 1 & 63
+        if kind in ((1, 5) if codec == "h264" else range(32)):  # the image itself, which is long
+            break
+        end = unit.find(_PREFIX, begin)
         if kind in ((7, 8) if codec == "h264" else (32, 33, 34)):
-            found.append(_START + part.rstrip(b"\0"))
+            found.append(_START + unit[begin : len(unit) if end < 0 else end].rstrip(b"\0"))
     return b"".join(dict.fromkeys(found))
 
 

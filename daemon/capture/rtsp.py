@@ -25,7 +25,8 @@ from sightd.engines.cuda.nvdec import Nvdec
 KEEP_ALIVE = 8.0
 """Seconds between two keep-alive requests: cameras end a session after 60 s, some after 10 s. rtspsrc sends none over
 TCP as long as packets arrive."""
-_NANOSECONDS = Fraction(1, 10**9)
+_PER_SECOND = 10**9
+_NANOSECONDS = Fraction(1, _PER_SECOND)
 _MOST_TO_OPEN = 1 << 20
 """Maximum bytes that a camera may send before it plays; its description has a few hundred."""
 _MOST_TO_A_PICTURE = 32 << 20
@@ -86,12 +87,12 @@ class RtspCapture:
                 continue
             arrival, began_at = (now, clock.wall()), None if begun else self._watch.first_began_at
             self._watch.picture_came(now)
-            packet, discontinuous = self._packet(sample)
+            packet, data, discontinuous = self._packet(sample)
             if discontinuous and begun:
                 yield Gap.DAMAGED
             begun = True
             if self._observer is not None and self._codec in RECORDABLE:
-                self._observer.packet_received(self._received(packet, now))
+                self._observer.packet_received(self._received(packet, data, now))
             yield from self._decoded(packet, arrival, began_at)
 
     def close(self) -> None:
@@ -153,15 +154,15 @@ class RtspCapture:
             raise
         return session
 
-    def _packet(self, sample: Any) -> tuple[av.Packet[Any], bool]:
-        """Returns the frame's data, and whether something was lost before it."""
+    def _packet(self, sample: Any) -> tuple[av.Packet[Any], bytes, bool]:
+        """Returns the frame's data for the decoder and as received, and whether something was lost before it."""
         flags, (buffer, data) = self._gst.gst.BufferFlags, self._content(sample)
         packet = av.Packet(data)
         if self._keys_of is not None:
             packet.is_keyframe = is_key(self._keys_of, data)
         if (time := buffer.pts) != self._gst.gst.CLOCK_TIME_NONE:
             packet.pts, packet.time_base = _signed(time), _NANOSECONDS
-        return packet, buffer.has_flags(flags.DISCONT) or buffer.has_flags(flags.CORRUPTED)
+        return packet, data, buffer.has_flags(flags.DISCONT) or buffer.has_flags(flags.CORRUPTED)
 
     def _content(self, sample: Any) -> tuple[Any, bytes]:
         """Returns a sample's buffer and its data."""
@@ -178,15 +179,13 @@ class RtspCapture:
         while self._codec in RECORDABLE and (sample := self._session.pull_audio()) is not None:
             buffer, data = self._content(sample)
             known = buffer.pts != self._gst.gst.CLOCK_TIME_NONE
-            pts = _signed(buffer.pts) / 1e9 if known else None
-            observer.packet_received(ReceivedPacket(bytes(data), pts, None, False, now, audio=True))
+            pts = _signed(buffer.pts) / _PER_SECOND if known else None
+            observer.packet_received(ReceivedPacket(data, pts, None, False, now, audio=True))
 
-    def _received(self, packet: av.Packet[Any], now: float) -> ReceivedPacket:
-        pts = None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
-        data = bytes(packet)
-        return ReceivedPacket(
-            self._key_frames.complete(data) if packet.is_keyframe else data, pts, None, packet.is_keyframe, now
-        )
+    def _received(self, packet: av.Packet[Any], data: bytes, now: float) -> ReceivedPacket:
+        pts, key = packet.pts, packet.is_keyframe
+        complete = self._key_frames.complete(data) if key else data
+        return ReceivedPacket(complete, None if pts is None else pts / _PER_SECOND, None, key, now)
 
     def _decoded(
         self, packet: av.Packet[Any], arrival: tuple[float, float], began_at: float | None

@@ -75,11 +75,12 @@ class RtspSession:
         self._pipeline.set_state(gstreamer.gst.State.PLAYING)
 
     def playing(self) -> bool:
-        """Returns whether the camera plays; waits for a message for up to `POLL` s. Raises SourceError if the camera
-        cannot be opened."""
+        """Returns whether the camera plays; waits for a message for up to `POLL` s, and takes all that have arrived:
+        this thread may not have run for a while. Raises SourceError if the camera cannot be opened."""
         message = self._bus.timed_pop(round(POLL * self._gst.gst.SECOND))
-        if message is not None:
+        while message is not None:
             self._take(message)
+            message = None if self._playing else self._bus.pop()
         return self._playing
 
     def pull(self, timeout: float) -> Any | None:

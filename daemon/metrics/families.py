@@ -25,7 +25,7 @@ REFUSALS = ("missing", "wrong", "limited", "role", "foreign", "invalid")
 or program; an invalid Host header."""
 CONNECTION_REFUSALS = {
     "rtsp": ("total", "address", "slow", "flood"),
-    "http": ("total", "address", "slow", "invalid"),
+    "http": ("total", "address", "slow", "flood", "invalid"),
 }
 """Why servers reject or cut off connections: the total or per-address limit is reached; no request arrived in time; it
 sent more than any viewer would, or invalid data."""

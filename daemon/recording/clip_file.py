@@ -28,8 +28,40 @@ _INTERLEAVED = "500000"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+_WRITTEN_AT_ONCE = 1 << 17
+"""Bytes that the muxer passes on in one call: the file system takes a third longer for blocks of 32 KiB."""
+
+
 class UnplayableError(Exception):
     """No decoder could play a clip that begins with these packets."""
+
+
+class StreamTemplate:
+    """What the header of a file says of its video: frame size and parameter sets. Finding it out takes as long as
+    writing ten seconds, so a camera's files share one as long as `fits` says so."""
+
+    def __init__(self, codec: str, key_frame: bytes) -> None:
+        """Reads a key frame; `codec` is one of `capture.packets.RECORDABLE`. Raises UnplayableError."""
+        self.codec, self.parameters = codec, parameter_sets(codec, key_frame)
+        try:
+            self._source = av.open(io.BytesIO(key_frame), format=codec)
+            self._video = self._source.streams.video[0]
+        except (av.FFmpegError, IndexError) as error:
+            raise UnplayableError(f"its key frame cannot be read: {type(error).__name__}") from None
+        if not self._video.width or not self._video.codec_context.extradata:
+            raise UnplayableError("its key frame has no parameter sets")
+
+    def fits(self, codec: str, key_frame: bytes) -> bool:
+        """Returns whether this also holds for another key frame."""
+        return codec == self.codec and parameter_sets(codec, key_frame) == self.parameters != b""
+
+    def add_to(self, container: av.container.OutputContainer) -> av.VideoStream:
+        """Adds a stream to a file whose header is not written yet. Raises av.FFmpegError."""
+        stream = container.add_stream_from_template(self._video)
+        if self.codec == "hevc":
+            stream.codec_context.codec_tag = "hvc1"  # the only form of H.265 that Safari plays
+        stream.time_base = TIME_BASE
+        return stream
 
 
 class _Output:
@@ -69,27 +101,25 @@ class ClipFile:
     def __init__(
         self,
         path: Path,
-        codec: str,
+        template: StreamTemplate,
         first: Sequence[ReceivedPacket],
         make_room: Callable[[], bool] = lambda: False,
         reordered: int = 0,
         audio: AudioFormat | None = None,
     ) -> None:
-        """Creates the file with the suffix `PART`. `codec` is one of `capture.packets.RECORDABLE`; `first` are packets
-        from a key frame on, which `write` writes. `make_room` frees space on a full disk and returns whether it could.
-        `reordered` is the least number of frames that the stream reorders, `audio` the format of its sound. Raises
-        UnplayableError."""
+        """Creates the file with the suffix `PART`. `first` are packets from a key frame on that `template` fits, which
+        `write` writes. `make_room` frees space on a full disk and returns whether it could. `reordered` is the least
+        number of frames that the stream reorders, `audio` the format of its sound."""
         self.path = path
         self._clock = ClipClock(first, reordered)
-        self.parameters = parameter_sets(codec, first[0].data)
-        self._codec = codec
+        self._template = template
         self._origin: int | None = None
         """Time of the first frame, in ticks of the stream."""
         make_private(path.parent)
         self._part = path.with_name(path.name + PART)
         self._output = _Output(self._part, make_room)
         try:
-            self._container, self._stream, self._audio = _muxer(self._output, codec, first[0].data, audio)
+            self._container, self._stream, self._audio = _muxer(self._output, template, audio)
         except BaseException:
             self._output.close()
             self._part.unlink()
@@ -108,7 +138,9 @@ class ClipFile:
     def fits(self, packet: ReceivedPacket) -> bool:
         """Returns whether the packet can be decoded in this clip. If the camera has changed its parameter sets, such as
         the frame size, it needs another."""
-        return not packet.key or parameter_sets(self._codec, packet.data) in (b"", self.parameters)
+        if not packet.key:
+            return True
+        return parameter_sets(self._template.codec, packet.data) in (b"", self._template.parameters)
 
     def write(self, packet: ReceivedPacket) -> None:
         if packet.audio:
@@ -122,7 +154,7 @@ class ClipFile:
         out.time_base = TIME_BASE
         out.is_keyframe = packet.key
         out.stream = self._stream
-        self._container.mux(out)
+        self._container.mux_one(out)
 
     def _write_audio(self, packet: ReceivedPacket) -> None:
         """Writes audio, unless it belongs to what was before the first frame. Damaged audio is left out."""
@@ -131,7 +163,7 @@ class ClipFile:
         at = self._clock.audio_time(packet) - self._origin
         with suppress(av.error.InvalidDataError, av.error.ArgumentError):
             for out in self._audio.packets(packet.data, at):
-                self._container.mux(out)
+                self._container.mux_one(out)
 
     def finish(self) -> None:
         """Completes the clip: when it returns, the whole file is on the disk under its final name."""
@@ -151,25 +183,15 @@ class ClipFile:
 
 
 def _muxer(
-    output: _Output, codec: str, key_frame: bytes, audio: AudioFormat | None
+    output: _Output, template: StreamTemplate, audio: AudioFormat | None
 ) -> tuple[av.container.OutputContainer, av.VideoStream, AudioTrack | None]:
-    """Returns a muxer whose video stream has the size and parameter sets of the key frame, and its audio track."""
-    try:
-        with av.open(io.BytesIO(key_frame), format=codec) as source:
-            template = source.streams.video[0]
-            if not template.width or not template.codec_context.extradata:
-                raise UnplayableError("its key frame has no parameter sets")
-            options = {
-                "movflags": MOVFLAGS if audio is None else MOVFLAGS_WITH_AUDIO,
-                "max_interleave_delta": _INTERLEAVED,
-            }
-            container = av.open(output, "w", format="mp4", container_options=options)
-            stream = container.add_stream_from_template(template)
-            if codec == "hevc":
-                stream.codec_context.codec_tag = "hvc1"  # the only form of H.265 that Safari plays
-            stream.time_base = TIME_BASE
-            track = None if audio is None else AudioTrack(container, audio)
-            container.start_encoding()
-    except (av.FFmpegError, IndexError) as error:
-        raise UnplayableError(f"its key frame cannot be read: {type(error).__name__}") from None
+    """Returns a muxer with its video stream and its audio track, if any."""
+    options = {
+        "movflags": MOVFLAGS if audio is None else MOVFLAGS_WITH_AUDIO,
+        "max_interleave_delta": _INTERLEAVED,
+    }
+    container = av.open(output, "w", format="mp4", container_options=options, buffer_size=_WRITTEN_AT_ONCE)
+    stream = template.add_to(container)
+    track = None if audio is None else AudioTrack(container, audio)
+    container.start_encoding()
     return container, stream, track

@@ -13,7 +13,7 @@ import av
 from sightd.daemon.capture.audio import AudioFormat
 from sightd.daemon.capture.packets import ReceivedPacket
 from sightd.daemon.recording.audio_track import stored_codec
-from sightd.daemon.recording.clip_file import ClipFile, UnplayableError
+from sightd.daemon.recording.clip_file import ClipFile, StreamTemplate, UnplayableError
 from sightd.daemon.recording.index import ClipIndexError, Kind
 from sightd.daemon.recording.store import ClipStore
 
@@ -71,6 +71,7 @@ class FileWriter:
     ) -> None:
         self.camera, self.kind, self.clock, self.wall = camera, kind, clock, wall
         self._observer = observer
+        self._template: StreamTemplate | None = None
         self._written: _Written | None = None
         self._fault: _Fault | None = None
 
@@ -109,17 +110,22 @@ class FileWriter:
         codec of the video and the format of the audio, if any; `reordered` is the least number of frames that the
         stream reorders."""
         (codec, audio), first = streams, packets[0].received_at
-        sound = None if audio is None else stored_codec(audio)
+        sound, template = None if audio is None else stored_codec(audio), self._template_of(codec, packets[0].data)
         begin = self.wall_of(first)
         stamp = time.strftime("%Y-%m-%dT%H-%M-%S", time.gmtime(begin))
         stem = f"{self.camera}/{stamp}"
         number, path = store.index.begin(self.camera, begin, stem, codec, events, self.kind, sound)
         try:
-            file = ClipFile(store.folder / path, codec, packets[:_MOST_MEASURED], store.make_room, reordered, audio)
+            file = ClipFile(store.folder / path, template, packets[:_MOST_MEASURED], store.make_room, reordered, audio)
         except BaseException:
             store.index.remove(number)
             raise
         self._written = _Written(number, file, path, begin, first, first)
+
+    def _template_of(self, codec: str, key_frame: bytes) -> StreamTemplate:
+        if self._template is None or not self._template.fits(codec, key_frame):
+            self._template = StreamTemplate(codec, key_frame)
+        return self._template
 
     def write(self, packet: ReceivedPacket) -> None:
         assert self._written is not None, "begin comes first"

@@ -45,6 +45,10 @@ class KafkaBroker(ServerProcess):
         self._binary, self._advertised = _tansu(), advertised_port or self.port
         self._before: list[KafkaRecord] = []
 
+    def advertise(self, port: int) -> None:
+        """Has clients connect to `port`, also `records`; before the start."""
+        self._advertised = port
+
     def command(self) -> Sequence[str | Path]:
         own, advertised = (f"tcp://127.0.0.1:{port}" for port in (self.port, self._advertised))
         options = ["--listener-url", own, "--advertised-listener-url", advertised, "--storage-engine"]
@@ -52,8 +56,13 @@ class KafkaBroker(ServerProcess):
 
     def kill(self) -> None:
         if self._advertised == self.port:
-            self._before = self.records()
+            self.save_records()
         super().kill()
+
+    def save_records(self) -> None:
+        """Keeps the records until now, for `records` after a kill, which loses them. `kill` does so unless clients
+        connect to another port."""
+        self._before = self.records()
 
     def records(self) -> list[KafkaRecord]:
         """Returns all records since the start, by topic and partition in their order."""

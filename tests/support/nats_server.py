@@ -7,12 +7,12 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from tests.support.debian import unpacked
@@ -59,14 +59,13 @@ class NatsServer(ServerProcess):
             await client.jetstream().add_stream(name=STREAM, subjects=["sightd.>"])
 
     async def _messages(self) -> list[NatsMessage]:
-        found = []
         async with self._client() as client:
             stream = client.jetstream()
-            with contextlib.suppress(NotFoundError):
-                for number in count(1):
-                    one = await stream.get_msg(STREAM, number)
-                    found.append(NatsMessage(one.subject or "", dict(one.headers or {}), json.loads(one.data or b"")))
-        return found
+            state = (await stream.stream_info(STREAM)).state
+            found = [await _message(stream, number) for number in range(state.first_seq, state.last_seq + 1)]
+        messages = [one for one in found if one is not None]
+        assert len(messages) == state.messages, f"{len(messages)} of {state.messages} messages could be read"
+        return messages
 
     @contextlib.asynccontextmanager
     async def _client(self) -> Any:
@@ -77,3 +76,12 @@ class NatsServer(ServerProcess):
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await client.close()
+
+
+async def _message(stream: JetStreamContext, number: int) -> NatsMessage | None:
+    """Returns a message, None if the stream has none with this number."""
+    try:
+        one = await stream.get_msg(STREAM, number)
+    except NotFoundError:
+        return None
+    return NatsMessage(one.subject or "", dict(one.headers or {}), json.loads(one.data or b""))

@@ -216,5 +216,6 @@ def _rejection_reasons(options: Http) -> dict[str, str]:
         "address": f"limit of {options.max_connections_per_address} from one address reached "
         "(http.max_connections_per_address)",
         "slow": f"its request did not arrive within {PATIENCE:g} s, or arrived more slowly than {SLOWEST} bytes/s",
+        "flood": "it sent more WebSocket frames than a reader needs",
         "invalid": "it did not send HTTP",
     }

@@ -23,6 +23,13 @@ def test_parameter_sets_are_found_before_the_image_only() -> None:
     assert parameter_sets("hevc", _START + b"\x40\x01v" + _START + b"\x26\x01image") == _START + b"\x40\x01v"
 
 
+def test_damaged_units_have_the_parameter_sets_that_can_be_found() -> None:
+    assert parameter_sets("h264", b"") == b""
+    assert parameter_sets("h264", b"no start code") == b""
+    assert parameter_sets("h264", _SETS + b"\0\0\1") == _SETS
+    assert parameter_sets("hevc", b"\0\0\1" * 3 + b"\x40\x01v\0\0\0") == _START + b"\x40\x01v"
+
+
 def test_a_key_frame_gets_the_parameter_sets_that_came_last() -> None:
     frames = KeyFrames("h264", None)
     assert frames.complete(_IMAGE) == _IMAGE

@@ -12,7 +12,7 @@ import pytest
 from sightd.daemon.capture.audio import AudioFormat, aac_format, described_audio
 from sightd.daemon.capture.packets import ReceivedPacket
 from sightd.daemon.recording.audio_track import stored_codec
-from sightd.daemon.recording.clip_file import ClipFile
+from sightd.daemon.recording.clip_file import ClipFile, StreamTemplate
 from tests.daemon.capture.test_packets import Kept
 from tests.daemon.recording.packets import encoded
 from tests.daemon.recording.test_recorder import FPS, site
@@ -125,7 +125,7 @@ def test_the_sound_of_containers_is_recorded(tmp_path: Path, suffix: str, codec:
 
 
 def write(path: Path, packets: Sequence[ReceivedPacket], audio: AudioFormat) -> None:
-    file = ClipFile(path, "h264", packets, audio=audio)
+    file = ClipFile(path, StreamTemplate("h264", packets[0].data), packets, audio=audio)
     for packet in packets:
         file.write(packet)
     file.finish()

@@ -11,7 +11,7 @@ import pytest
 
 from sightd.daemon.config.model import Recording, Segments
 from sightd.daemon.config.recording import CameraRules
-from sightd.daemon.recording.clip_file import PART, ClipFile
+from sightd.daemon.recording.clip_file import PART, ClipFile, StreamTemplate
 from sightd.daemon.recording.index import _SCHEMA, ClipFilter, ClipIndex, ClipReader
 from sightd.daemon.recording.store import ClipStore
 from tests.daemon.recording.counts import Counts
@@ -178,7 +178,7 @@ def test_an_interrupted_clip_is_kept_as_far_as_it_plays(tmp_path: Path) -> None:
     index = ClipIndex(tmp_path)
     _, path = index.begin("gate", _NOW, "gate/x", "h264", [7])
     index.close()
-    file = ClipFile(tmp_path / path, "h264", encoded())
+    file = ClipFile(tmp_path / path, StreamTemplate("h264", encoded()[0].data), encoded())
     for one in encoded()[:80]:
         file.write(one)
     opened(tmp_path, options()).close()

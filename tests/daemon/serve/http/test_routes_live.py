@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -254,24 +254,31 @@ class Pipe(asyncio.Transport):
         """Does nothing: the test ends the connection."""
 
 
-def test_a_client_that_pings_and_never_reads_is_disconnected() -> None:
-    """The answers would fill the memory."""
+async def connected(refused: Callable[[str, str], None]) -> tuple[WebSocketConnection, Pipe, WSConnection]:
+    """Returns a server's end of a connection whose application reads, the transport below it, and the client's end."""
 
     async def accept(_scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         while (await receive())["type"] != "websocket.disconnect":
             pass
 
+    config = uvicorn.Config(accept, ws="none", log_config=None)
+    config.load()
+    one, pipe = WebSocketConnection(refused, config=config, server_state=ServerState(), app_state={}), Pipe()
+    one.connection_made(pipe)
+    client = WSConnection(ConnectionType.CLIENT)
+    one.data_received(client.send(events.Request(host="localhost", target=ROUTE)))
+    await asyncio.sleep(0)
+    client.receive_data(b"".join(pipe.written))
+    assert [type(event) for event in client.events()] == [events.AcceptConnection]
+    return one, pipe, client
+
+
+def test_a_client_that_pings_and_never_reads_is_disconnected() -> None:
+    """The answers would fill the memory."""
+
     async def ping() -> list[int]:
-        config = uvicorn.Config(accept, ws="none", log_config=None)
-        config.load()
-        one, pipe = WebSocketConnection(print, config=config, server_state=ServerState(), app_state={}), Pipe()
-        one.connection_made(pipe)
-        client = WSConnection(ConnectionType.CLIENT)
-        one.data_received(client.send(events.Request(host="localhost", target=ROUTE)))
-        await asyncio.sleep(0)
-        client.receive_data(b"".join(pipe.written))
-        assert [type(event) for event in client.events()] == [events.AcceptConnection]
+        one, pipe, client = await connected(print)
         lengths = []
         for paused in (False, True):
             pipe.written.clear()
@@ -284,6 +291,26 @@ def test_a_client_that_pings_and_never_reads_is_disconnected() -> None:
         return lengths
 
     assert asyncio.run(ping()) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "frame", [events.TextMessage("", message_finished=False), events.Pong(b"here")], ids=["empty fragments", "pongs"]
+)
+def test_a_client_that_sends_frames_without_end_is_cut_off(frame: events.Event) -> None:
+    refused = list[str]()
+
+    async def flood() -> int:
+        one, pipe, client = await connected(lambda reason, _address: refused.append(reason))
+        sent = 0
+        while not pipe.aborted and sent < 10_000:
+            one.data_received(client.send(frame))
+            sent += 1
+        one.data_received(client.send(frame))
+        one.connection_lost(None)
+        return sent
+
+    assert 100 < asyncio.run(flood()) < 10_000
+    assert refused == ["flood"]
 
 
 def test_readers_are_told_when_the_server_stops() -> None:

@@ -1,0 +1,1 @@
+"""Measures the delivery of events: how fast a backlog is delivered, and what arrives while receivers fail."""

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +255,7 @@ def soak(folder: Path, hours: float) -> Soak:
     began, total, early = time.monotonic(), round(hours * 3600 * FPS), 0.0
     for frame in range(total):
         clock.now = frame / FPS
-        packet = replace(pictures[frame % len(pictures)], pts=clock.now, received_at=clock.now)
+        packet = pictures[frame % len(pictures)]._replace(pts=clock.now, received_at=clock.now)
         for tap in taps:
             tap.packet_received(packet)
         if frame % (30 * FPS) == 15 * FPS:

@@ -67,9 +67,11 @@ class RtspCapture:
             self._session.close(well=True)
             raise
         self._watch = _Watch(self._session, source, playback.clock.monotonic())
-        self._observer = playback.packets
-        if self._observer is not None:
-            self._observer.stream_opened(self._codec, self._session.dialogue.audio)
+        observer, audio = playback.packets, self._session.dialogue.audio
+        if observer is not None:
+            observer.stream_opened(self._codec, audio)
+        self._recorder = observer if self._codec in RECORDABLE else None
+        self._has_audio = audio is not None
         self._key_frames = KeyFrames(self._codec, self._session.dialogue.configuration)
 
     def frames(self) -> Iterator[DecodedFrame | Gap]:
@@ -77,8 +79,8 @@ class RtspCapture:
         while not self._playback.wait(0.0):
             sample = self._session.pull(POLL)
             now = clock.monotonic()
-            if self._observer is not None:
-                self._pass_audio_on(self._observer, now)
+            if self._recorder is not None and self._has_audio:
+                self._pass_audio_on(self._recorder, now)
             if sample is None:
                 if self._session.ended():
                     return
@@ -91,8 +93,8 @@ class RtspCapture:
             if discontinuous and begun:
                 yield Gap.DAMAGED
             begun = True
-            if self._observer is not None and self._codec in RECORDABLE:
-                self._observer.packet_received(self._received(packet, data, now))
+            if self._recorder is not None:
+                self._recorder.packet_received(self._received(packet, data, now))
             yield from self._decoded(packet, arrival, began_at)
 
     def close(self) -> None:
@@ -176,7 +178,7 @@ class RtspCapture:
             buffer.unmap(content)
 
     def _pass_audio_on(self, observer: PacketObserver, now: float) -> None:
-        while self._codec in RECORDABLE and (sample := self._session.pull_audio()) is not None:
+        while (sample := self._session.pull_audio()) is not None:
             buffer, data = self._content(sample)
             known = buffer.pts != self._gst.gst.CLOCK_TIME_NONE
             pts = _signed(buffer.pts) / _PER_SECOND if known else None

@@ -44,7 +44,7 @@ class Render(Section):
 
 
 class Output(Section):
-    """The annotated video of a camera, encoded only while somebody watches."""
+    """The annotated video of a camera, encoded only while somebody watches or it is recorded."""
 
     encoder: Literal["auto", "x264", "nvenc"] = Field(
         "auto",

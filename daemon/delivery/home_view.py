@@ -80,14 +80,18 @@ class Home(Protocol):
 
 
 class SelectedCameras:
-    """A `Home` that shows and changes only some of another one's cameras."""
+    """A `Home` that shows and changes only some of another one's cameras, and thresholds of plug-ins that no other
+    camera uses."""
 
     def __init__(self, home: Home, cameras: Collection[str]) -> None:
         self._home, self._cameras = home, frozenset(cameras)
 
     def view(self) -> DaemonView:
         view = self._home.view()
-        return replace(view, cameras=[one for one in view.cameras if one.name in self._cameras])
+        cameras = [one for one in view.cameras if one.name in self._cameras]
+        shared = {plugin for one in view.cameras if one.name not in self._cameras for plugin in one.chain}
+        thresholds = [one for one in view.thresholds if one.plugin not in shared]
+        return replace(view, cameras=cameras, thresholds=thresholds)
 
     def picture(self, event: Event) -> bytes | None:
         return self._home.picture(event) if event.camera in self._cameras else None

@@ -32,7 +32,7 @@ _TIDY_EVERY = 600.0
 _BETWEEN_STEPS = 0.02
 """Seconds between two steps of an upgrade or a deletion, in which others get the disk."""
 _OPENING = 5.0
-"""Maximum seconds that a reader waits for the file to be opened at start-up."""
+"""Maximum seconds that a reader waits for the file to be opened, at start-up and after it was deleted."""
 
 
 class JournalObserver(Protocol):
@@ -66,7 +66,7 @@ class Journal:
         """Deletes events older than `retention` s, and the oldest beyond `max_count`. `clock` returns seconds since the
         epoch."""
         self._begun = threading.Event()
-        self.reader = JournalReader(path, lambda: self._begun.wait(_OPENING))
+        self.reader = JournalReader(path, self._require_file)
         self._retention, self._max_count, self._observer, self._clock = retention, max_count, observer, clock
         self._changed = threading.Condition()
         self._waiting: deque[PendingEvent] = deque()
@@ -164,7 +164,9 @@ class Journal:
         while True:
             with self._changed:
                 if not self._batch:
-                    self._changed.wait_for(lambda: self._waiting or self._ending, self._pause())
+                    self._changed.wait_for(
+                        lambda: self._waiting or self._ending or not self._begun.is_set(), self._pause()
+                    )
                     self._take()
                 ending = self._ending
             able = self._attempt()
@@ -177,6 +179,14 @@ class Journal:
             log.error("%d events were lost: %s", count, self._fault)
         if self._store is not None:
             self._store.close()
+
+    def _require_file(self) -> None:
+        """Waits until the file was opened, or could not be; also if it was deleted since then. Any reader's thread."""
+        if self._begun.is_set() and not self._ending and not self.reader.path.exists():
+            with self._changed:
+                self._begun.clear()
+                self._changed.notify()
+        self._begun.wait(_OPENING)
 
     def _pause(self) -> float:
         """Returns the seconds until there is work to do even if no event arrives."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from sightd.daemon.delivery.home_commands import Commands
-from sightd.daemon.delivery.home_view import Threshold
-from tests.daemon.delivery.stub_home import StubHome
+from sightd.daemon.delivery.home_view import SelectedCameras, Threshold
+from tests.daemon.delivery.stub_home import GATE, StubHome
 
 
 class Clock:
@@ -88,6 +89,19 @@ def test_of_many_values_the_newest_is_set_and_not_more_often_than_every_two_seco
     clock.now += 2.0
     assert commands.run()
     assert [value for _, value in home.adjusted] == [0.6, 0.8]
+
+
+def test_a_threshold_is_offered_only_to_sinks_that_have_all_cameras_of_its_plugin() -> None:
+    cameras = [replace(GATE, chain=("detector", "own")), replace(GATE, name="yard", chain=("detector",))]
+    home = StubHome(cameras, [Threshold(name, "min_score", 0.4, 0.0, 1.0) for name in ("detector", "own")])
+    selected = SelectedCameras(home, ["gate"])
+    assert [one.plugin for one in selected.view().thresholds] == ["own"]
+    commands = Commands("home", "set/", selected, Clock())
+    commands.add("set/plugins/detector/min_score", b"0.9", False)
+    commands.add("set/plugins/own/min_score", b"0.8", False)
+    commands.run()
+    assert [(one.plugin, value) for one, value in home.adjusted] == [("own", 0.8)]
+    assert len(SelectedCameras(home, ["gate", "yard"]).view().thresholds) == 2
 
 
 def test_while_another_change_is_in_progress_a_value_waits(home: StubHome) -> None:

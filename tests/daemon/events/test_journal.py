@@ -383,6 +383,18 @@ def test_a_file_that_was_deleted_or_put_back_is_found_out_and_events_are_kept(tm
     assert (event.id, event.kind) == (2, "camera.down"), "those who follow wait for ids above the last one"
 
 
+def test_a_reader_of_a_file_that_was_deleted_finds_a_new_one_without_a_new_event(
+    tmp_path: Path, opened: Opened
+) -> None:
+    journal = opened()
+    journal.note(EventKind.CAMERA_UP, camera="a")
+    kept(journal, 1)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert journal.reader.after(0, 10) == []
+    assert journal.reader.last_id() == 1, "ids go on"
+
+
 def text(path: Path) -> None:
     path.write_text("my notes\n")
 

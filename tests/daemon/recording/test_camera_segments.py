@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ def film(begin: float, end: float) -> list[ReceivedPacket]:
     """Packets that arrive from `begin` to `end`, with a key frame every 2 s."""
     pictures = encoded()
     numbers = range(round(begin * FPS), round(end * FPS))
-    return [replace(pictures[n % len(pictures)], pts=n / FPS, received_at=n / FPS) for n in numbers]
+    return [pictures[n % len(pictures)]._replace(pts=n / FPS, received_at=n / FPS) for n in numbers]
 
 
 class Gate:
@@ -164,7 +163,7 @@ def test_a_stream_with_reordered_frames_keeps_their_order_from_the_first_frame_o
     order = [0, 3, 1, 2, 4]
     for packet in film(0.0, 12.0):
         number = round(packet.received_at * FPS)
-        moved = replace(packet, pts=(number // 5 * 5 + order[number % 5]) / FPS)
+        moved = packet._replace(pts=(number // 5 * 5 + order[number % 5]) / FPS)
         gate.now = packet.received_at
         gate.tap.packet_received(moved)
         gate.segments.step(gate.store)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -37,7 +36,7 @@ def test_frames_that_are_reordered_are_shown_in_their_order() -> None:
 
 
 def test_decoding_times_that_a_container_states_are_kept() -> None:
-    packets = [replace(packet(n / 25, pts=(n + 2) / 25), dts=n / 25) for n in range(5)]
+    packets = [packet(n / 25, pts=(n + 2) / 25)._replace(dts=n / 25) for n in range(5)]
     assert [(pts - dts) * 25 // TICKS for pts, dts in times(packets)] == [2] * 5
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -35,7 +34,7 @@ def write(
     packets = encoded(size=size)[first:last]
     if repeats:
         data = packets[0].data
-        packets = (replace(packets[0], data=parameter_sets("h264", data) + data), *packets[1:])
+        packets = (packets[0]._replace(data=parameter_sets("h264", data) + data), *packets[1:])
     writer.begin(("h264", None), packets, (), store)
     for packet in packets:
         writer.write(packet)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +217,7 @@ def test_an_event_while_the_recorder_is_starting_gets_its_clip_and_one_of_an_ear
     eventually(lambda: span() == (1, 1), 10)
     monkeypatch.setattr(one.journal.reader, "span", busy_span)
     one.tap.stream_opened("h264")
-    one.tap.packet_received(replace(encoded()[0], received_at=time.monotonic()))
+    one.tap.packet_received(encoded()[0]._replace(received_at=time.monotonic()))
     one.recorder.start()
     assert one.clip().events == [2]
     one.recorder.close(10)

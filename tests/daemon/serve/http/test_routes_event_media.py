@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -140,7 +139,7 @@ def test_the_clip_of_an_event_is_served_once_it_is_finished(service: Service) ->
     service.tap.stream_opened("h264")
     begin = time.monotonic() - 1
     for packet in encoded()[:50]:
-        service.tap.packet_received(replace(packet, received_at=begin + packet.received_at))
+        service.tap.packet_received(packet._replace(received_at=begin + packet.received_at))
     for kind in ("line.crossed", "zone.dwell"):
         service.site.journal.record(PendingEvent(kind, time.time(), "gate"))
     eventually(lambda: service.site.journal.last_id == 2, 10)

@@ -1,8 +1,8 @@
 """What recording costs and keeps: `python -m bench.recording [cpu|soak|clips|all]`.
 
-`cpu`: CPU time of receiving four RTSP cameras with recording, against receiving them without, in turns. `soak`: an hour
-of four cameras on clocks that this program moves. `clips`: how soon after its end a clip is listed, and where it
-begins.
+`cpu`: CPU time of receiving four RTSP cameras with recording, against receiving them without at the same time.
+`soak`: an hour of four cameras on clocks that this program moves. `clips`: how soon after its end a clip is listed, and
+where it begins.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +162,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU ms per received packet: without recording, and with; `ratios` of neighbouring windows."""
+    """CPU ms per received packet: without recording, and with; `ratios` of the same windows."""
 
     mode: str
     bare: list[float]
@@ -176,19 +178,32 @@ class Cost:
 
 
 def measure_cost(addresses: Sequence[str], seconds: float, turns: int) -> list[Cost]:
+    """Receives the cameras in three processes at the same time, so that all of them have the same load beside them."""
     costs = {mode: Cost(mode, [], []) for mode in _RULES}
+    modes = (None, *costs)
     for turn in range(turns):
-        for mode, cost in costs.items():
-            progress(f"cpu: turn {turn + 1} of {turns}, {mode}")
-            with Receivers(addresses, [None] * len(addresses)) as bare:
-                cost.bare.append(_per_packet(bare, seconds, None))
-            with (
-                tempfile.TemporaryDirectory() as folder,
-                Site(Path(folder), mode, len(addresses)) as site,
-                Receivers(addresses, site.taps) as receivers,
-            ):
-                cost.recorded.append(_per_packet(receivers, seconds, site if mode == "clips" else None))
+        progress(f"cpu: turn {turn + 1} of {turns}")
+        with ProcessPoolExecutor(len(modes), get_context("spawn")) as processes:
+            runs = {mode: processes.submit(_received, mode, addresses, seconds) for mode in modes}
+            bare, *recorded = (run.result() for run in runs.values())
+        for cost, value in zip(costs.values(), recorded, strict=True):
+            cost.bare.append(bare)
+            cost.recorded.append(value)
     return list(costs.values())
+
+
+def _received(mode: str | None, addresses: Sequence[str], seconds: float) -> float:
+    """Returns the CPU ms of this process per packet, with recording by the rules of `mode`, or without."""
+    rtsp_gstreamer.load()  # before threads need it
+    if mode is None:
+        with Receivers(addresses, [None] * len(addresses)) as bare:
+            return _per_packet(bare, seconds, None)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Site(Path(folder), mode, len(addresses)) as site,
+        Receivers(addresses, site.taps) as receivers,
+    ):
+        return _per_packet(receivers, seconds, site if mode == "clips" else None)
 
 
 def _per_packet(receivers: Receivers, seconds: float, site: Site | None) -> float:

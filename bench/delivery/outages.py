@@ -107,7 +107,7 @@ class _Site:
         self._all(end)
 
     def _kill(self) -> None:
-        """Kills all receivers. While what one would lose is read, the daemon stands still: nothing may be
+        """Kills all receivers. While what one would lose is read, the daemon is stopped (SIGSTOP): nothing may be
         acknowledged in between."""
         losing = [one for one in self.receivers.values() if one.loses_data]
         with self.daemon.paused() if losing else nullcontext():
@@ -190,7 +190,7 @@ class _Restarting:
         self.kills = 0
         self._over = threading.Event()
         self._lock = threading.Lock()
-        """Held while the daemon is killed and started, read, or stands still."""
+        """Held while the daemon is killed and started, read, or paused."""
         self._thread = threading.Thread(target=self._run, name="daemon-killer")
 
     def start(self) -> None:

@@ -2,7 +2,7 @@
 
 `cpu`: CPU time of receiving four RTSP cameras with recording, against receiving them without at the same time.
 `soak`: an hour of four cameras on clocks that this program moves. `clips`: how soon after its end a clip is listed, and
-where it begins.
+at which time it begins.
 """
 
 from __future__ import annotations

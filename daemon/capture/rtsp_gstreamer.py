@@ -115,7 +115,10 @@ class GStreamer:
 
 _loading = threading.Lock()
 """Several feeds begin at once, and neither the guard nor PyGObject's classes, made at first use, stand that."""
-_MADE_AT_FIRST_USE = ("Buffer", "Bus", "Caps", "Element", "MapInfo", "Message", "Pipeline", "Sample", "Structure")
+_MADE_AT_FIRST_USE = (
+    "Buffer", "Bus", "Caps", "Element", "MapInfo", "Message", "Pipeline", "Sample", "Structure",
+    "BufferFlags", "MapFlags", "MessageType", "ProgressType", "State",
+)  # fmt: skip
 
 
 def load() -> GStreamer:

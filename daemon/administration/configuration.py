@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import logging
 import os
 import secrets
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +39,7 @@ RELOAD_PATIENCE = 600.0
 _MOST_AT_ONCE = 4
 """Requests that work on the file or wait for it; each takes a thread."""
 _TURN_PATIENCE = 20.0
+_SCHEMA_PATIENCE = 60.0
 
 
 class Reloading(Protocol):
@@ -294,6 +298,25 @@ def _place(places: threading.Semaphore) -> Iterator[None]:
         yield
     finally:
         places.release()
+
+
+_describing = threading.Lock()
+
+
+def schema_text() -> bytes:
+    """Returns the JSON schema of the file, with the options of all installed plug-ins. Made once, by a process of its
+    own, because all plug-ins must be imported for it. Thread-safe. Raises BusyError."""
+    with _describing:
+        return _described()
+
+
+@functools.cache
+def _described() -> bytes:
+    command = [sys.executable, "-P", "-m", "sightd", "schema", "--installed"]
+    try:
+        return subprocess.run(command, capture_output=True, check=True, timeout=_SCHEMA_PATIENCE).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BusyError(f"The schema could not be made ({type(error).__name__}): try again later.") from error
 
 
 def _located(error: YamlSyntaxError, path: Path) -> ConfigError:

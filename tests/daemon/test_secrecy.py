@@ -90,7 +90,7 @@ def responses_of(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
 
 def response_to(url: str, method: str, headers: dict[str, str]) -> str:
     """Returns headers and body; of the endless event stream only its first piece, as /api/v1/events has the same."""
-    with httpx.stream(method, url, headers={"X-Sightd": "1", **headers}, timeout=20) as answer:
+    with httpx.stream(method, url, headers={"X-Sightd": "1", **headers}, timeout=60) as answer:
         pieces = answer.iter_text()
         endless = answer.headers.get("content-type", "").startswith("text/event-stream")
         return f"{answer.headers}{next(pieces) if endless else ''.join(pieces)}"

@@ -12,9 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
-from sightd.daemon.administration.configuration import ConfigurationService
-from sightd.daemon.config.plugin_entries import plugin_configs
-from sightd.daemon.config.schema import as_text, config_schema
+from sightd.daemon.administration.configuration import ConfigurationService, schema_text
 from sightd.daemon.config.yaml import MAX_BYTES
 from sightd.daemon.serve.auth import Access, Role
 from sightd.daemon.serve.http.answers import Changes, Problem, answer, changes_for_json, failures, problem_for_json
@@ -124,9 +122,9 @@ def add_configuration(app: FastAPI, configuration: ConfigurationService, access:
         return await _applied(lambda: configuration.restore(version, who, revision_of(if_match)))
 
     @reading.get("/schema", summary="JSON schema of the configuration file, with the options of all plug-ins",
-                 response_model=dict[str, Any])  # fmt: skip
+                 response_model=dict[str, Any], responses=failures(503))  # fmt: skip
     def schema() -> Response:
-        return Response(as_text(config_schema(plugin_configs(others=True))), media_type="application/json")
+        return Response(schema_text(), media_type="application/json")
 
     app.include_router(router)
     app.include_router(reading)

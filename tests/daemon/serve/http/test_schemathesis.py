@@ -26,7 +26,7 @@ STREAMS = ("/stream", ".mjpg")
 
 @pytest.fixture
 def operations(whole: Whole) -> Iterator[Any]:  # noqa: F811
-    schema = schemathesis.openapi.from_dict(whole.app.openapi())
+    schema: Any = schemathesis.openapi.from_dict(whole.app.openapi())
     return (result.ok() for result in schema.get_all_operations())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightd.daemon.serve.webrtc import sdp
@@ -90,6 +90,7 @@ def test_an_offer_that_cannot_be_answered_is_refused_with_the_reason(old: str, n
         sdp.parse(OFFER.replace(old, new))
 
 
+@settings(max_examples=30)
 @given(st.data())
 def test_a_mutilated_offer_is_answered_or_refused(data: st.DataObject) -> None:
     lines = OFFER.split("\n")

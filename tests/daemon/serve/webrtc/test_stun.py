@@ -6,7 +6,7 @@ import os
 
 import pytest
 from aioice import stun as theirs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightd.daemon.serve.webrtc import stun
@@ -73,6 +73,7 @@ def test_what_follows_the_integrity_is_not_believed() -> None:
     assert not message.nominates
 
 
+@settings(max_examples=40)
 @given(st.integers(0, len(REQUEST) - 1), st.integers(0, 255), st.integers(0, len(REQUEST)))
 def test_a_damaged_message_is_refused(place: int, value: int, length: int) -> None:
     damaged = bytearray(REQUEST)

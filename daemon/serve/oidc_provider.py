@@ -21,7 +21,7 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 from sightd.daemon.common.deadline_http import DeadlineConnection
@@ -104,7 +104,7 @@ class OidcProvider:
         try:
             try:
                 token = jwt.decode(id_token, known.keys, ALGORITHMS)
-            except InvalidKeyIdError:  # the provider has begun to use another key
+            except (InvalidKeyIdError, BadSignatureError):  # the provider may have begun to use another key
                 token = jwt.decode(id_token, self._current(renew=True).keys, ALGORITHMS)
             claims = CodeIDToken(
                 token.claims,

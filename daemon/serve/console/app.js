@@ -68,8 +68,9 @@ function Daemon() {
 
 function Person({ who }) {
   if (!who.login.token && !who.login.oidc) return null;
-  return html`<div class="person"><span title=${t(`roles.${who.role}`)}>${who.name}</span>
-    ${who.how === "session" && html`<${Button} kind="quiet" icon="logout" label=${t("shell.logout")} onClick=${logout} />`}</div>`;
+  const name = may("admin", who) ? html`<a href=${link("/settings/users")}>${who.name}</a>` : who.name;
+  return html`<div class="person"><span title=${t(`roles.${who.role}`)}>${name}</span>
+    ${["session", "oidc"].includes(who.how) && html`<${Button} kind="quiet" icon="logout" label=${t("shell.logout")} onClick=${logout} />`}</div>`;
 }
 
 function Navigation({ route, who, open, close }) {

@@ -22,6 +22,7 @@ const routes = [
 
   // settings
   { path: "/settings/cameras", module: "cameras", section: "cameras", icon: "camera", role: "admin" },
+  { path: "/settings/users", module: "users", section: "settings", role: "admin" },
 
   // login
   { path: "/login", module: "login", section: "login", role: "view" },

@@ -301,9 +301,10 @@ def test_a_provider_may_sign_with_rsa(site: Site) -> None:
     assert log_in(site.browser()).headers["location"] == f"{HOST}/"
 
 
-def test_a_new_key_of_the_provider_is_found_at_once(site: Site) -> None:
+@pytest.mark.parametrize("kid", ["second", "first"])
+def test_a_new_key_of_the_provider_is_found_at_once(site: Site, kid: str) -> None:
     log_in(site.browser())
-    site.provider.key = new_key("second")
+    site.provider.key = new_key(kid)
     assert log_in(site.browser()).headers["location"] == f"{HOST}/"
     assert site.provider.requests.count("GET /keys") == 2
     log_in(site.browser())

@@ -132,7 +132,7 @@ class ConsoleServer:
         self.journal = Journal(folder / "events.db", 86400.0, 1000, metrics.events)
         self.live = LiveResults()
         self._webrtc = WebRtcService(WebRtc.model_validate({"port": 0}), "127.0.0.1")
-        app = create_app(
+        self.app = create_app(
             self.daemon,
             metrics.exposition,
             16,
@@ -142,7 +142,7 @@ class ConsoleServer:
             webrtc=self._webrtc,
             **services,
         )
-        self.server = HttpServer(Http(port=port), app)
+        self.server = HttpServer(Http(port=port), self.app)
         self._stop = threading.Event()
         self._publisher = threading.Thread(target=self._publish)
 

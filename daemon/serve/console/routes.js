@@ -11,6 +11,8 @@ const routes = [
   // recordings
 
   // zones
+  { path: "/zones", module: "zones", section: "zones", icon: "zones", role: "view" },
+  { path: "/zones/{name}", module: "zones", section: "zones", role: "view" },
 
   // faces
 

@@ -2,14 +2,14 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { get, request, serverEvents, withQuery } from "../lib/api.js";
-import { Button, CameraBadges, Card, Choice, Empty, ErrorNote, Loading, PageHead, style, toastError } from "../lib/components.js";
+import { Button, CameraBadges, Card, Choice, Empty, ErrorNote, Icon, Loading, PageHead, style, toastError } from "../lib/components.js";
 import { ago, number, t, time } from "../lib/i18n.js";
 import { Overlay, liveResults, shownDetections } from "../lib/overlay.js";
 import { Ptz } from "../lib/ptz.js";
 import { useStatus } from "../lib/store.js";
 import { LiveVideo, transportName } from "../lib/video.js";
 import { Zoom } from "../lib/zoom.js";
-import { link } from "../routes.js";
+import { cameraLink, link } from "../routes.js";
 
 await style("video");
 
@@ -175,6 +175,7 @@ function Known({ camera, away }) {
   return html`<${PageHead} title=${camera.title} back=${link("/")}>
       <${CameraBadges} camera=${camera} away=${away} />
       <${Choice} label=${t("camera.boxes")} value=${boxes} onChange=${choose} options=${BOXES.map((value) => ({ value, label: t(`camera.boxesAs.${value}`) }))} />
+      <a class="button quiet square" href=${cameraLink("zones", name)} aria-label=${t("camera.zones")} title=${t("camera.zones")}><${Icon} name="zones" /></a>
       <span class="row tight"><${Button} kind="quiet" icon="minus" label=${t("camera.farther")} onClick=${() => tools.current.zoom.farther()} />
         <${Button} kind="quiet" icon="plus" label=${t("camera.closer")} onClick=${() => tools.current.zoom.closer()} />
         <${Button} kind="quiet" icon="reset" label=${t("camera.reset")} onClick=${() => tools.current.zoom.reset()} />

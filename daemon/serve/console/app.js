@@ -5,13 +5,14 @@ import { onUnauthorized } from "./lib/api.js";
 import { Boundary, Button, Choice, ErrorNote, Icon, Loading, Overlays } from "./lib/components.js";
 import { chooseLanguage, language, languages, onLanguage, t, useLanguage } from "./lib/i18n.js";
 import { applyTheme, chooseTheme, loadSession, logout, may, session, theme, useStatus, useStore } from "./lib/store.js";
+import { mayLeave } from "./lib/unsaved.js";
 import { link, navigation, routeOf } from "./routes.js";
 
 /** Hook: the route of the address. */
 function useRoute() {
   const [route, set] = useState(routeOf(location.hash));
   useEffect(() => {
-    const changed = () => set(routeOf(location.hash));
+    const changed = async (event) => (await mayLeave(event)) && set(routeOf(location.hash));
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   }, []);

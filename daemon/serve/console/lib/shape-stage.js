@@ -59,7 +59,7 @@ function Label({ shape, editor, count, free }) {
     if (by) editor.change(shape.key, { points: moved(shape.points, by) }, `nudge ${shape.key}`);
   };
   const at = isLine(shape) ? shape.points[0] : middle(shape.points);
-  return html`<button type="button" class="shape-label ${shape.kind}" data-key=${shape.key} style=${position(at)}
+  return html`<button type="button" class="shape-label ${shape.kind}" data-key=${shape.key} style=${{ "--x": `${100 * at[0]}%`, top: `${100 * at[1]}%` }}
     aria-label=${[titleOf(shape), count, free ? t("zones.moveHint") : ""].filter(Boolean).join(", ")}
     onClick=${() => editor.select(shape.key)} onFocus=${() => editor.value.selected === shape.key || editor.select(shape.key)}
     onKeyDown=${nudge}>${titleOf(shape)}${count && html` <span>${count}</span>`}</button>`;
@@ -126,7 +126,7 @@ function gestures(editor, stage, isFree) {
   };
   return {
     onPointerDown: (event) => {
-      if (event.button !== 0 || event.target.closest(".draw-bar")) return;
+      if (event.button !== 0) return;
       const point = at(event);
       if (!editor.value.draft) grab(event, point);
       else {
@@ -209,7 +209,7 @@ export function ShapeStage({ camera, editor, record, overlay, boxes, isFree }) {
   const size = video.size ?? camera.size ?? [16, 9];
   const ratio = size[0] / size[1];
   const chosen = shapes.find((one) => one.key === selected);
-  return html`<div class="stage zone-stage ${draft ? "drawing" : ""}" ref=${stage} tabindex="0" role="group" aria-label=${t(draft ? "zones.stageDrawing" : "zones.stage", { camera: camera.title })}
+  return html`<div><div class="stage zone-stage ${draft ? "drawing" : ""}" ref=${stage} tabindex="0" role="group" aria-label=${t(draft ? "zones.stageDrawing" : "zones.stage", { camera: camera.title })}
       style=${{ "--ratio": `${size[0]} / ${size[1]}`, "--width": ratio }} ...${on}>
     <div class="content"><${LiveVideo} key=${view} camera=${camera.name} view=${view} label=${t("live.picture", { camera: camera.title })} onState=${setVideo} onPlayer=${(one) => (player.current = one ?? player.current)} />
       <canvas class="overlay" ref=${canvas} aria-hidden="true"></canvas></div>
@@ -217,6 +217,7 @@ export function ShapeStage({ camera, editor, record, overlay, boxes, isFree }) {
       ${shapes.map((one) => html`<${Outline} key=${one.key} shape=${one} ratio=${ratio} selected=${one.key === selected} free=${isFree(one)} />`)}</svg>
     ${!draft && shapes.map((one) => html`<${Label} key=${one.key} shape=${one} editor=${editor} count=${countOf(one, editor, record)} free=${isFree(one)} />`)}
     ${!draft && chosen && isFree(chosen) && html`<${Corners} key=${selected} shape=${chosen} editor=${editor} />`}
-    ${draft && html`<${Draft} draft=${draft} /><${DrawBar} editor=${editor} draft=${draft} />`}
-    ${!shown && html`<p class="video-note">${video.error ?? t("video.connecting")}</p>`}</div>`;
+    ${draft && html`<${Draft} draft=${draft} />`}
+    ${!shown && html`<p class="video-note">${video.error ?? t("video.connecting")}</p>`}</div>
+    ${draft && html`<${DrawBar} editor=${editor} draft=${draft} />`}</div>`;
 }

@@ -156,7 +156,7 @@ def test_a_zone_and_a_line_are_drawn_stored_and_counted(browser: Browser, zones:
 
 
 def test_a_shape_is_moved_reshaped_taken_back_and_removed(browser: Browser, zones: Zones) -> None:
-    corners = [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.4, 0.6]]
+    corners = [(0.4, 0.4), (0.6, 0.4), (0.6, 0.6), (0.4, 0.6)]
     body = {"corners": corners, "active": "mon-fri 08:00-18:00", "removed_after": "20s"}
     with browser.visit(zones.server.url("/")) as visit:
         httpx.put(zones.server.url("/api/v1/zones/gate/lawn"), json=body, headers={"X-Sightd": "1"}).raise_for_status()

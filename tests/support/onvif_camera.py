@@ -135,6 +135,15 @@ class OnvifCamera:
         self._server.server_close()
         self._thread.join(5)
 
+    def reset(self) -> None:
+        """Returns the camera to how it was at first."""
+        with self._lock:
+            self.view = View()
+            self.presets = {"1": ("Gate", [0.5, 0.0, 0.0])}
+            self.home = [0.0, 0.0, 0.0]
+            self.requests.clear()
+            self.stops.clear()
+
     @property
     def moving(self) -> bool:
         with self._lock:

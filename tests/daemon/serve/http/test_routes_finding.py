@@ -63,13 +63,20 @@ class Site:
         return self.web.post(url, json=body, headers=headers)
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Site]:
     site = Site()
     yield site
     site.release.set()
     site.server.close()
     site.web.close()
+
+
+@pytest.fixture
+def site(shared: Site) -> Site:
+    shared.searched.clear()
+    shared.release.set()
+    return shared
 
 
 def test_devices_are_listed_with_the_cameras_that_they_are(site: Site) -> None:

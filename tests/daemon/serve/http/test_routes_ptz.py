@@ -50,8 +50,8 @@ class Site:
         return self.web.request(method, f"http://127.0.0.1:{self.server.port}{path}", json=body, headers=headers)
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Site]:
     with OnvifCamera() as camera:
         site = Site(camera)
         yield site
@@ -59,6 +59,13 @@ def site() -> Iterator[Site]:
         site.web.close()
         site.manager.close()
     assert camera.wrong == []
+
+
+@pytest.fixture
+def site(shared: Site) -> Site:
+    """With a camera at rest, in its home position, with the preset that it came with."""
+    shared.camera.reset()
+    return shared
 
 
 def test_a_camera_says_where_it_looks_and_what_it_can_do(site: Site) -> None:

@@ -26,6 +26,7 @@ from sightd.daemon.serve.http.server import HttpServer
 from tests.daemon.serve.http.test_app import View
 from tests.support.onvif_camera import OnvifCamera
 from tests.support.waiting import eventually
+from tests.support.web_camera import answer, web_camera
 
 pytestmark = pytest.mark.waiting
 
@@ -144,18 +145,26 @@ def test_a_stream_is_seen(site: Site) -> None:
     assert picture.shape == (720, 1280, 3)
 
 
+def test_a_stream_is_named_without_the_login_that_its_address_had(site: Site) -> None:
+    picture = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
+    with web_camera(lambda _request: [answer(picture)]) as camera:
+        seen = site.post("cameras/probe", {"address": camera.url("/now.jpg", "admin:a-password@")})
+    assert (seen.json()["ok"], seen.json()["address"]) == (True, camera.url("/now.jpg"))
+    assert "a-password" not in seen.text
+
+
 def test_an_onvif_device_lists_its_profiles_without_credentials(site: Site) -> None:
     with OnvifCamera(clock_offset=3600.0) as camera:
         body = {"address": f"127.0.0.1:{camera.port}", "username": camera.username, "password": camera.password}
-        answer = site.post("cameras/probe", body)
+        given = site.post("cameras/probe", body)
         wrong = site.post("cameras/probe", {**body, "password": "wrong-password"})
-    found = answer.json()
+    found = given.json()
     assert (found["ok"], found["kind"], found["model"]) == (True, "onvif", "Dome 4")
     assert found["clock_offset"] == pytest.approx(3600, abs=2)
     sub, main = found["profiles"]
     assert (main["ptz"], sub["ptz"], main["codec"], main["width"]) == (True, False, "h265", 2560)
     assert main["address"] == "rtsp://127.0.0.1:554/cam0?profile=main"
-    assert camera.password not in answer.text
+    assert camera.password not in given.text
     assert (wrong.json()["ok"], wrong.json()["reason"]) == (False, "unauthorised")
     assert "wrong-password" not in wrong.text
 

@@ -81,7 +81,8 @@ def test_a_certificate_of_another_name_takes_a_restart(tmp_path: Path) -> None:
     process.spawn()
     try:
         eventually(lambda: sightd("status", "-c", process.path).returncode == 0, 60, every=0.2)
-        settings["http"] = {"port": 0, "tls": self_signed(moved)}
+        settings = yaml.safe_load(process.path.read_text())
+        settings["http"]["tls"] = self_signed(moved)
         for path in pair.values():
             Path(path).unlink()
         process.path.write_text(yaml.safe_dump(settings))

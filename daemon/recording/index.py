@@ -4,11 +4,11 @@ next to them."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sightd.daemon.events.event import utc
 from sightd.plugins.storage.sqlite import NotOursError, open_private, read_only, transaction
@@ -36,7 +36,10 @@ CREATE INDEX clips_by_camera ON clips (camera, begin)
 """What format 2 adds."""
 _COLUMNS = "id, camera, begin, end, path, size, codec, protected, kind, priority, audio"
 
+T = TypeVar("T")
 Kind = Literal["clip", "segment"]
+GAP = 0.5
+"""Seconds between two segments up to which they follow each other without a gap: their times are those of arrival."""
 QUIET, EVENTFUL, CLIP = range(3)
 """Priorities: a segment without events, one with events, a clip. Recordings of a lower one are deleted first."""
 
@@ -297,14 +300,36 @@ class ClipReader:
         condition = "camera = ? AND kind = 'segment' AND begin < ? AND end > ? ORDER BY begin, id"
         return self._found(condition, (camera, until, since))
 
+    def times(self, camera: str, since: float, until: float) -> list[tuple[float, float]]:
+        """Returns begin and end of the times that the camera's finished segments show without a gap of more than
+        `GAP`, oldest first and within `since` and `until`; s since the epoch."""
+        found = list[tuple[float, float]]()
+        for begin, end in self._spans(camera, since, until):
+            if found and begin <= found[-1][1] + GAP:
+                found[-1] = found[-1][0], max(end, found[-1][1])
+            else:
+                found.append((begin, end))
+        return [(max(begin, since), min(end, until)) for begin, end in found]
+
+    def _spans(self, camera: str, since: float, until: float) -> list[tuple[float, float]]:
+        condition = "camera = ? AND kind = 'segment' AND end IS NOT NULL AND begin < ? AND end > ?"
+        query = f"SELECT begin, end FROM clips WHERE {condition} ORDER BY begin, id"
+        return self._read(lambda connection: connection.execute(query, (camera, until, since)).fetchall())
+
     def _found(self, condition: str, values: Sequence[object]) -> list[Clip]:
+        def clips(connection: sqlite3.Connection) -> list[Clip]:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM clips WHERE {condition}", values).fetchall()
+            return [_clip(row, _events_of(connection, row[0])) for row in rows]
+
+        return self._read(clips)
+
+    def _read(self, query: Callable[[sqlite3.Connection], list[T]]) -> list[T]:
         with _faults(self._path):
             if not self._path.exists():
                 return []
             connection = sqlite3.connect(read_only(self._path), uri=True, timeout=5)
             try:
-                rows = connection.execute(f"SELECT {_COLUMNS} FROM clips WHERE {condition}", values).fetchall()
-                return [_clip(row, _events_of(connection, row[0])) for row in rows]
+                return query(connection)
             except sqlite3.OperationalError as error:
                 if "no such table" in str(error) or "no such column" in str(error):  # it is being created
                     return []

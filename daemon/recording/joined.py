@@ -15,13 +15,11 @@ from av.stream import Stream
 from sightd.daemon.capture.packets import parameter_sets
 from sightd.daemon.recording.clip_file import MOVFLAGS, MOVFLAGS_WITH_AUDIO
 from sightd.daemon.recording.clock import TICKS, TIME_BASE
-from sightd.daemon.recording.index import Clip
+from sightd.daemon.recording.index import GAP, Clip
 from sightd.engines.text import local_time
 
 LONGEST = 86400.0
 """Seconds that a joined file may cover."""
-_GAP = 0.5
-"""Seconds between two segments up to which they follow each other without a gap: their times are those of arrival."""
 _AT_ONCE = 1 << 18
 
 
@@ -125,7 +123,7 @@ class _Joining:
         key frame whose digest is `end`, with which the next segment begins. Yields after each."""
         video = source.streams.video[0]
         base = round((segment.begin - self._begin) * TICKS)
-        if self._next and abs(base - self._next) < _GAP * TICKS:
+        if self._next and abs(base - self._next) < GAP * TICKS:
             base = self._next
         shift = base - _first_pts(source, video)
         start = _key_before(source, video, round((since - self._begin) * TICKS) - shift)

@@ -3,32 +3,22 @@ role."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import chain
 from typing import Annotated, Any
 
-import av
 from fastapi import APIRouter, FastAPI, Query
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from fastapi.responses import FileResponse, JSONResponse, Response
 
 from sightd.daemon.events.query import HIGHEST
 from sightd.daemon.recording.index import ClipFilter, ClipIndex, ClipIndexError, ClipReader, Kind
-from sightd.daemon.recording.joined import LONGEST, JoinError, joined
 from sightd.daemon.serve.auth import Access, Role
 from sightd.daemon.serve.http.auth import at_least
 from sightd.daemon.serve.http.bodies import JsonRoute, report_unavailable
-from sightd.daemon.serve.limits import ViewerLimit
-
-_MOST_JOINED = 4
-"""Recordings that are joined at a time."""
+from sightd.daemon.serve.http.routes_recordings import recordings_router
 
 Id = Annotated[int | None, Query(ge=0, le=HIGHEST)]
 Camera = Annotated[str | None, Query(max_length=63)]
 Time = Annotated[float | None, Query(ge=0, le=1e12, description="Seconds since the epoch")]
-Moment = Annotated[float, Query(ge=0, le=1e12, description="Seconds since the epoch")]
 
 
 def add_clips(app: FastAPI, reader: ClipReader, access: Access) -> None:
@@ -63,7 +53,7 @@ def add_clips(app: FastAPI, reader: ClipReader, access: Access) -> None:
         found = reader.clip(number) if 0 < number <= HIGHEST else None
         return _none(number) if found is None else JSONResponse(found.for_json())
 
-    for one in (router, _protection(reader, access), _deletion(reader, access), _recordings(reader)):
+    for one in (router, _protection(reader, access), _deletion(reader, access), recordings_router(reader)):
         app.include_router(one)
 
 
@@ -101,55 +91,6 @@ def _changed(reader: ClipReader, number: int, *, on: bool) -> Response:
     with closing(ClipIndex(reader.folder)) as index:
         clip = index.protect(number, on) if 0 < number <= HIGHEST else None
     return _none(number) if clip is None else JSONResponse(clip.for_json())
-
-
-def _recordings(reader: ClipReader) -> APIRouter:
-    router = APIRouter(prefix="/api/v1/recordings", tags=["clips"], route_class=JsonRoute)
-    slots = ViewerLimit(_MOST_JOINED)
-
-    @router.get("/{camera}.mp4", response_class=Response, summary="A camera's segments of a time as one video")
-    def recording(camera: str, since: Moment, until: Moment) -> Response:
-        if not since < until <= since + LONGEST:
-            return JSONResponse({"error": "until must be after since, by at most 24 hours."}, status_code=422)
-        segments = reader.segments(camera, since, until)
-        if not segments:
-            return JSONResponse({"error": f"Camera {camera} has no segments of that time."}, status_code=404)
-        return _Recording(lambda: joined(reader.folder, segments, since, until), segments[0].camera, slots)
-
-    return router
-
-
-class _Recording(Response):
-    """Joins segments as fast as the client accepts them; that is work for the processor, which the cameras need."""
-
-    def __init__(self, join: Callable[[], Iterator[bytes]], camera: str, slots: ViewerLimit) -> None:
-        super().__init__()
-        self._join, self._camera, self._slots = join, camera, slots
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._slots.slot() as seated:
-            response = await run_in_threadpool(self._response) if seated else _busy()
-            await response(scope, receive, send)
-
-    def _response(self) -> Response:
-        try:
-            pieces = _begun(self._join())
-        except JoinError as error:
-            return JSONResponse({"error": f"{error}."}, status_code=409)
-        except (OSError, av.FFmpegError):
-            return JSONResponse({"error": "A segment of that time cannot be read."}, status_code=503)
-        name = f'inline; filename="{self._camera}.mp4"'
-        return StreamingResponse(pieces, media_type="video/mp4", headers={"Content-Disposition": name})
-
-
-def _busy() -> Response:
-    told = {"error": f"{_MOST_JOINED} other recordings are being joined: try again later."}
-    return JSONResponse(told, status_code=503, headers={"Retry-After": "5"})
-
-
-def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Returns the pieces after the first was made: what is wrong shows then."""
-    return chain([next(pieces, b"")], pieces)
 
 
 def _none(number: int) -> Response:

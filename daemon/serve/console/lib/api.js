@@ -138,10 +138,11 @@ export function keepConnected(connect) {
 }
 
 /** Reads server-sent events while the tab is visible; `onEvent(data, id)` gets each parsed message. After a pause the
- * stream starts with what is new then. Returns a function that ends it. */
+ * stream starts with what is new then, unless `path` is a function that returns the path of each connection. Returns a
+ * function that ends it. */
 export function serverEvents(path, onEvent, type = "message") {
   return keepConnected((ended, opened) => {
-    const source = new EventSource(path);
+    const source = new EventSource(typeof path === "function" ? path() : path);
     source.onopen = opened;
     source.onerror = ended;
     source.addEventListener(type, (message) => onEvent(JSON.parse(message.data), message.lastEventId));

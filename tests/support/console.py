@@ -44,6 +44,8 @@ from sightd.plugins.api import Frame, Image, Results
 from tests.support.access import NO_TOKENS
 
 _SIZE = (640, 360)
+_KINDS = ("zone.entered", "zone.left", "zone.crowded", "line.crossed")
+"""Kinds of events that plug-ins would declare."""
 _DIFFERENT = 16
 """Frames of the film that all cameras repeat."""
 
@@ -128,7 +130,7 @@ class ConsoleServer:
     ) -> None:
         """`services` are further ones of `create_app`, such as `administration`."""
         self.daemon = SimulatedDaemon(cameras)
-        metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=list(EventKind))
+        metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=[*EventKind, *_KINDS])
         self.journal = Journal(folder / "events.db", 86400.0, 1000, metrics.events)
         self.live = LiveResults()
         self._webrtc = WebRtcService(WebRtc.model_validate({"port": 0}), "127.0.0.1")

@@ -7,8 +7,11 @@ const routes = [
   { path: "/camera/{name}", module: "camera", section: "live", role: "view" },
 
   // events
+  { path: "/events", module: "events", section: "events", icon: "events", role: "view" },
 
   // recordings
+  { path: "/recordings", module: "recordings", section: "recordings", icon: "recordings", role: "view" },
+  { path: "/recordings/{name}", module: "recordings", section: "recordings", role: "view" },
 
   // zones
   { path: "/zones", module: "zones", section: "zones", icon: "zones", role: "view" },

@@ -221,3 +221,14 @@ export function useLoaded(load, inputs) {
   }, [...inputs, round]);
   return { ...state, reload: () => again((before) => before + 1) };
 }
+
+/** Hook: the width in px of the element of a ref. */
+export function useWidth(ref) {
+  const [width, set] = useState(800);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => set(Math.max(200, entry.contentRect.width)));
+    observer.observe(ref.current);
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -173,7 +173,7 @@ class ConsoleServer:
             if self._stop.wait(0.05):
                 return
 
-    def __enter__(self) -> ConsoleServer:
+    def __enter__(self) -> Self:
         self.journal.start()
         self.server.start()
         self._publisher.start()

@@ -63,7 +63,7 @@ class RecordedConsole(ConsoleServer):
                 clean_snapshot=picture,
                 clip=clip,
                 listener=stored,
-            )  # fmt: skip
+            )
         )
         eventually(lambda: stored.id is not None)
         assert stored.id is not None
@@ -123,7 +123,8 @@ def history(server: RecordedConsole) -> dict[str, int]:
     begin = now - 1500
     for number in (*range(5), *range(7, 12)):
         server.film("segment", begin + LENGTH * number)
-    inside = {"zone": "drive", "class": "person", "track": 31, "person": "Ann"}
+    inside: dict[str, Any] = {"zone": "drive", "class": "person", "track": 31, "person": "Ann"}
+    car: dict[str, Any] = {"line": "kerb", "class": "car", "track": 40}
     entered = EventRef("zone.entered", begin + 30, inside)
     return {
         "down": server.happen("camera.down", now - 7000, reason="timeout"),
@@ -131,5 +132,5 @@ def history(server: RecordedConsole) -> dict[str, int]:
         "left": server.happen(
             "zone.left", begin + 90, phase=Phase.ENDED, about=entered, picture=True, clip=True, seconds=60.0, **inside
         ),
-        "crossed": server.happen("line.crossed", begin + 500, line="kerb", **{"class": "car"}, track=40, picture=True),
+        "crossed": server.happen("line.crossed", begin + 500, picture=True, **car),
     }

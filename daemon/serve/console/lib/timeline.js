@@ -73,7 +73,7 @@ export function Timeline({ camera, range, day, times, events, at, part, onSeek, 
       ${part && html`<rect class="part" x=${clipped(part[0])} y=${TOP} width=${Math.max(1, clipped(part[1]) - clipped(part[0]))} height=${BAND} />`}
       ${[...ticksOf(events, x)].map(([left, event]) => left >= 0 && left <= width && html`<rect class="tick" x=${left - 1} y=${TOP + 4} width="2" height=${BAND - 8}><title>${kindText(event.kind)}</title></rect>`)}
       ${marksOf(range, width).map((one) => html`<line class="mark" x1=${x(one)} x2=${x(one)} y1=${TOP + BAND} y2=${TOP + BAND + 6} />
-        <text x=${Math.min(width - 34, x(one) + 3)} y=${HEIGHT - 8}>${clock(one)}</text>`)}
+        <text x=${Math.min(width - 54, x(one) + 3)} y=${HEIGHT - 8}>${clock(one)}</text>`)}
       ${at >= from && at <= to && html`<line class="cursor" x1=${x(at)} x2=${x(at)} y1="0" y2=${TOP + BAND + 4} />`}</svg>
     ${hover !== null && html`<${Hover} camera=${camera} times=${times} at=${hover} left=${x(hover)} width=${width} step=${(to - from) / width} />`}</div>`;
 }

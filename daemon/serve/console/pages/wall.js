@@ -3,9 +3,9 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { Button, CameraBadges, Choice, Empty, ErrorNote, Loading, PageHead, style } from "../lib/components.js";
 import { number, t } from "../lib/i18n.js";
-import { useStatus } from "../lib/store.js";
+import { useMay, useStatus } from "../lib/store.js";
 import { LiveVideo, transportName } from "../lib/video.js";
-import { cameraLink } from "../routes.js";
+import { cameraLink, link } from "../routes.js";
 
 await style("video");
 
@@ -68,6 +68,7 @@ function Wall({ cameras, layout, away }) {
 
 export default function Live() {
   const { data, error } = useStatus();
+  const mayAdd = useMay("admin");
   const [layout, setLayout] = useState(localStorage.getItem(STORED) ?? "auto");
   const choose = (value) => {
     localStorage.setItem(STORED, value);
@@ -84,5 +85,7 @@ export default function Live() {
     <//>
     ${cameras.length
       ? html`<${Wall} cameras=${cameras} layout=${layout} away=${Boolean(error)} />`
-      : html`<${Empty} icon="camera" title=${t("live.none.title")}>${t("live.none.text")}<//>`}`;
+      : html`<${Empty} icon="camera" title=${t("live.none.title")}>${
+          mayAdd ? html`<a href=${link("/settings/cameras")}>${t("live.none.add")}</a>` : t("live.none.text")
+        }<//>`}`;
 }

@@ -19,6 +19,7 @@ export class Playback {
   #onStop;
   #begin = 0;
   #end = 0;
+  #closed = false;
 
   constructor(video, camera, times, onTime, onStop) {
     Object.assign(video, { ontimeupdate: () => this.#moved(), onended: () => this.#next(this.#end), onerror: () => this.#failed() });
@@ -29,24 +30,36 @@ export class Playback {
     this.#onStop = onStop;
   }
 
-  /** Plays from a time on, or from when there is something again. `begin` is when the key frame is that a file from `at` on begins with. */
-  play(at, begin = at) {
+  /** Plays from a time on, or from when there is something again. A piece begins with a key frame and ends before one: nothing is
+   * shown twice, and the time is exact. */
+  async play(at) {
     const span = this.#times.find(([, end]) => end > at + 0.1);
     if (!span) {
       this.#onStop(null);
       return;
     }
     const since = Math.max(at, span[0]);
-    this.#begin = since === at ? begin : since;
-    this.#end = Math.min(span[1], since + PIECE);
-    const { playbackRate, muted } = this.#video;
+    const begin = await this.#keyFrame(since);
+    const last = Math.min(span[1], since + PIECE);
+    const end = last < span[1] ? await this.#keyFrame(last) : last;
+    if (this.#closed) return;
+    this.#begin = begin;
+    this.#end = end > since ? end : last;
     this.#video.src = recordingPath(this.#camera, since, this.#end);
-    Object.assign(this.#video, { playbackRate, muted });
     this.#video.play().catch((error) => error.name !== "AbortError" && this.#onStop(error));
+  }
+
+  /** When the key frame at or before a time is; the time itself if that cannot be found out. */
+  async #keyFrame(at) {
+    const query = { time: at.toFixed(3), width: 64 };
+    const path = withQuery(`api/v1/recordings/${encodeURIComponent(this.#camera)}/preview.jpg`, query);
+    const answer = await request("HEAD", path).catch(() => null);
+    return Number(answer?.headers.get("X-Sightd-Time")) || at;
   }
 
   /** Ends the request; nothing is called any more. */
   close() {
+    this.#closed = true;
     Object.assign(this.#video, { ontimeupdate: null, onended: null, onerror: null });
     this.#video.removeAttribute("src");
     this.#video.load();

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { get, onVisibility, send } from "../lib/api.js";
-import { Button, Card, Choice, Empty, ErrorNote, Field, Icon, Loading, PageHead, Select, style, toast, toastError, useLoaded } from "../lib/components.js";
+import { Button, Card, Choice, Empty, ErrorNote, Field, Icon, Loading, PageHead, Select, Toggle, style, toast, toastError, useLoaded } from "../lib/components.js";
 import { kindText, localText, localTime, media, subject } from "../lib/events.js";
 import { dateTime, duration, t, time } from "../lib/i18n.js";
 import { Playback, recordingPath } from "../lib/playback.js";
@@ -111,6 +111,7 @@ function Day({ name, title, day, data, at, setAt }) {
         <${Button} icon="forward" label=${t("recordings.nextEvent")} disabled=${!later} onClick=${() => seek(later.at)} />
         <strong class="clock">${dateTime(at)}</strong>
         <${Choice} label=${t("recordings.speed")} value=${player.speed} onChange=${player.setSpeed} options=${[1, 2, 4].map((factor) => ({ value: factor, label: t("recordings.times", { factor }) }))} />
+        <${Toggle} label=${t("recordings.sound")} checked=${player.sound} onChange=${player.setSound} />
         <${Choice} label=${t("recordings.window")} value=${length} onChange=${setLength} options=${LENGTHS.map((value) => ({ value, label: t(`recordings.windows.${value}`) }))} /></div>
       <${Timeline} camera=${name} range=${range} day=${day} times=${data.times} events=${data.events} at=${at} part=${marked}
         onSeek=${seek} onStep=${(seconds) => seek(at + seconds)} onZoom=${zoom} onPlay=${toggle} />
@@ -125,12 +126,13 @@ function usePlayer(name, times, setAt) {
   const playback = useRef(null);
   const [playing, setPlaying] = useState(false);
   const [speed, setSpeed] = useState(1);
+  const [sound, setSound] = useState(false);
   const stop = () => {
     playback.current?.close();
     playback.current = null;
     setPlaying(false);
   };
-  const play = (at, begin) => {
+  const play = (at) => {
     stop();
     const ended = (error) => {
       stop();
@@ -138,7 +140,7 @@ function usePlayer(name, times, setAt) {
     };
     setPlaying(true);
     playback.current = new Playback(ref.current, name, times, setAt, ended);
-    playback.current.play(at, begin);
+    playback.current.play(at);
   };
   useEffect(() => {
     const forget = onVisibility((visible) => visible || stop());
@@ -149,8 +151,9 @@ function usePlayer(name, times, setAt) {
   }, []);
   useEffect(() => {
     if (ref.current) ref.current.playbackRate = ref.current.defaultPlaybackRate = speed;
-  }, [speed]);
-  return { ref, playing, speed, play, stop, setSpeed, seek: stop };
+    if (ref.current) ref.current.muted = !sound;
+  }, [speed, sound]);
+  return { ref, playing, speed, sound, play, stop, setSpeed, setSound, seek: stop };
 }
 
 /** The video while it plays, otherwise the picture of the chosen time. */

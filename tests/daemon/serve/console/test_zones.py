@@ -97,8 +97,9 @@ class Editor:
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def save(self) -> None:
+        """Saves, and waits until all is stored."""
         self.press("Save")
-        self.page.get_by_text("Saved. It applies").last.wait_for()
+        self.page.locator(".page-head .primary:disabled:not([aria-busy])").wait_for()
 
     def corner(self, number: int) -> Any:
         return self.page.locator(f"[data-corner='{number - 1}']")
@@ -187,7 +188,7 @@ def test_a_shape_is_moved_reshaped_taken_back_and_removed(browser: Browser, zone
 
 
 def test_a_keyboard_draws(browser: Browser, zones: Zones) -> None:
-    with browser.visit(zones.server.url("/#/zones/gate"), language="de") as visit:
+    with browser.visit(zones.server.url("/#/zones/gate")) as visit:
         editor = Editor(visit)
         visit.page.get_by_role("button", name="Zone", exact=True).press("Enter")
         visit.eventually(lambda: bool(editor.stage.evaluate("one => one === document.activeElement")))
@@ -195,7 +196,7 @@ def test_a_keyboard_draws(browser: Browser, zones: Zones) -> None:
             visit.page.keyboard.press(key)
         visit.page.keyboard.press("Enter")
         visit.page.get_by_label("Name").press("Enter")
-        visit.page.get_by_text("Gespeichert.").wait_for()
+        visit.page.get_by_text("Saved. It applies").wait_for()
         assert near(zones.stored("zones")["zone 1"]["corners"], (0.5, 0.5), (0.6, 0.5), (0.6, 0.6))
 
 
@@ -232,6 +233,7 @@ def test_nobody_leaves_unsaved_changes_without_being_asked(browser: Browser, zon
         editor.click((0.2, 0.5), (0.6, 0.5))
         visit.page.get_by_role("link", name="Live", exact=True).click()
         visit.page.get_by_text("Leave without saving?").wait_for()
+        visit.picture("zones-leave")
         assert visit.page.url.endswith("#/zones/gate")
         editor.press("Cancel")
         visit.page.get_by_label("Language").select_option("de")
@@ -268,6 +270,23 @@ def test_an_administrator_switches_zones_on(browser: Browser, zones: Zones) -> N
         assert zones.site.reloading.loaded.config.cameras["yard"].chain == ["detector", "tracker", "zones"]
 
 
+@pytest.mark.slow
+def test_a_finger_draws_on_a_phone(browser: Browser, zones: Zones) -> None:
+    with browser.visit(zones.server.url("/#/zones/gate"), phone=True) as visit:
+        editor = Editor(visit)
+        visit.page.get_by_role("button", name="Zone", exact=True).tap()
+        editor.stage.scroll_into_view_if_needed()
+        for point in ((0.2, 0.5), (0.6, 0.5), (0.5, 0.9)):
+            visit.page.touchscreen.tap(*editor.at(*point))
+        visit.picture("zones-phone-drawing")
+        visit.page.get_by_role("button", name="Finish").tap()
+        editor.save()
+        assert near(zones.stored("zones")["zone 1"]["corners"], (0.2, 0.5), (0.6, 0.5), (0.5, 0.9))
+        visit.picture("zones-phone-drawn")
+        visit.require_accessible()
+
+
+@pytest.mark.slow
 def test_viewers_see_zones_and_change_nothing(browser: Browser, tmp_path: Path) -> None:
     tokens = {role: {"role": role, "token": token} for role, token in TOKENS.items()}
     access = Access(AccessOptions.model_validate({"tokens": tokens}))

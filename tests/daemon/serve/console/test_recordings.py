@@ -80,6 +80,7 @@ def test_the_recording_plays_from_the_chosen_time_and_goes_on_after_a_gap(browse
         visit.page.get_by_role("slider").press("Enter")
         visit.page.get_by_role("button", name="Pause").wait_for()
         visit.eventually(lambda: cursor(visit) >= past.begin + 7 * LENGTH, "the gap is skipped")
+        visit.eventually(lambda: bool(visit.page.locator(".screen video").evaluate("one => one.currentTime > 8")))
         visit.picture("recordings-playing")
         visit.page.get_by_role("button", name="Pause").click()
         visit.eventually(lambda: shows_picture(visit))

@@ -314,25 +314,25 @@ class Daemon:
             parts.callback(lambda: self.delivery.close(deadline.within(2.0)))
             parts.callback(self._disk.close)
             if (snapshots := self.snapshots) is not None:
-                parts.callback(lambda: snapshots.close(deadline.within(2.0)))
-            parts.callback(lambda: self.journal.close(deadline.within(3.0, keep=0.5)))
+                parts.callback(lambda: snapshots.close(deadline.within(2.0, keep=0.5)))
+            parts.callback(lambda: self.journal.close(deadline.within(3.0, keep=1.0)))
             parts.callback(self._note_stopped)
             if (recorder := self.recorder) is not None:
-                parts.callback(lambda: recorder.close(deadline.within(2.0, keep=1.0)))
-            parts.callback(lambda: self._services.close(deadline.within(2.0, keep=1.0)))
+                parts.callback(lambda: recorder.close(deadline.within(2.0, keep=1.5)))
+            parts.callback(lambda: self._services.close(deadline.within(2.0, keep=2.0)))
             if (webrtc := self._webrtc) is not None:
-                parts.callback(lambda: webrtc.close(deadline.within(1.0, keep=1.0)))
+                parts.callback(lambda: webrtc.close(deadline.within(1.0, keep=2.5)))
             if (administration := self._administration) is not None:
-                parts.callback(lambda: administration.close(deadline.within(1.0, keep=1.0)))
+                parts.callback(lambda: administration.close(deadline.within(1.0, keep=3.0)))
             if self._control is not None:  # the web server owns it later, but may never have been created
                 parts.callback(self._control.close)
             if (http := self._http) is not None:
-                parts.callback(lambda: http.close(deadline.within(2.0, keep=1.5)))
+                parts.callback(lambda: http.close(deadline.within(2.0, keep=3.5)))
             if (rtsp := self._camera_manager.rtsp) is not None:
-                parts.callback(lambda: rtsp.close(deadline.within(2.0, keep=2.0)))
-            parts.callback(lambda: self._camera_manager.ptz.close(deadline.within(1.0, keep=3.0)))
-            parts.callback(lambda: self._manager.close(deadline.within(5.0, keep=3.0)))
-            parts.callback(lambda: self._camera_manager.close(deadline.within(3.0, keep=4.5)))
+                parts.callback(lambda: rtsp.close(deadline.within(2.0, keep=4.0)))
+            parts.callback(lambda: self._camera_manager.ptz.close(deadline.within(1.0, keep=4.5)))
+            parts.callback(lambda: self._manager.close(deadline.within(5.0, keep=5.0)))
+            parts.callback(lambda: self._camera_manager.close(deadline.within(3.0, keep=5.5)))
 
     def _note_stopped(self) -> None:
         phase = Phase.ONCE if self._began is None else Phase.ENDED

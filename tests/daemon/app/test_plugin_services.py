@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from sightd.daemon.app.plugin_services import NoServiceError, PluginServices
 from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.engines.errors import EngineError
-from sightd.plugins.api import Mode, Plugin, PluginConfig, PluginError, PluginService, ServiceContext, Storage
+from sightd.plugins.api import (
+    AnyPlugin,
+    Mode,
+    Plugin,
+    PluginConfig,
+    PluginError,
+    PluginService,
+    ServiceContext,
+    Storage,
+)
 from sightd.plugins.configuration import registry
 from sightd.plugins.face import service
 from sightd.plugins.face.gallery.file import GalleryError
@@ -137,7 +147,11 @@ class Keeper(Plugin[PluginConfig]):
 def keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes `Keeper` the plug-in `tracker`."""
     load = registry.load
-    monkeypatch.setattr(registry, "load", lambda name, *rest: Keeper if name == "tracker" else load(name, *rest))
+
+    def keeper_or(name: str, entries: Mapping[str, EntryPoint] | None = None) -> type[AnyPlugin]:
+        return Keeper if name == "tracker" else load(name, entries)
+
+    monkeypatch.setattr(registry, "load", keeper_or)
 
 
 def kept(folder: Path, every: int) -> LoadedConfig:

@@ -36,6 +36,7 @@ class Parts:
 
         class Part:
             rtsp: Any = None
+            ptz: Any = None
             nvdec = None
 
             def close(self, within: float) -> None:
@@ -76,7 +77,8 @@ def stop(parts: Parts, clock: Clock) -> None:
         parts.part("cameras"),
         parts.part("plugins"),
     )
-    daemon._camera_manager.rtsp, daemon._http = parts.part("rtsp"), parts.part("http")
+    daemon._camera_manager.rtsp, daemon._camera_manager.ptz = parts.part("rtsp"), parts.part("ptz")
+    daemon._http, daemon._webrtc, daemon._administration = map(parts.part, ("http", "webrtc", "administration"))
     daemon._services, daemon.journal = parts.part("services"), parts.part("journal")
     _stop(
         Deadline(STOP_TIME, clock),
@@ -88,7 +90,12 @@ def stop(parts: Parts, clock: Clock) -> None:
     )
 
 
-ALL = {"watchdog", "trimmer", "start", "reloads", "change", "cameras", "plugins", "rtsp", "http", "services", "journal"}
+ALL = {"watchdog", "trimmer", "start", "reloads", "change", "cameras", "plugins", "ptz", "rtsp", "http"} | {
+    "administration",
+    "webrtc",
+    "services",
+    "journal",
+}
 
 
 def test_if_all_parts_hang_they_end_before_the_stop_is_broken_off_and_each_has_had_some_time() -> None:

@@ -106,7 +106,7 @@ def test_cameras_come_change_and_go_and_the_others_lose_no_frame(daemon: DaemonP
 def test_viewers_of_a_changed_camera_stay(daemon: DaemonProcess) -> None:
     with Viewer(daemon.rtsp("a"), keep=5) as viewer:
         viewer.wait_for(10)
-        rewrite(daemon, lambda s: s["plugins"]["detector"].update(min_score=0.5))
+        rewrite(daemon, lambda s: s["plugins"]["detector"].update(every=2))
         answer = reload(daemon).json()
         assert (answer["replaced"], answer["changed"]) == (["detector"], ["a"])
         seen = len(viewer.seen)

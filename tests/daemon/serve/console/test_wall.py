@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
-from playwright.sync_api import Route
 
 from tests.support.browser import Browser, Visit
 from tests.support.console import CAMERAS, ConsoleServer
@@ -35,17 +35,13 @@ def test_the_wall_shows_each_camera_with_its_state_and_why(browser: Browser, ser
 
 
 def test_an_empty_wall_leads_to_where_cameras_are_added(browser: Browser, server: ConsoleServer) -> None:
-    def without_cameras(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "cameras": []})
-
-    with browser.visit(server.url("/#/nothing")) as visit:
-        visit.page.route("**/api/v1/status", without_cameras)
+    nothing = httpx.get(server.url("/api/v1/status")).json() | {"cameras": []}
+    with browser.visit(server.url("/#/nothing"), fresh=True) as visit:
+        visit.page.route("**/api/v1/status", lambda route: route.fulfill(json=nothing))
         visit.page.goto(server.url("/#/"))
         visit.page.get_by_text("No camera yet").wait_for()
         visit.page.get_by_role("link", name="Add a camera").click()
         visit.page.wait_for_url("**/#/settings/cameras")
-        visit.page.unroute("**/api/v1/status")
 
 
 def test_only_cameras_in_view_stream_and_none_of_a_page_that_was_left(browser: Browser, server: ConsoleServer) -> None:

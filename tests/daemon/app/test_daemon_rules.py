@@ -49,14 +49,14 @@ def add_zone(daemon: DaemonProcess, name: str) -> None:
 
 @pytest.mark.slow
 def test_rules_decide_what_is_stored_and_a_reload_changes_them(tmp_path: Path) -> None:
-    given = configuration(tmp_path, "person")
-    with DaemonProcess(tmp_path, given) as daemon:
+    with DaemonProcess(tmp_path, configuration(tmp_path, "person")) as daemon:
         suppressed = {"rule": "things", "reason": "classes"}
         add_zone(daemon, "first")
         eventually(lambda: daemon.metric("sightd_events_suppressed_total", **suppressed) == 1, 60, "it is counted")
         assert entered(daemon) == []
-        given["events"]["rules"]["things"]["classes"] = ["thing"]
-        daemon.path.write_text(yaml.safe_dump(given))
+        changed = yaml.safe_load(daemon.path.read_text())
+        changed["events"]["rules"]["things"]["classes"] = ["thing"]
+        daemon.path.write_text(yaml.safe_dump(changed))
         daemon.signal(signal.SIGHUP)
         eventually(lambda: daemon.get("/api/v1/events?kind=config.reloaded").json() != [])
         [reloaded] = daemon.get("/api/v1/events?kind=config.reloaded").json()

@@ -69,7 +69,7 @@ NAMING: Mapping[str, list[str]] = {
     "events": ["events", "--journal", _NAME],
     "rules": ["rules", "test", _NAME, "-c", _NAME],
     "clips": ["clips", "list", "-c", _NAME],
-    "cameras": ["cameras", "ptz", "hall", "-c", _NAME],
+    "cameras": ["cameras", _NAME],
     "delivery": ["delivery", "list", _NAME],
     "faces": ["faces", "compare", _NAME, _NAME],
     "style": ["style", "sheet", _NAME, "--out", _NAME],

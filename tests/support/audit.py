@@ -17,6 +17,8 @@ from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata, 
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import Marker
+
 _ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements.lock", "requirements-runtime.lock", "requirements-docs.lock")
 _AUDITOR = "pip-audit==2.10.*"
@@ -66,9 +68,13 @@ def unpinned(text: str) -> Iterator[str]:
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Returns versions by package name, without packages that are only for Windows."""
+    """Returns versions by package name, of those that are for this machine and this Python."""
     pins = (match for line in text.splitlines() if (match := _PIN.match(line)))
-    return {match["name"]: match["version"] for match in pins if "win32" not in (match["marker"] or "")}
+    return {match["name"]: match["version"] for match in pins if _is_for_here(match["marker"])}
+
+
+def _is_for_here(marker: str | None) -> bool:
+    return marker is None or Marker(marker.strip(" ;")).evaluate()
 
 
 def differing(all_: Mapping[str, str], some: Mapping[str, str]) -> Iterator[str]:
